@@ -1,0 +1,177 @@
+//! The contract between a driver and those who use machines.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guest::client::Guest;
+use model::MachineId;
+
+/// Starts machines of one kind.
+///
+/// Methods may be called concurrently. `probe` may be called at any time; `reap` before
+/// the first `start` of a process's life.
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// The name people use (`sandbox`).
+    fn name(&self) -> &'static str;
+
+    /// What machines of this driver can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Finds out, by a canary machine, whether the driver works here, and if not, why and what to do.
+    async fn probe(&self) -> Probe;
+
+    /// Starts a machine. Cancellable at every await: what was begun is undone.
+    /// An error leaves nothing behind.
+    async fn start(&self, spec: MachineSpec) -> Result<Machine, MachineError>;
+
+    /// Removes everything that an earlier, killed life of this driver left (idempotent). Says what it removed.
+    async fn reap(&self) -> Result<Vec<String>, MachineError>;
+}
+
+/// What machines of a driver can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// How strong the wall between the job and the host is.
+    pub isolation: Isolation,
+    /// Whether machines can be snapshotted and restored.
+    pub snapshots: bool,
+}
+
+/// How strong the wall is; a stronger one is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isolation {
+    /// None.
+    Host,
+    /// The host's kernel, with namespaces around the job.
+    Namespaces,
+    /// A kernel of its own.
+    VirtualMachine,
+}
+
+/// Whether a driver works on this host.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// It does.
+    pub usable: bool,
+    /// Findings, the bad ones with what to do.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that a probe looked at.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// How it stands.
+    pub level: FindingLevel,
+    /// What was looked at (`user namespaces`).
+    pub subject: String,
+    /// What was found.
+    pub detail: String,
+    /// What to do, when something is to be done.
+    pub remedy: Option<String>,
+}
+
+/// How a finding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindingLevel {
+    /// As it should be.
+    Good,
+    /// Works, but weaker or slower.
+    Degraded,
+    /// The driver can't work.
+    Bad,
+}
+
+/// What machine is wanted.
+#[derive(Clone, Debug)]
+pub struct MachineSpec {
+    /// Its id, given by the caller; also its host name.
+    pub id: MachineId,
+    /// Folders for the job, inside of the machine, as the machine should have them. `None`: the driver's choice.
+    pub layout: Option<Layout>,
+    /// Virtual CPUs; `None`: as many as the host has.
+    pub vcpus: Option<u32>,
+    /// Memory bound; `None`: the host's.
+    pub memory_mib: Option<u64>,
+    /// Bound of all that the machine may write; `None`: the host's disk.
+    pub disk_mib: Option<u64>,
+    /// Bound of the number of processes; `None`: the driver's default.
+    pub processes: Option<u32>,
+    /// What of the network it sees.
+    pub network: Network,
+    /// Host folders that the machine sees read-only at the same path (toolchains).
+    pub expose: Vec<std::path::PathBuf>,
+}
+
+/// What a machine sees of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Its own loopback only.
+    None,
+    /// The host's network.
+    Host,
+}
+
+/// Where things are inside of a machine. Absolute paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Home of the user that runs the job.
+    pub home: String,
+    /// Root of workspaces (`RUNNER_WORKSPACE`'s parent): `/home/runner/work`.
+    pub work: String,
+    /// `RUNNER_TEMP`.
+    pub temp: String,
+    /// `RUNNER_TOOL_CACHE`.
+    pub tool_cache: String,
+}
+
+/// A started machine. Dropping it destroys it, with every process in it.
+pub struct Machine {
+    /// Its id.
+    pub id: MachineId,
+    /// The way in.
+    pub guest: Guest,
+    /// Where things are in it.
+    pub layout: Layout,
+    /// What its driver is called.
+    pub driver: &'static str,
+    /// How strong its wall is.
+    pub isolation: Isolation,
+    /// What of the wall could not be built here (`no overlay: /usr is read-only`); shown to the user.
+    pub notes: Vec<String>,
+    /// How long each part of the start took.
+    pub boot: Vec<(&'static str, Duration)>,
+    /// Ends the machine when dropped; `destroy` waits for it.
+    pub guard: Box<dyn MachineGuard>,
+}
+
+/// Owns what stands behind a machine. Dropping it ends the machine without waiting.
+#[async_trait]
+pub trait MachineGuard: Send + Sync {
+    /// Ends the machine and waits until nothing of it is left.
+    async fn destroy(self: Box<Self>) -> Result<(), MachineError>;
+}
+
+impl Machine {
+    /// Ends the machine and waits until nothing of it is left.
+    pub async fn destroy(self) -> Result<(), MachineError> {
+        self.guard.destroy().await
+    }
+}
+
+/// Why a machine could not be had or ended.
+#[derive(Debug, thiserror::Error)]
+#[error("machine {machine} ({driver}): {operation}: {reason}")]
+pub struct MachineError {
+    /// Which machine.
+    pub machine: MachineId,
+    /// Of which driver.
+    pub driver: &'static str,
+    /// What was being done.
+    pub operation: &'static str,
+    /// Why it failed, and what to do.
+    pub reason: String,
+    /// What stood behind it.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}

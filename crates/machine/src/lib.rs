@@ -1,0 +1,9 @@
+//! Machines: where a job runs.
+//!
+//! A [`Driver`] starts machines and hands back, for each, one byte stream on which the
+//! guest agent speaks. Drivers differ in how strong the wall is and how the stream comes
+//! up, and in nothing else that their users can see. This crate knows no workflows and no jobs.
+
+mod driver;
+
+pub use driver::*;

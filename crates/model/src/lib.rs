@@ -1,0 +1,19 @@
+//! The words of Hearth: ids, states, jobs, events, limits, results.
+//!
+//! Plain data that every crate above shares. It does no I/O, knows no async
+//! runtime, no expression grammar, and no forge.
+
+pub mod event;
+pub mod id;
+pub mod job;
+pub mod limits;
+pub mod result;
+pub mod template;
+
+pub use event::{Annotation, AnnotationLevel, EventSink, JobEvent, LogLine, StepPhase, StepRef, Stream};
+pub use id::{JobId, MachineId, RunId};
+pub use job::{
+    ActionRef, Contexts, Job, ProcessStep, RunDefaults, Secret, Secrets, Step, StepWork, Trust,
+};
+pub use result::{Conclusion, JobResult, StepResult};
+pub use template::Template;

@@ -1,0 +1,101 @@
+//! One job on one machine.
+//!
+//! [`run_job`] takes a [`model::Job`], a machine, and a sink; it carries the steps out one
+//! by one and emits [`model::JobEvent`]s. It knows neither terminals nor databases nor forges.
+//! Of the host it needs three things, which its caller hands in as [`Services`]: actions, the
+//! source tree for the built-in checkout, and the results service for caches and artifacts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use model::ActionRef;
+
+/// What a job may ask of the host.
+#[derive(Clone)]
+pub struct Services {
+    /// Fetches remote actions.
+    pub actions: Arc<dyn ActionStore>,
+    /// Backs the built-in `actions/checkout`; `None`: the real action is used.
+    pub checkout: Option<Arc<dyn SourceProvider>>,
+    /// Address of the results service on the host, reached through a tunnel, and the job's token.
+    pub results: Option<ResultsEndpoint>,
+}
+
+/// Where a job reaches caches and artifacts.
+#[derive(Clone, Debug)]
+pub struct ResultsEndpoint {
+    /// Loopback address on the host.
+    pub address: std::net::SocketAddr,
+    /// JWT bound to this job: `ACTIONS_RUNTIME_TOKEN`. A secret.
+    pub token: String,
+}
+
+/// Gives out the files of remote actions.
+#[async_trait]
+pub trait ActionStore: Send + Sync {
+    /// A folder on the host with the repository's tree at the reference (the whole repository, not
+    /// only `path`), read-only, complete, and unchanged for as long as the job lives; and the commit.
+    async fn fetch(&self, action: &ActionRef) -> Result<FetchedAction, ActionStoreError>;
+}
+
+/// A fetched action.
+#[derive(Clone, Debug)]
+pub struct FetchedAction {
+    /// Folder with the tree of the repository.
+    pub tree: PathBuf,
+    /// The commit that the reference meant.
+    pub commit: String,
+}
+
+/// Why an action could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("can't get action {action}: {reason}")]
+pub struct ActionStoreError {
+    /// Which action.
+    pub action: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// Gives out the source tree of the repository that the run is about.
+#[async_trait]
+pub trait SourceProvider: Send + Sync {
+    /// Packs what `actions/checkout` with these inputs would put into the workspace as a tar stream.
+    /// `Ok(None)`: not one of ours (another repository, a server); use a clone.
+    async fn archive(
+        &self,
+        request: &CheckoutRequest,
+    ) -> Result<Option<Box<dyn tokio::io::AsyncRead + Send + Unpin>>, SourceError>;
+}
+
+/// The inputs of `actions/checkout` that decide what is packed.
+#[derive(Clone, Debug, Default)]
+pub struct CheckoutRequest {
+    /// `repository`, empty for the run's own.
+    pub repository: String,
+    /// `ref`, empty for the run's own commit.
+    pub reference: String,
+    /// `fetch-depth`: 0 for all of the history.
+    pub fetch_depth: u32,
+    /// `fetch-tags`.
+    pub fetch_tags: bool,
+    /// `sparse-checkout` patterns.
+    pub sparse_checkout: Vec<String>,
+    /// `sparse-checkout-cone-mode`.
+    pub cone_mode: bool,
+    /// `submodules`: `""`, `"true"`, `"recursive"`.
+    pub submodules: String,
+    /// `lfs`.
+    pub lfs: bool,
+}
+
+/// Why a source tree could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("can't check out {what}: {reason}")]
+pub struct SourceError {
+    /// Repository and ref.
+    pub what: String,
+    /// Why, and what to do.
+    pub reason: String,
+}

@@ -1,0 +1,2 @@
+//! Tasks of the project: tests, layers, benchmarks.
+fn main() {}
