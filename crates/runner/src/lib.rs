@@ -5,6 +5,13 @@
 //! Of the host it needs three things, which its caller hands in as [`Services`]: actions, the
 //! source tree for the built-in checkout, and the results service for caches and artifacts.
 
+pub mod command;
+pub mod command_file;
+pub mod lines;
+pub mod mask;
+pub mod matcher;
+pub mod shell;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

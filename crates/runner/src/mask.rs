@@ -1,0 +1,248 @@
+//! Secrets never leave: every text is masked before it becomes an event.
+//!
+//! A [`Masker`] knows the secrets of one job and hides each wherever it turns up, in the
+//! forms in which programs print it too (see [`mod@forms`]). Overlapping finds are hidden as
+//! one. A secret that is added while the job runs counts from the next text on.
+//!
+//! Text is masked line by line; [`crate::lines`] puts lines together from chunks, so a secret
+//! that is cut by a chunk's edge is whole again when it comes here.
+
+mod forms;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";
+
+/// Forms that are searched by an automaton of their own before all are put into one again: keeps
+/// a job that adds thousands of masks from rebuilding thousands of ever larger automata.
+const RECENT_FORMS: usize = 64;
+
+/// Total length of the forms up to which a full DFA is built: the fastest search, in a few MiB of memory.
+const DFA_BYTES: usize = 16 * 1024;
+
+/// Hides the secrets of one job.
+#[derive(Default)]
+pub struct Masker {
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashSet<String>,
+    all: Vec<String>,
+    recent: Vec<String>,
+    longest: usize,
+    automata: Vec<Automaton>,
+}
+
+/// Two searches for the same forms.
+struct Automaton {
+    /// Finds quickly whether there is anything to hide, and where first.
+    first: AhoCorasick,
+    /// Finds every form, overlapping ones too.
+    every: AhoCorasick,
+}
+
+impl Masker {
+    /// A masker that knows no secret.
+    pub fn new() -> Masker {
+        Masker::default()
+    }
+
+    /// Hides `secret`, each line of it, and their encoded forms from now on. Blank text is no secret.
+    pub fn add(&self, secret: &str) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        for form in forms::of_secret(secret) {
+            if state.known.insert(form.clone()) {
+                state.longest = state.longest.max(form.len());
+                state.recent.push(form);
+            }
+        }
+        state.rebuild();
+    }
+
+    /// `text` with each secret replaced by [`MASK`].
+    pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.automata.iter().all(|automaton| automaton.first.find(text).is_none()) {
+            return Cow::Borrowed(text);
+        }
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for automaton in &state.automata {
+            found.extend(automaton.every.find_overlapping_iter(text).map(|m| (m.start(), m.end())));
+        }
+        Cow::Owned(replace(text, found))
+    }
+
+    /// Whether a secret is in `text`.
+    pub fn contains_secret(&self, text: &str) -> bool {
+        matches!(self.mask(text), Cow::Owned(_))
+    }
+
+    /// Bytes of the longest form: what must be looked at behind a cut to find a secret that it cuts.
+    pub fn longest(&self) -> usize {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).longest
+    }
+}
+
+impl State {
+    fn rebuild(&mut self) {
+        if self.recent.is_empty() {
+            return;
+        }
+        let merge = self.all.is_empty() || self.recent.len() > RECENT_FORMS;
+        if merge {
+            self.all.append(&mut self.recent);
+            self.automata.clear();
+            self.automata.push(Automaton::new(&self.all, true));
+        } else {
+            self.automata.truncate(1);
+            self.automata.push(Automaton::new(&self.recent, false));
+        }
+    }
+}
+
+impl Automaton {
+    /// `lasting`: worth the time to build the fastest search.
+    fn new(forms: &[String], lasting: bool) -> Automaton {
+        let small = forms.iter().map(String::len).sum::<usize>() <= DFA_BYTES;
+        let kind = if lasting && small { AhoCorasickKind::DFA } else { AhoCorasickKind::NoncontiguousNFA };
+        Automaton {
+            first: build(forms, MatchKind::LeftmostFirst, kind),
+            every: build(forms, MatchKind::Standard, AhoCorasickKind::NoncontiguousNFA),
+        }
+    }
+}
+
+fn build(forms: &[String], kind: MatchKind, implementation: AhoCorasickKind) -> AhoCorasick {
+    AhoCorasick::builder()
+        .match_kind(kind)
+        .kind(Some(implementation))
+        .build(forms)
+        .expect("fewer than 2^31 states: a job's secrets are bounded by the size of its workflow and log")
+}
+
+/// Replaces the found ranges, those that overlap or touch as one.
+fn replace(text: &str, mut found: Vec<(usize, usize)>) -> String {
+    found.sort_unstable();
+    let mut masked = String::with_capacity(text.len());
+    let mut copied = 0;
+    let mut ranges = found.into_iter().peekable();
+    while let Some((start, mut end)) = ranges.next() {
+        while let Some((_, next_end)) = ranges.next_if(|(next_start, _)| *next_start <= end) {
+            end = end.max(next_end);
+        }
+        masked.push_str(&text[copied..start]);
+        masked.push_str(MASK);
+        copied = end;
+    }
+    masked.push_str(&text[copied..]);
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    fn masker(secrets: &[&str]) -> Masker {
+        let masker = Masker::new();
+        for secret in secrets {
+            masker.add(secret);
+        }
+        masker
+    }
+
+    #[test]
+    fn a_secret_is_hidden_wherever_it_stands() {
+        let masker = masker(&["s3cr3t-value"]);
+        assert_eq!(masker.mask("a s3cr3t-value, s3cr3t-value"), "a ***, ***");
+        assert_eq!(masker.mask("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn overlapping_secrets_are_hidden_as_one() {
+        assert_eq!(masker(&["abcdef", "defghi"]).mask("xabcdefghiy"), "x***y");
+    }
+
+    #[test]
+    fn a_longer_secret_with_a_shorter_one_in_it_is_hidden_whole() {
+        assert_eq!(masker(&["pass", "mypassword"]).mask("mypassword pass"), "*** ***");
+    }
+
+    #[test]
+    fn base64_is_hidden_at_every_alignment_and_whatever_follows() {
+        let masker = masker(&["correct horse"]);
+        for before in ["", "u", "us", "use", "user"] {
+            for after in ["", "!", "!!", "!!!"] {
+                let text = STANDARD.encode(format!("{before}correct horse{after}"));
+                let masked = masker.mask(&text);
+                assert!(masked.contains(MASK), "{text}");
+                let left = masked.replace(MASK, "");
+                assert!(left.trim_end_matches('=').len() <= 12, "{before}|{after}: {masked}");
+            }
+        }
+    }
+
+    #[test]
+    fn url_json_and_shell_forms_are_hidden() {
+        let masker = masker(&["p@ss w\"or'd/\\1"]);
+        for form in [
+            "p%40ss%20w%22or%27d%2F%5C1",
+            "p%40ss+w%22or%27d%2f%5c1",
+            r#"p@ss w\"or'd/\\1"#,
+            r#"p@ss w"or'\''d/\1"#,
+            r#"p@ss\ w\"or\'d/\\1"#,
+            "p@ss w&quot;or&apos;d/\\1",
+        ] {
+            assert_eq!(masker.mask(form), MASK, "{form}");
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_secret_is_hidden_but_braces_are_not() {
+        let masker = masker(&["{\n  \"key\": \"tiger\"\r\n}\n"]);
+        assert_eq!(masker.mask("  \"key\": \"tiger\""), "  ***");
+        assert_eq!(masker.mask("fn main() {}"), "fn main() {}");
+    }
+
+    #[test]
+    fn a_blank_secret_hides_nothing() {
+        let masker = masker(&["", "   ", "\n"]);
+        assert_eq!(masker.mask("a b  c   d"), "a b  c   d");
+    }
+
+    #[test]
+    fn a_secret_of_one_character_is_hidden_as_github_does() {
+        assert_eq!(masker(&["7"]).mask("a7b"), "a***b");
+    }
+
+    #[test]
+    fn a_mask_counts_as_soon_as_it_is_added() {
+        let masker = masker(&["first-secret"]);
+        assert_eq!(masker.mask("second-secret"), "second-secret");
+        masker.add("second-secret");
+        assert_eq!(masker.mask("first-secret second-secret"), "*** ***");
+    }
+
+    #[test]
+    fn thousands_of_masks_are_all_hidden() {
+        let masker = Masker::new();
+        for n in 0..500 {
+            masker.add(&format!("token-{n:05}"));
+        }
+        assert_eq!(masker.mask("token-00000 token-00499 token-00500"), "*** *** token-00500");
+    }
+
+    #[test]
+    fn text_beside_a_secret_in_another_script_stays_whole() {
+        assert_eq!(masker(&["geheim"]).mask("größe geheim 日本"), "größe *** 日本");
+    }
+}
