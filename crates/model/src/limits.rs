@@ -11,6 +11,10 @@ pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Jobs that one matrix may make: GitHub's documented limit.
 pub const MATRIX_JOBS: usize = 256;
 
+/// Jobs of one run, those of all matrices and called workflows together, so that nested
+/// matrices can't fill memory. Far above what any known workflow has.
+pub const RUN_JOBS: usize = 4096;
+
 /// Nesting of reusable workflows, the caller counted: GitHub's documented limit (top level and nine below).
 pub const REUSABLE_WORKFLOW_DEPTH: usize = 10;
 

@@ -33,6 +33,12 @@ pub struct RunContext {
     pub parallel: usize,
     /// Only these jobs and what they need; empty for all.
     pub only: Vec<String>,
+    /// Only configurations of matrices that have these values (`--matrix os=linux`);
+    /// a matrix without the key is left whole.
+    pub matrix: Vec<(String, String)>,
+    /// Id of the run's first job. The plan counts up from here and uses at most
+    /// [`model::limits::RUN_JOBS`] ids, so that a caller can keep two runs apart.
+    pub first_job: JobId,
 }
 
 /// The files of reusable workflows, by the text of `uses`, already parsed.
@@ -51,7 +57,7 @@ pub enum PlanCommand {
     },
     /// Cancel this running job (fail-fast, concurrency, cancellation); it still answers `job_finished`.
     Cancel(JobId),
-    /// A job that never starts is decided (skipped, cancelled, or failed in evaluation: `error` says why).
+    /// A job that never starts is decided: skipped, cancelled, or failed in evaluation.
     Decided {
         /// Its id.
         id: JobId,
@@ -59,8 +65,8 @@ pub enum PlanCommand {
         name: String,
         /// How it ended.
         conclusion: Conclusion,
-        /// Why, when it failed.
-        error: Option<String>,
+        /// Why, in a sentence: the error, the false condition, the concurrency group.
+        reason: Option<String>,
     },
     /// Everything has ended.
     Finished(Conclusion),
