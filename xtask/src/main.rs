@@ -1,2 +1,57 @@
-//! Tasks of the project: tests, layers, benchmarks.
-fn main() {}
+//! Tasks of the project: its tests, its layers, its benchmarks, and what a fresh machine needs for them.
+//!
+//! `cargo xtask --help` lists them. Each task is one module; [`stage`] strings them into `cargo xtask test`.
+
+mod command;
+mod deny;
+mod docs;
+mod layers;
+mod metadata;
+mod setup;
+mod stage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Tasks of the Hearth project", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Installs what the tests need and runs them all
+    Test {
+        /// Only this stage; may be given several times
+        #[arg(long, value_name = "STAGE")]
+        only: Vec<stage::Stage>,
+    },
+    /// Installs what the tests need (packages of the system, npm clients)
+    Setup,
+    /// Fails on a dependency between crates that does not point down
+    Layers,
+    /// Checks licences, sources, and versions of the dependencies against deny.toml
+    Deny,
+    /// Checks the links, and the commands, of every Markdown file
+    Docs,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Test { only } => return stage::run(&only),
+        Task::Setup => setup::run(),
+        Task::Layers => layers::run(),
+        Task::Deny => deny::run(),
+        Task::Docs => docs::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

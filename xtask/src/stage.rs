@@ -1,0 +1,215 @@
+//! `cargo xtask test`: every stage in order, each with its time, and a count at the end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::command::{cargo, check, program, runs, shown};
+use crate::{deny, docs, layers, setup};
+
+/// One part of the test suite, in the order in which all of them run: the quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// What a fresh machine lacks
+    Setup,
+    /// Formatting
+    Fmt,
+    /// Shell scripts
+    Shell,
+    /// Dependencies between crates point down
+    Layers,
+    /// Licences, sources, and versions of dependencies
+    Deny,
+    /// Lints
+    Clippy,
+    /// Links, README, and the API's documentation
+    Docs,
+    /// Tests of each crate
+    Unit,
+    /// GitHub's own expected results
+    Conformance,
+    /// Workflows end to end, on the sandbox and on the host
+    Scenario,
+    /// README's first command, as a newcomer types it
+    Readme,
+}
+
+/// How many tests, or checks, ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Runs the given stages, or all. A stage that fails does not keep the next from running.
+pub(crate) fn run(only: &[Stage]) -> ExitCode {
+    let mut total = Counts::default();
+    let mut failed = Vec::new();
+    let started = Instant::now();
+    for stage in Stage::value_variants().iter().filter(|stage| only.is_empty() || only.contains(stage)) {
+        println!("\n=== {stage:?}");
+        let began = Instant::now();
+        let mut counts = Counts::default();
+        let ended = stage.carry_out(&mut counts);
+        if let Err(error) = &ended {
+            eprintln!("xtask: {error:#}");
+            failed.push(format!("{stage:?}"));
+            counts.failed = counts.failed.max(1);
+        } else if counts == Counts::default() {
+            counts.passed = 1;
+        }
+        total.add(counts);
+        let word = if ended.is_ok() { "ok" } else { "FAILED" };
+        println!("=== {stage:?}: {word} in {:.1} s", began.elapsed().as_secs_f64());
+    }
+    println!("\nAll stages took {:.0} s.", started.elapsed().as_secs_f64());
+    if !failed.is_empty() {
+        println!("Failed: {}", failed.join(", "));
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Stage {
+    fn carry_out(self, counts: &mut Counts) -> Result<()> {
+        match self {
+            Stage::Setup => setup::run(),
+            Stage::Fmt => check(&mut cargo(["fmt", "--all", "--check"])),
+            Stage::Shell => shell_scripts(),
+            Stage::Layers => layers::run(),
+            Stage::Deny => deny::run(),
+            Stage::Clippy => {
+                check(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+            }
+            Stage::Docs => documentation(),
+            Stage::Unit => unit(counts),
+            Stage::Conformance => counted(
+                &mut cargo(["test", "-p", "hearth-workflow", "--test", "conformance", "--", "--nocapture"]),
+                counts,
+            ),
+            Stage::Scenario => scenarios(counts),
+            Stage::Readme => readme(),
+        }
+    }
+}
+
+fn shell_scripts() -> Result<()> {
+    check(&mut program("shellcheck", [".ci/run"]))
+}
+
+fn documentation() -> Result<()> {
+    docs::run()?;
+    let mut doc = cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    check(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Tests of every crate but the scenarios, which need the binary. Their machines are the fake, the sandbox, and the host.
+fn unit(counts: &mut Counts) -> Result<()> {
+    let packages = ["--workspace", "--exclude", "hearth-e2e"];
+    if !runs("cargo-nextest") {
+        println!("cargo-nextest is not installed: using cargo test");
+        return counted(cargo(["test", "--no-fail-fast"]).args(packages), counts);
+    }
+    counted(cargo(["nextest", "run", "--no-fail-fast"]).args(packages), counts)?;
+    counted(cargo(["test", "--doc", "--no-fail-fast"]).args(packages), counts)
+}
+
+fn scenarios(counts: &mut Counts) -> Result<()> {
+    check(&mut cargo(["build", "-p", "hearth"]))?;
+    let runner: &[&str] = if runs("cargo-nextest") {
+        &["nextest", "run", "--no-fail-fast"]
+    } else {
+        &["test", "--no-fail-fast"]
+    };
+    counted(cargo(runner).args(["-p", "hearth-e2e"]), counts)
+}
+
+/// README's first command must succeed as it stands there.
+fn readme() -> Result<()> {
+    let words = docs::first_command()?;
+    let mut command = program(&words[0], &words[1..]);
+    check(&mut command)
+}
+
+/// Runs a test runner, lets its output through, and adds up the tests that it reports.
+fn counted(command: &mut Command, counts: &mut Counts) -> Result<()> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("can't run {}", shown(command)))?;
+    let stdout = child.stdout.take().context("no pipe from the test runner")?;
+    let stderr = child.stderr.take().context("no pipe from the test runner")?;
+    let total = Mutex::new(counts);
+    std::thread::scope(|scope| {
+        scope.spawn(|| pass_through(stdout, &mut std::io::stdout(), &total));
+        pass_through(stderr, &mut std::io::stderr(), &total);
+    });
+    let status = child.wait()?;
+    anyhow::ensure!(status.success(), "{}: {status}", shown(command));
+    Ok(())
+}
+
+fn pass_through(from: impl Read, to: &mut impl Write, counts: &Mutex<&mut Counts>) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        if let Some(found) = summary(&String::from_utf8_lossy(&line)) {
+            counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(found);
+        }
+        // A reader that went away does not change what the tests said.
+        let _ = to.write_all(&line);
+        line.clear();
+    }
+}
+
+/// What the closing line of nextest or of libtest counts.
+fn summary(line: &str) -> Option<Counts> {
+    let line = line.trim();
+    let text = match line.strip_prefix("Summary [") {
+        Some(nextest) => nextest.split_once("run:")?.1,
+        None => line.strip_prefix("test result: ")?,
+    };
+    let mut counts = Counts::default();
+    for part in text.split([',', ';', '.']) {
+        let mut words = part.split_whitespace();
+        let (Some(number), Some(word)) = (words.next(), words.next()) else { continue };
+        match (number.parse::<u64>(), word) {
+            (Ok(number), "passed") => counts.passed += number,
+            (Ok(number), "failed" | "timed") => counts.failed += number,
+            _ => {}
+        }
+    }
+    Some(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, summary};
+
+    #[test]
+    fn the_closing_lines_of_both_test_runners_are_understood() {
+        for (line, expected) in [
+            ("     Summary [   0.1s] 4 tests run: 4 passed, 0 skipped\n", Some((4, 0))),
+            (
+                "     Summary [  12.3s] 45 tests run: 41 passed (1 slow), 3 failed, 1 timed out, 3 skipped",
+                Some((41, 4)),
+            ),
+            ("test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out", Some((3, 1))),
+            ("test result: ok. 0 passed; 0 failed; 0 ignored; finished in 0.00s", Some((0, 0))),
+            ("test a_name ... ok", None),
+            ("a log that says 3 failed", None),
+        ] {
+            let counted = expected.map(|(passed, failed)| Counts { passed, failed });
+            assert_eq!(summary(line), counted, "{line}");
+        }
+    }
+}
