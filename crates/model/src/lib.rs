@@ -12,8 +12,6 @@ pub mod template;
 
 pub use event::{Annotation, AnnotationLevel, EventSink, JobEvent, LogLine, StepPhase, StepRef, Stream};
 pub use id::{JobId, MachineId, RunId};
-pub use job::{
-    ActionRef, Contexts, Job, ProcessStep, RunDefaults, Secret, Secrets, Step, StepWork, Trust,
-};
+pub use job::{ActionRef, Contexts, Job, ProcessStep, RunDefaults, Secret, Secrets, Step, StepWork, Trust};
 pub use result::{Conclusion, JobResult, StepResult};
 pub use template::Template;

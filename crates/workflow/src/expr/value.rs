@@ -1,8 +1,13 @@
-//! Values and their coercions.
+//! Values, what they are worth as another kind, and how two of them compare.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// A value of the language.
+use super::number::{format_number, parse_number};
+use super::{Object, ordinal};
+
+/// A value of the language. Clones are cheap; lists and mappings are equal only to themselves.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// `null`
@@ -19,46 +24,133 @@ pub enum Value {
     Object(Arc<Object>),
 }
 
-/// A mapping whose keys keep order and spelling and are found without regard to case.
-#[derive(Clone, Debug, Default)]
-pub struct Object {
-    _entries: Vec<(Arc<str>, Value)>,
-}
-
 impl Value {
+    /// Text.
+    pub fn string(text: impl Into<Arc<str>>) -> Value {
+        Value::String(text.into())
+    }
+
+    /// A list.
+    pub fn array(items: Vec<Value>) -> Value {
+        Value::Array(Arc::new(items))
+    }
+
+    /// A mapping.
+    pub fn object(object: Object) -> Value {
+        Value::Object(Arc::new(object))
+    }
+
     /// GitHub's conversion to a boolean: null, false, 0, NaN, and "" are false.
     pub fn truthy(&self) -> bool {
-        unimplemented!()
+        match self {
+            Value::Null => false,
+            Value::Bool(value) => *value,
+            Value::Number(number) => *number != 0.0 && !number.is_nan(),
+            Value::String(text) => !text.is_empty(),
+            Value::Array(_) | Value::Object(_) => true,
+        }
     }
+
     /// GitHub's conversion to text: null is "", objects are `Object`, arrays `Array`.
     pub fn to_text(&self) -> String {
-        unimplemented!()
+        self.text().into_owned()
     }
-    /// From JSON.
-    pub fn from_json(_json: &serde_json::Value) -> Value {
-        unimplemented!()
+
+    /// As [`Value::to_text`], without a copy where the value is text already.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Value::Null => Cow::Borrowed(""),
+            Value::Bool(value) => Cow::Borrowed(if *value { "true" } else { "false" }),
+            Value::Number(number) => Cow::Owned(format_number(*number)),
+            Value::String(text) => Cow::Borrowed(text),
+            Value::Array(_) | Value::Object(_) => Cow::Borrowed(self.kind()),
+        }
     }
-    /// To JSON, as `toJSON` shows it (NaN and infinities become text).
-    pub fn to_json(&self) -> serde_json::Value {
-        unimplemented!()
+
+    /// GitHub's conversion to a number: null and "" are 0, what spells no number, lists, and
+    /// mappings are NaN.
+    pub fn to_number(&self) -> f64 {
+        match self {
+            Value::Null => 0.0,
+            Value::Bool(value) => f64::from(u8::from(*value)),
+            Value::Number(number) => *number,
+            Value::String(text) => parse_number(text),
+            Value::Array(_) | Value::Object(_) => f64::NAN,
+        }
+    }
+
+    /// The text of a string; `None` for every other kind.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Its kind in GitHub's words: `Null`, `Boolean`, `Number`, `String`, `Array`, `Object`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "Null",
+            Value::Bool(_) => "Boolean",
+            Value::Number(_) => "Number",
+            Value::String(_) => "String",
+            Value::Array(_) => "Array",
+            Value::Object(_) => "Object",
+        }
+    }
+
+    /// Whether it is neither a list nor a mapping.
+    pub fn is_primitive(&self) -> bool {
+        !matches!(self, Value::Array(_) | Value::Object(_))
+    }
+
+    /// `==`: different kinds meet as numbers, text has no case, lists and mappings equal only themselves.
+    pub fn equals(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Array(left), Value::Array(right)) => Arc::ptr_eq(left, right),
+            (Value::Object(left), Value::Object(right)) => Arc::ptr_eq(left, right),
+            (Value::String(left), Value::String(right)) => ordinal::equals(left, right),
+            (Value::Null, Value::Null) => true,
+            (left, right) if left.is_primitive() && right.is_primitive() => {
+                left.to_number() == right.to_number()
+            }
+            _ => false,
+        }
+    }
+
+    /// Order for `<` and `>`; `None` where the two have none (NaN, lists, mappings, two nulls).
+    pub fn order(&self, other: &Value) -> Option<Ordering> {
+        match (self, other) {
+            (Value::String(left), Value::String(right)) => Some(ordinal::compare(left, right)),
+            (Value::Null, Value::Null) => None,
+            (left, right) if left.is_primitive() && right.is_primitive() => {
+                left.to_number().partial_cmp(&right.to_number())
+            }
+            _ => None,
+        }
     }
 }
 
-impl Object {
-    /// An empty one.
-    pub fn new() -> Object {
-        Object::default()
+impl From<bool> for Value {
+    fn from(value: bool) -> Value {
+        Value::Bool(value)
     }
-    /// Finds a key without regard to case.
-    pub fn get(&self, _key: &str) -> Option<&Value> {
-        unimplemented!()
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Value {
+        Value::Number(value)
     }
-    /// Sets a key; an equal one (without case) keeps its place and spelling.
-    pub fn insert(&mut self, _key: impl Into<Arc<str>>, _value: Value) {
-        unimplemented!()
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Value {
+        Value::String(value.into())
     }
-    /// In order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self._entries.iter().map(|(k, v)| (&**k, v))
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Value {
+        Value::String(value.into())
     }
 }

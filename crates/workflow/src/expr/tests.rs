@@ -1,0 +1,1 @@
+//! Behaviour of the language that the conformance data leaves open.
