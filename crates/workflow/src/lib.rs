@@ -8,6 +8,7 @@
 pub mod diagnostic;
 pub mod expr;
 pub mod plan;
+pub mod resolve;
 pub mod schema;
 pub mod span;
 pub mod syntax;

@@ -3,14 +3,36 @@
 //! The caller feeds in what happened and carries out what comes back; the plan knows no
 //! clock, no process, and no file. `hearth run` and, later, the scheduler drive it alike.
 
-use std::collections::BTreeMap;
+mod advance;
+mod call;
+mod cancel;
+mod concurrency;
+mod context;
+mod evaluate;
+mod expand;
+mod graph;
+mod lower;
+mod matrix;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use model::limits::{REUSABLE_WORKFLOW_DEPTH, RUN_JOBS};
 use model::{Conclusion, Job, JobId, JobResult, RunId, Secrets, Trust};
 use serde_json::Value as Json;
 
-use crate::diagnostic::Diagnostic;
-use crate::syntax::Workflow;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::expr::Value;
+use crate::syntax::{self, Workflow};
+
+use call::TOKEN;
+use concurrency::Groups;
+use context::{Contexts, job_context, object};
+use evaluate::Evaluator;
+use state::{Call, Frame, FrameId, Leg, LegId, Node, NodeId, NodeState, Outcome, together};
 
 /// What is known of a run before it starts.
 #[derive(Clone, Debug)]
@@ -81,30 +103,263 @@ pub struct RunsOn {
     pub labels: Vec<String>,
 }
 
-/// The state of a run: which jobs are blocked, running, done.
+/// The state of a run: which jobs are blocked, running, done. The states and their
+/// transitions are drawn in `plan/state.rs`.
+#[derive(Debug)]
 pub struct RunPlan {
-    _private: (),
+    context: RunContext,
+    called: CalledWorkflows,
+    github: Value,
+    vars: Value,
+    /// `github.workflow`: the name, or the file.
+    workflow_name: String,
+    /// Concurrency group of the run as a whole; its owner guards it, the plan only knows
+    /// that no job can ask for it again.
+    run_group: Option<String>,
+    frames: Vec<Frame>,
+    nodes: Vec<Node>,
+    legs: Vec<Leg>,
+    groups: Groups,
+    /// Ids given out.
+    issued: usize,
+    outbox: Vec<PlanCommand>,
+    finished: bool,
 }
+
+const ROOT: FrameId = FrameId(0);
 
 impl RunPlan {
     /// Checks the graph and makes the plan.
+    ///
+    /// # Errors
+    /// A circle or an unknown job in `needs`, an unknown job in `only`, a call that can't be
+    /// made (see [`crate::resolve::check_calls`]), too many jobs.
     pub fn new(
-        _workflow: Arc<Workflow>,
-        _called: CalledWorkflows,
-        _context: RunContext,
+        workflow: Arc<Workflow>,
+        called: CalledWorkflows,
+        context: RunContext,
     ) -> Result<RunPlan, Vec<Diagnostic>> {
-        unimplemented!()
+        let needs = graph::needs(&workflow)?;
+        let chosen = graph::chosen(&workflow, &needs, &context.only)?;
+        let problems = crate::resolve::check_calls(&workflow, &called, &crate::resolve::Limits::default());
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let workflow_name = workflow_name(&workflow, &context.github);
+        let mut plan = RunPlan {
+            github: Value::from_json(&with_workflow(&context.github, &workflow_name)),
+            vars: Value::from_json(&context.vars),
+            workflow_name,
+            run_group: None,
+            frames: Vec::new(),
+            nodes: Vec::new(),
+            legs: Vec::new(),
+            groups: Groups::default(),
+            issued: 0,
+            outbox: Vec::new(),
+            finished: false,
+            called,
+            context,
+        };
+        plan.run_group = plan.evaluate_run_group(&workflow)?;
+        let frame = plan.root_frame(Arc::clone(&workflow));
+        plan.open(frame, &needs, &chosen).map_err(|message| vec![error("too-many-jobs", None, message)])?;
+        Ok(plan)
     }
-    /// What to do now. Call it after `new` and after every change until it gives nothing.
+
+    /// What to do now. Call it after `new` and after every change; a second call without a
+    /// change in between gives nothing. The same calls in the same order give the same commands.
     pub fn poll(&mut self) -> Vec<PlanCommand> {
-        unimplemented!()
+        self.advance();
+        if let (false, Some(conclusion)) = (self.finished, self.frame_conclusion(ROOT)) {
+            self.finished = true;
+            self.outbox.push(PlanCommand::Finished(conclusion));
+        }
+        std::mem::take(&mut self.outbox)
     }
-    /// A started job has ended.
-    pub fn job_finished(&mut self, _id: JobId, _result: &JobResult) {
-        unimplemented!()
+
+    /// A started job has ended. An id that is not running is ignored.
+    pub fn job_finished(&mut self, id: JobId, result: &JobResult) {
+        let running = self.legs.iter().position(|leg| leg.id == id && leg.state.on_machine());
+        if let Some(leg) = running.map(LegId) {
+            self.end_leg(leg, result.conclusion, result.outputs.clone());
+        }
     }
-    /// The user cancels the run.
+
+    /// The user cancels the run. Running jobs are told, but for those whose `if` holds even
+    /// then (`always()`); jobs that have not started still do if their `if` holds, and are
+    /// cancelled otherwise. A second call changes nothing.
     pub fn cancel(&mut self) {
-        unimplemented!()
+        self.cancel_frame(ROOT);
     }
+
+    fn evaluate_run_group(&self, workflow: &Workflow) -> Result<Option<String>, Vec<Diagnostic>> {
+        let Some(node) = &workflow.concurrency else { return Ok(None) };
+        let contexts = self.base_contexts(Value::from_json(&self.context.inputs));
+        match (Evaluator { job: &workflow.file, contexts: &contexts }).concurrency(node) {
+            Ok(concurrency) => Ok(Some(concurrency.group)),
+            Err(message) => Err(vec![error("invalid-concurrency", Some(node.span.clone()), message)]),
+        }
+    }
+
+    fn root_frame(&self, workflow: Arc<Workflow>) -> Frame {
+        let mut secrets = self.context.secrets.clone();
+        if self.context.trust == Trust::Untrusted {
+            secrets.retain(|name, _| name.eq_ignore_ascii_case(TOKEN));
+        }
+        Frame {
+            workflow,
+            caller: None,
+            reference: None,
+            depth: 1,
+            nodes: Vec::new(),
+            inputs: Value::from_json(&self.context.inputs),
+            secrets,
+            prefix: String::new(),
+            cancelled: false,
+        }
+    }
+
+    /// Opens the frame of a call. Its caller must be running.
+    fn open_call(&mut self, caller: LegId, call: Call) -> Result<(), String> {
+        let depth = self.frame(self.node(self.leg(caller).node).frame).depth + 1;
+        if depth > REUSABLE_WORKFLOW_DEPTH {
+            return Err(crate::resolve::too_deep(REUSABLE_WORKFLOW_DEPTH - 1));
+        }
+        let first = |problems: Vec<Diagnostic>| problems.first().map(ToString::to_string).unwrap_or_default();
+        let needs = graph::needs(&call.workflow).map_err(first)?;
+        let all = (0..call.workflow.jobs.len()).collect();
+        let frame = Frame {
+            workflow: call.workflow,
+            caller: Some(caller),
+            reference: Some(call.reference),
+            depth,
+            nodes: Vec::new(),
+            inputs: call.inputs,
+            secrets: call.secrets,
+            prefix: format!("{} / ", self.leg(caller).name),
+            cancelled: false,
+        };
+        self.open(frame, &needs, &all)
+    }
+
+    /// Adds a frame with a node for each chosen job.
+    fn open(&mut self, frame: Frame, needs: &[Vec<usize>], chosen: &BTreeSet<usize>) -> Result<(), String> {
+        let ids = self.reserve(chosen.len()).ok_or_else(too_many_jobs)?;
+        let frame_id = FrameId(self.frames.len());
+        let first = self.nodes.len();
+        let place =
+            |job: &usize| chosen.iter().position(|other| other == job).map(|offset| NodeId(first + offset));
+        let nodes: Vec<Node> = chosen
+            .iter()
+            .zip(ids)
+            .map(|(job, id)| Node {
+                id,
+                frame: frame_id,
+                job: *job,
+                needs: needs[*job].iter().filter_map(place).collect(),
+                state: NodeState::Blocked,
+            })
+            .collect();
+        let ids = (first..first + nodes.len()).map(NodeId).collect();
+        self.nodes.extend(nodes);
+        self.frames.push(Frame { nodes: ids, ..frame });
+        self.end_frame(frame_id);
+        Ok(())
+    }
+
+    /// So many further job ids, or none where the run has too many.
+    fn reserve(&mut self, count: usize) -> Option<Vec<JobId>> {
+        let issued = self.issued.checked_add(count).filter(|issued| *issued <= RUN_JOBS)?;
+        let first = self.context.first_job.0;
+        let ids = (self.issued..issued).map(|offset| JobId(first.wrapping_add(offset as u64))).collect();
+        self.issued = issued;
+        Some(ids)
+    }
+
+    /// How a frame ended, once all its nodes have.
+    fn frame_conclusion(&self, frame: FrameId) -> Option<Conclusion> {
+        let nodes = &self.frame(frame).nodes;
+        let results: Option<Vec<Conclusion>> =
+            nodes.iter().map(|node| self.outcome(*node).map(|outcome| outcome.conclusion)).collect();
+        results.map(together)
+    }
+
+    fn base_contexts(&self, inputs: Value) -> Contexts {
+        Contexts::new(self.github.clone(), self.vars.clone(), inputs)
+    }
+
+    /// What the keys of a node see before it has legs.
+    fn contexts(&self, node: NodeId) -> Contexts {
+        let mut contexts = self.base_contexts(self.frame(self.node(node).frame).inputs.clone());
+        contexts.needs = Some(self.needs_context(node));
+        contexts
+    }
+
+    /// `needs`: the direct needs only.
+    fn needs_context(&self, node: NodeId) -> Value {
+        object(self.node(node).needs.iter().filter_map(|need| {
+            let outcome = self.outcome(*need)?;
+            Some((self.job(*need).id.as_str(), job_context(outcome.conclusion, &outcome.outputs)))
+        }))
+    }
+
+    fn outcome(&self, node: NodeId) -> Option<&Outcome> {
+        match &self.node(node).state {
+            NodeState::Ended(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    fn job(&self, node: NodeId) -> &syntax::Job {
+        let node = self.node(node);
+        &self.frame(node.frame).workflow.jobs[node.job]
+    }
+
+    fn frame(&self, id: FrameId) -> &Frame {
+        &self.frames[id.0]
+    }
+
+    fn frame_mut(&mut self, id: FrameId) -> &mut Frame {
+        &mut self.frames[id.0]
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0]
+    }
+
+    fn leg(&self, id: LegId) -> &Leg {
+        &self.legs[id.0]
+    }
+
+    fn leg_mut(&mut self, id: LegId) -> &mut Leg {
+        &mut self.legs[id.0]
+    }
+}
+
+/// `github.workflow` as the caller gave it, else the workflow's name, else its file.
+fn workflow_name(workflow: &Workflow, github: &Json) -> String {
+    let given = github.get("workflow").and_then(Json::as_str).filter(|name| !name.is_empty());
+    let own = workflow.name.as_ref().map(|name| name.as_str()).filter(|name| !name.is_empty());
+    given.or(own).unwrap_or(&workflow.file).to_owned()
+}
+
+fn with_workflow(github: &Json, name: &str) -> Json {
+    let mut github = github.clone();
+    if let Json::Object(entries) = &mut github {
+        entries.insert("workflow".to_owned(), Json::String(name.to_owned()));
+    }
+    github
+}
+
+fn too_many_jobs() -> String {
+    format!("A run may not have more than {RUN_JOBS} jobs, those of matrices and called workflows counted")
+}
+
+fn error(code: &'static str, span: Option<crate::span::Span>, message: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Error, code, span, message, hint: None }
 }

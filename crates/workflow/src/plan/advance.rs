@@ -1,0 +1,331 @@
+//! The transitions: what may start, and what follows when something ends.
+
+use model::{Conclusion, Contexts as JobContexts, Job, RunId};
+use serde_json::Value as Json;
+
+use crate::syntax::JobWork;
+
+use super::call::TOKEN;
+use super::concurrency::Entry;
+use super::context::Status;
+use super::evaluate::Evaluator;
+use super::expand::plain_name;
+use super::state::{FrameId, LegId, LegState, LegWork, NodeId, NodeState, Outcome, together};
+use super::{PlanCommand, RunPlan, lower};
+
+impl RunPlan {
+    /// Carries out every transition that is due.
+    pub(super) fn advance(&mut self) {
+        loop {
+            let mut moved = false;
+            for node in (0..self.nodes.len()).map(NodeId) {
+                moved |= self.unblock(node);
+            }
+            for leg in (0..self.legs.len()).map(LegId) {
+                moved |= self.move_leg(leg);
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Decides about a blocked node whose needs have all ended.
+    fn unblock(&mut self, node: NodeId) -> bool {
+        let blocked = matches!(self.node(node).state, NodeState::Blocked);
+        if !blocked || !self.node(node).needs.iter().all(|need| self.outcome(*need).is_some()) {
+            return false;
+        }
+        match self.condition(node) {
+            Ok(true) => self.expand(node),
+            Ok(false) if self.is_cancelled(self.node(node).frame) => {
+                self.decide(node, Conclusion::Cancelled, None)
+            }
+            Ok(false) => self.decide(node, Conclusion::Skipped, Some(self.why_skipped(node))),
+            Err(problem) => self.decide(node, Conclusion::Failure, Some(problem)),
+        }
+        true
+    }
+
+    /// Whether a node's `if` holds, as things stand.
+    pub(super) fn condition(&self, node: NodeId) -> Result<bool, String> {
+        let job = self.job(node);
+        let mut contexts = self.contexts(node);
+        contexts.status = Some(self.status(node));
+        Evaluator { job: &job.id, contexts: &contexts }.condition(&job.condition)
+    }
+
+    fn why_skipped(&self, node: NodeId) -> String {
+        let condition = &self.job(node).condition;
+        let culprit = self.ancestors(node).into_iter().find_map(|need| {
+            self.outcome(need)
+                .filter(|outcome| outcome.conclusion != Conclusion::Success)
+                .map(|outcome| (need, outcome))
+        });
+        match culprit {
+            Some((need, outcome)) if condition.starts_with("success()") => {
+                let what = match outcome.conclusion {
+                    Conclusion::Failure => "failed",
+                    Conclusion::Cancelled => "was cancelled",
+                    Conclusion::Skipped | Conclusion::Success => "was skipped",
+                };
+                format!("'{}', which it needs, {what}", *self.job(need).id)
+            }
+            _ => format!("its condition is false: {condition}"),
+        }
+    }
+
+    /// What the status functions answer. All ancestors count, not only the direct needs: a job
+    /// behind a skipped one is skipped even if what stands between ran.
+    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#status-check-functions>
+    fn status(&self, node: NodeId) -> Status {
+        let cancelled = self.is_cancelled(self.node(node).frame);
+        let results: Vec<Conclusion> = self
+            .ancestors(node)
+            .into_iter()
+            .filter_map(|need| self.outcome(need))
+            .map(|outcome| outcome.conclusion)
+            .collect();
+        Status {
+            success: !cancelled && results.iter().all(|result| *result == Conclusion::Success),
+            failure: results.contains(&Conclusion::Failure),
+            cancelled,
+        }
+    }
+
+    /// All that a node needs, directly or not, in the order of the plan.
+    fn ancestors(&self, node: NodeId) -> std::collections::BTreeSet<NodeId> {
+        let mut found = std::collections::BTreeSet::new();
+        let mut open = self.node(node).needs.clone();
+        while let Some(need) = open.pop() {
+            if found.insert(need) {
+                open.extend(&self.node(need).needs);
+            }
+        }
+        found
+    }
+
+    /// Moves a leg that waits one state on, if it may.
+    fn move_leg(&mut self, leg: LegId) -> bool {
+        match self.leg(leg).state {
+            LegState::Held if self.has_slot(leg) => self.enter_groups(leg),
+            LegState::Ready => return self.start(leg),
+            _ => return false,
+        }
+        true
+    }
+
+    fn has_slot(&self, leg: LegId) -> bool {
+        let NodeState::Expanded(expansion) = &self.node(self.leg(leg).node).state else { return false };
+        let taken = expansion.legs.iter().filter(|leg| self.leg(**leg).state.takes_slot()).count();
+        taken < expansion.max_parallel
+    }
+
+    /// Asks for the leg's groups one after the other; it is ready when it holds all.
+    fn enter_groups(&mut self, leg: LegId) {
+        while let Some(wish) = self.leg(leg).groups.get(self.leg(leg).entered).cloned() {
+            if let Some(owner) = self.held_above(leg, &wish.group) {
+                let name = &self.leg(leg).name;
+                let reason = format!(
+                    "a deadlock for concurrency group '{}' was detected between '{owner}' and '{name}'",
+                    wish.group
+                );
+                return self.decide_leg(leg, Conclusion::Failure, Some(reason));
+            }
+            self.leg_mut(leg).entered += 1;
+            match self.groups.enter(leg, &wish) {
+                Entry::Holds => {}
+                Entry::Full => {
+                    let reason = format!("too many wait for concurrency group '{}' already", wish.group);
+                    return self.decide_leg(leg, Conclusion::Cancelled, Some(reason));
+                }
+                Entry::Waits { displaced, cancel } => {
+                    self.leg_mut(leg).state = LegState::Waiting;
+                    let reason = format!("a higher priority waiting request for '{}' exists", wish.group);
+                    for other in displaced.into_iter().chain(cancel) {
+                        self.stop(other, Some(&reason));
+                    }
+                    return;
+                }
+            }
+        }
+        self.leg_mut(leg).state = LegState::Ready;
+    }
+
+    /// Who, of the leg itself and all that it is inside of, has this group already.
+    fn held_above(&self, leg: LegId, group: &str) -> Option<String> {
+        let same = |other: &str| other.to_lowercase() == group.to_lowercase();
+        let own = self.leg(leg);
+        if own.groups[..own.entered].iter().any(|held| same(&held.group)) {
+            return Some(own.name.clone());
+        }
+        let mut frame = self.node(own.node).frame;
+        while let Some(caller) = self.frame(frame).caller {
+            let caller = self.leg(caller);
+            if caller.groups.iter().any(|held| same(&held.group)) {
+                return Some(caller.name.clone());
+            }
+            frame = self.node(caller.node).frame;
+        }
+        self.run_group.as_deref().is_some_and(same).then(|| "top level workflow".to_owned())
+    }
+
+    fn start(&mut self, leg: LegId) -> bool {
+        match self.leg(leg).work.clone() {
+            LegWork::Call(call) => {
+                self.leg_mut(leg).state = LegState::Running;
+                if let Err(problem) = self.open_call(leg, call) {
+                    self.decide_leg(leg, Conclusion::Failure, Some(problem));
+                }
+                true
+            }
+            LegWork::Machine { runs_on, .. } if self.machines_busy() < self.context.parallel.max(1) => {
+                self.leg_mut(leg).state = LegState::Running;
+                let job = Box::new(self.lower(leg));
+                self.outbox.push(PlanCommand::Start { job, runs_on });
+                true
+            }
+            LegWork::Machine { .. } => false,
+        }
+    }
+
+    fn machines_busy(&self) -> usize {
+        let busy =
+            |leg: &&super::state::Leg| leg.state.on_machine() && matches!(leg.work, LegWork::Machine { .. });
+        self.legs.iter().filter(busy).count()
+    }
+
+    /// The job of a leg as the runner takes it.
+    fn lower(&self, leg: LegId) -> Job {
+        let leg = self.leg(leg);
+        let frame = self.frame(self.node(leg.node).frame);
+        let job = self.job(leg.node);
+        let (timeout, cancel_timeout) = match leg.work {
+            LegWork::Machine { timeout, cancel_timeout, .. } => (timeout, cancel_timeout),
+            LegWork::Call(_) => (model::limits::JOB_TIMEOUT, model::limits::CANCEL_TIMEOUT),
+        };
+        let (container, services, steps) = match &job.work {
+            JobWork::Steps { container, services, steps, .. } => {
+                (container.as_ref(), services.as_ref(), steps.as_slice())
+            }
+            JobWork::Call { .. } => (None, None, [].as_slice()),
+        };
+        Job {
+            id: leg.id,
+            run: RunId(self.context.run.0),
+            attempt: self.context.attempt,
+            key: job.id.value.clone(),
+            name: leg.name.clone(),
+            steps: steps.iter().map(lower::step).collect(),
+            contexts: self.job_contexts(leg),
+            env: lower::env_layers(frame.workflow.env.as_ref(), job.env.as_ref()),
+            defaults: lower::defaults(&frame.workflow.defaults, &job.defaults),
+            outputs: lower::outputs(job),
+            environment_url: lower::environment_url(job),
+            container: container.map(crate::syntax::Node::to_template),
+            services: services.map(crate::syntax::Node::to_template),
+            timeout,
+            cancel_timeout,
+            secrets: frame.secrets.clone(),
+            trust: self.context.trust,
+        }
+    }
+
+    fn job_contexts(&self, leg: &super::state::Leg) -> JobContexts {
+        let frame = self.frame(self.node(leg.node).frame);
+        let mut github = self.context.github.clone();
+        if let Json::Object(github) = &mut github {
+            github.insert("job".to_owned(), Json::String(self.job(leg.node).id.value.clone()));
+            github.insert("workflow".to_owned(), Json::String(self.workflow_name.clone()));
+            if let Some((_, token)) = frame.secrets.iter().find(|(name, _)| name.eq_ignore_ascii_case(TOKEN))
+            {
+                github.insert("token".to_owned(), Json::String(token.0.clone()));
+            }
+        }
+        JobContexts {
+            github,
+            vars: self.context.vars.clone(),
+            inputs: frame.inputs.to_json(),
+            needs: self.needs_context(leg.node).to_json(),
+            strategy: leg.strategy.to_json(),
+            matrix: leg.matrix.to_json(),
+        }
+    }
+
+    /// Ends a node that never had a leg.
+    pub(super) fn decide(&mut self, node: NodeId, conclusion: Conclusion, reason: Option<String>) {
+        let prefix = &self.frame(self.node(node).frame).prefix;
+        let name = format!("{prefix}{}", plain_name(self.job(node)));
+        self.outbox.push(PlanCommand::Decided { id: self.node(node).id, name, conclusion, reason });
+        self.end_node(node, Outcome { conclusion, outputs: Vec::new() });
+    }
+
+    /// Ends a leg that never started, or a call.
+    pub(super) fn decide_leg(&mut self, leg: LegId, conclusion: Conclusion, reason: Option<String>) {
+        let Leg { id, name, .. } = self.leg(leg);
+        self.outbox.push(PlanCommand::Decided { id: *id, name: name.clone(), conclusion, reason });
+        self.end_leg(leg, conclusion, Vec::new());
+    }
+
+    /// A leg is over: its groups go on, its matrix may stop, its node may end.
+    pub(super) fn end_leg(&mut self, leg: LegId, conclusion: Conclusion, outputs: Vec<(String, String)>) {
+        if matches!(self.leg(leg).state, LegState::Ended(_)) {
+            return;
+        }
+        self.leg_mut(leg).state = LegState::Ended(conclusion);
+        for next in self.groups.leave(leg) {
+            self.enter_groups(next);
+        }
+        let node = self.leg(leg).node;
+        let NodeState::Expanded(expansion) = &mut self.node_mut(node).state else { return };
+        merge(&mut expansion.outputs, outputs);
+        let legs = expansion.legs.clone();
+        let stops = expansion.fail_fast && legs.len() > 1;
+        if stops && self.leg(leg).result() == Some(Conclusion::Failure) {
+            let reason = format!("'{}' of the same matrix failed", self.leg(leg).name);
+            legs.iter().for_each(|other| self.stop(*other, Some(&reason)));
+        }
+        self.end_expanded(node, &legs);
+    }
+
+    fn end_expanded(&mut self, node: NodeId, legs: &[LegId]) {
+        let results: Option<Vec<Conclusion>> = legs.iter().map(|leg| self.leg(*leg).result()).collect();
+        let (Some(results), NodeState::Expanded(expansion)) = (results, &mut self.node_mut(node).state)
+        else {
+            return;
+        };
+        let outputs = std::mem::take(&mut expansion.outputs);
+        self.end_node(node, Outcome { conclusion: together(results), outputs });
+    }
+
+    fn end_node(&mut self, node: NodeId, outcome: Outcome) {
+        self.node_mut(node).state = NodeState::Ended(outcome);
+        self.end_frame(self.node(node).frame);
+    }
+
+    /// Ends the call of a frame whose nodes have all ended.
+    pub(super) fn end_frame(&mut self, frame: FrameId) {
+        let (Some(conclusion), Some(caller)) = (self.frame_conclusion(frame), self.frame(frame).caller)
+        else {
+            return;
+        };
+        let job = self.job(self.leg(caller).node).id.value.clone();
+        match self.call_outputs(&job, frame) {
+            Ok(outputs) => self.end_leg(caller, conclusion, outputs),
+            Err(problem) => self.decide_leg(caller, Conclusion::Failure, Some(problem)),
+        }
+    }
+}
+
+use super::state::Leg;
+
+/// Lays later outputs over earlier ones; an empty value hides nothing.
+fn merge(outputs: &mut Vec<(String, String)>, newer: Vec<(String, String)>) {
+    for (name, value) in newer {
+        match outputs.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+            Some((_, known)) if !value.is_empty() => *known = value,
+            Some(_) => {}
+            None => outputs.push((name, value)),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Whether each call of a workflow fits the file that it calls.
+
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::plan::CalledWorkflows;
+use crate::span::Span;
+use crate::syntax::{CallSecrets, InputKind, Job, JobWork, Node, NodeKind, Permissions, Trigger, Workflow};
+
+use super::permissions::violations;
+use super::{Limits, WorkflowRef};
+
+/// Longest message that GitHub shows whole; the rest is replaced by a mark.
+const MESSAGE_CHARS: usize = 500;
+
+/// GitHub's words for too many calls inside of calls.
+pub fn too_deep(depth: usize) -> String {
+    format!("Nested reusable workflow depth exceeded {depth}.")
+}
+
+/// Checks every call that `workflow` makes, directly and through what it calls: the file is
+/// there and can be called, required inputs and secrets are given and no unknown ones, no
+/// more permissions are asked for than given, and the limits of depth and jobs hold.
+#[must_use]
+pub fn check_calls(workflow: &Workflow, called: &CalledWorkflows, limits: &Limits) -> Vec<Diagnostic> {
+    let mut check = Check { called, limits, jobs: 0, problems: Vec::new() };
+    check.jobs_of(workflow, None, None, 1);
+    check.problems
+}
+
+struct Check<'a> {
+    called: &'a CalledWorkflows,
+    limits: &'a Limits,
+    jobs: usize,
+    problems: Vec<Diagnostic>,
+}
+
+impl Check<'_> {
+    /// `max` is what the callers of this file allow, where one says so.
+    fn jobs_of(
+        &mut self,
+        workflow: &Workflow,
+        file: Option<&WorkflowRef>,
+        max: Option<&Permissions>,
+        depth: usize,
+    ) {
+        self.jobs += workflow.jobs.len();
+        if self.jobs > self.limits.jobs {
+            let message = format!("The workflow may not contain more than {} jobs", self.limits.jobs);
+            return self.add("too-many-jobs", None, message, None);
+        }
+        let own = workflow.permissions.as_ref().or(max);
+        for job in &workflow.jobs {
+            let JobWork::Call { uses, .. } = &job.work else { continue };
+            match WorkflowRef::parse(uses) {
+                Ok(reference) => {
+                    self.call(job, &reference.seen_from(file), job.permissions.as_ref().or(own), depth)
+                }
+                Err(error) => {
+                    self.add("invalid-workflow-reference", Some(&uses.span), error.to_string(), None)
+                }
+            }
+            if self.jobs > self.limits.jobs || depth > self.limits.depth {
+                return;
+            }
+        }
+    }
+
+    fn call(&mut self, job: &Job, reference: &WorkflowRef, max: Option<&Permissions>, depth: usize) {
+        let JobWork::Call { uses, .. } = &job.work else { return };
+        if depth > self.limits.depth {
+            if !self.problems.iter().any(|problem| problem.code == "calls-too-deep") {
+                let hint = "a workflow may not call itself, and calls may not be nested deeper";
+                self.add("calls-too-deep", None, too_deep(self.limits.depth), Some(hint));
+            }
+            return;
+        }
+        let key = reference.to_string();
+        let Some(callee) = self.called.get(&key).map(Arc::clone) else {
+            let message = format!("error parsing called workflow \"{key}\": workflow was not found.");
+            return self.add("workflow-not-found", Some(&uses.span), message, None);
+        };
+        let Some(trigger) = callee.on.iter().find(|trigger| *trigger.event == "workflow_call") else {
+            let message = format!(
+                "error parsing called workflow \"{key}\": workflow is not reusable as it is missing a `on.workflow_call` trigger"
+            );
+            return self.add(
+                "workflow-not-callable",
+                Some(&uses.span),
+                message,
+                Some("add `workflow_call` to its `on`"),
+            );
+        };
+        self.inputs(job, trigger);
+        self.secrets(job, trigger);
+        self.permissions(job, &key, &callee, max);
+        self.jobs_of(&callee, Some(reference), max, depth + 1);
+    }
+
+    fn inputs(&mut self, job: &Job, trigger: &Trigger) {
+        let JobWork::Call { uses, with, .. } = &job.work else { return };
+        let given = with.as_ref().map(pairs).unwrap_or_default();
+        for input in &trigger.inputs {
+            match given.iter().find(|(key, _)| input.name.eq_ignore_ascii_case(key)) {
+                Some((_, value)) => self.input_type(&input.kind, value),
+                None if input.required => {
+                    let message =
+                        format!("Input {} is required, but not provided while calling.", *input.name);
+                    self.add("missing-input", Some(&uses.span), message, Some("give it under `with`"));
+                }
+                None => {}
+            }
+        }
+        for (key, value) in given {
+            if !trigger.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(key)) {
+                let message = format!("Invalid input, {key} is not defined in the referenced workflow.");
+                self.add("unknown-input", Some(&value.span), message, None);
+            }
+        }
+    }
+
+    /// A literal of the wrong kind is wrong whatever the run.
+    fn input_type(&mut self, kind: &InputKind, value: &Node) {
+        let shown = match (kind, &value.kind) {
+            (InputKind::Boolean, NodeKind::Bool(_)) | (InputKind::Number, NodeKind::Number(_)) => return,
+            (InputKind::Boolean | InputKind::Number, NodeKind::Null) => String::new(),
+            (InputKind::Boolean | InputKind::Number, NodeKind::String(text)) => text.clone(),
+            (InputKind::Number, NodeKind::Bool(value)) => value.to_string(),
+            (InputKind::Boolean, NodeKind::Number(value)) => value.to_string(),
+            _ => return,
+        };
+        self.add("unexpected-value", Some(&value.span), format!("Unexpected value '{shown}'"), None);
+    }
+
+    fn secrets(&mut self, job: &Job, trigger: &Trigger) {
+        let JobWork::Call { uses, secrets, .. } = &job.work else { return };
+        let given = match secrets {
+            CallSecrets::Inherit => return,
+            CallSecrets::None => Vec::new(),
+            CallSecrets::Named(node) => pairs(node),
+        };
+        for (name, required) in &trigger.secrets {
+            if *required && !given.iter().any(|(key, _)| name.eq_ignore_ascii_case(key)) {
+                let message = format!("Secret {} is required, but not provided while calling.", **name);
+                self.add(
+                    "missing-secret",
+                    Some(&uses.span),
+                    message,
+                    Some("give it under `secrets`, or `secrets: inherit`"),
+                );
+            }
+        }
+        for (key, value) in given {
+            if !trigger.secrets.iter().any(|(name, _)| name.eq_ignore_ascii_case(key)) {
+                let message = format!("Invalid secret, {key} is not defined in the referenced workflow.");
+                self.add("unknown-secret", Some(&value.span), message, None);
+            }
+        }
+    }
+
+    fn permissions(&mut self, job: &Job, key: &str, callee: &Workflow, max: Option<&Permissions>) {
+        let default = self.limits.permissions;
+        if let Some(requested) = &callee.permissions {
+            self.permission(job, key, &format!("The workflow '{key}'"), violations(requested, max, default));
+        }
+        for nested in &callee.jobs {
+            if let Some(requested) = &nested.permissions {
+                let who = format!("The nested job '{}'", shown_name(nested));
+                self.permission(job, key, &who, violations(requested, max, default));
+            }
+        }
+    }
+
+    fn permission(&mut self, job: &Job, key: &str, who: &str, found: Option<(String, String)>) {
+        let Some((requested, allowed)) = found else { return };
+        let message = format!(
+            "Error calling workflow '{key}'. {who} is requesting '{requested}', but is only allowed '{allowed}'."
+        );
+        self.add(
+            "permissions-exceeded",
+            Some(&job.id.span),
+            message,
+            Some("raise `permissions` of the caller, or lower those of the callee"),
+        );
+    }
+
+    fn add(&mut self, code: &'static str, span: Option<&Span>, message: String, hint: Option<&str>) {
+        let mut diagnostic = Diagnostic {
+            severity: Severity::Error,
+            code,
+            span: span.cloned(),
+            message,
+            hint: hint.map(str::to_owned),
+        };
+        shorten(&mut diagnostic);
+        // A file that is called twice has its problems once.
+        if !self.problems.contains(&diagnostic) {
+            self.problems.push(diagnostic);
+        }
+    }
+}
+
+/// Cuts a message so that it, with its place, has GitHub's greatest length.
+fn shorten(diagnostic: &mut Diagnostic) {
+    let whole = diagnostic.to_string().chars().count();
+    if whole > MESSAGE_CHARS {
+        let place = whole - diagnostic.message.chars().count();
+        let kept: String = diagnostic.message.chars().take(MESSAGE_CHARS.saturating_sub(place)).collect();
+        diagnostic.message = kept + "[...]";
+    }
+}
+
+fn pairs(node: &Node) -> Vec<(&str, &Node)> {
+    let NodeKind::Mapping(pairs) = &node.kind else { return Vec::new() };
+    pairs
+        .iter()
+        .filter_map(|(key, value)| match &key.kind {
+            NodeKind::String(key) => Some((key.as_str(), value)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn shown_name(job: &Job) -> String {
+    match &job.name {
+        Some(Node { kind: NodeKind::String(name), .. }) => name.clone(),
+        _ => job.id.value.clone(),
+    }
+}
