@@ -1,5 +1,7 @@
 //! The transitions: what may start, and what follows when something ends.
 
+use std::collections::BTreeSet;
+
 use model::{Conclusion, Contexts as JobContexts, Job, RunId};
 use serde_json::Value as Json;
 
@@ -10,7 +12,7 @@ use super::concurrency::Entry;
 use super::context::Status;
 use super::evaluate::Evaluator;
 use super::expand::plain_name;
-use super::state::{FrameId, LegId, LegState, LegWork, NodeId, NodeState, Outcome, together};
+use super::state::{FrameId, Leg, LegId, LegState, LegWork, NodeId, NodeState, Outcome, together};
 use super::{PlanCommand, RunPlan, lower};
 
 impl RunPlan {
@@ -75,27 +77,19 @@ impl RunPlan {
         }
     }
 
-    /// What the status functions answer. All ancestors count, not only the direct needs: a job
-    /// behind a skipped one is skipped even if what stands between ran.
-    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#status-check-functions>
     fn status(&self, node: NodeId) -> Status {
-        let cancelled = self.is_cancelled(self.node(node).frame);
-        let results: Vec<Conclusion> = self
-            .ancestors(node)
-            .into_iter()
-            .filter_map(|need| self.outcome(need))
-            .map(|outcome| outcome.conclusion)
-            .collect();
+        let ancestors = self.ancestors(node).into_iter();
         Status {
-            success: !cancelled && results.iter().all(|result| *result == Conclusion::Success),
-            failure: results.contains(&Conclusion::Failure),
-            cancelled,
+            ancestors: ancestors
+                .filter_map(|need| Some((self.job(need).id.value.clone(), self.outcome(need)?.conclusion)))
+                .collect(),
+            cancelled: self.is_cancelled(self.node(node).frame),
         }
     }
 
     /// All that a node needs, directly or not, in the order of the plan.
-    fn ancestors(&self, node: NodeId) -> std::collections::BTreeSet<NodeId> {
-        let mut found = std::collections::BTreeSet::new();
+    fn ancestors(&self, node: NodeId) -> BTreeSet<NodeId> {
+        let mut found = BTreeSet::new();
         let mut open = self.node(node).needs.clone();
         while let Some(need) = open.pop() {
             if found.insert(need) {
@@ -190,8 +184,7 @@ impl RunPlan {
     }
 
     fn machines_busy(&self) -> usize {
-        let busy =
-            |leg: &&super::state::Leg| leg.state.on_machine() && matches!(leg.work, LegWork::Machine { .. });
+        let busy = |leg: &&Leg| leg.state.on_machine() && matches!(leg.work, LegWork::Machine { .. });
         self.legs.iter().filter(busy).count()
     }
 
@@ -231,7 +224,7 @@ impl RunPlan {
         }
     }
 
-    fn job_contexts(&self, leg: &super::state::Leg) -> JobContexts {
+    fn job_contexts(&self, leg: &Leg) -> JobContexts {
         let frame = self.frame(self.node(leg.node).frame);
         let mut github = self.context.github.clone();
         if let Json::Object(github) = &mut github {
@@ -316,8 +309,6 @@ impl RunPlan {
         }
     }
 }
-
-use super::state::Leg;
 
 /// Lays later outputs over earlier ones; an empty value hides nothing.
 fn merge(outputs: &mut Vec<(String, String)>, newer: Vec<(String, String)>) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{Conclusion, Secrets};
 
-use crate::expr::{Object, Scope, Value};
+use crate::expr::{Scope, Value};
 
 /// The contexts for one evaluation. A context that GitHub does not allow at a key is left
 /// out, so that naming it is an error and not silently empty.
@@ -23,14 +23,30 @@ pub(super) struct Contexts {
 }
 
 /// What the status functions of a job's `if` answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Status {
-    /// No ancestor failed, was skipped, or was cancelled; the run goes on.
-    pub(super) success: bool,
-    /// An ancestor failed.
-    pub(super) failure: bool,
+    /// Every ancestor of the job, by key, and how it ended.
+    pub(super) ancestors: Vec<(String, Conclusion)>,
     /// The run (or the call that the job belongs to) is being cancelled.
     pub(super) cancelled: bool,
+}
+
+impl Status {
+    /// All ancestors count, not only the direct needs: a job behind a skipped one is skipped
+    /// even if what stands between ran. `of` chooses some of them by name.
+    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#status-check-functions>
+    fn answer(&self, function: &str, of: Option<&[String]>) -> Option<bool> {
+        let chosen =
+            |key: &str| of.is_none_or(|names| names.iter().any(|name| name.eq_ignore_ascii_case(key)));
+        let mut results = self.ancestors.iter().filter(|(key, _)| chosen(key)).map(|(_, result)| *result);
+        match function {
+            "success" => Some(!self.cancelled && results.all(|result| result == Conclusion::Success)),
+            "failure" => Some(results.any(|result| result == Conclusion::Failure)),
+            "cancelled" => Some(self.cancelled),
+            "always" => Some(true),
+            _ => None,
+        }
+    }
 }
 
 impl Contexts {
@@ -66,40 +82,28 @@ impl Scope for Contexts {
     }
 
     fn status(&self, function: &str) -> Option<bool> {
-        let status = self.status?;
-        match function {
-            "success" => Some(status.success),
-            "failure" => Some(status.failure),
-            "cancelled" => Some(status.cancelled),
-            "always" => Some(true),
-            _ => None,
-        }
+        self.status.as_ref()?.answer(function, None)
+    }
+
+    fn status_of_jobs(&self, function: &str, jobs: &[String]) -> Option<bool> {
+        self.status.as_ref()?.answer(function, Some(jobs))
     }
 }
 
 /// An object of the expression language.
 pub(super) fn object<K: Into<Arc<str>>>(entries: impl IntoIterator<Item = (K, Value)>) -> Value {
-    let mut object = Object::new();
-    for (key, value) in entries {
-        object.insert(key, value);
-    }
-    Value::Object(Arc::new(object))
-}
-
-/// A string of the expression language.
-pub(super) fn text(value: &str) -> Value {
-    Value::String(value.into())
+    Value::object(entries.into_iter().collect())
 }
 
 /// The `secrets` context.
 pub(super) fn secrets_context(secrets: &Secrets) -> Value {
-    object(secrets.iter().map(|(name, secret)| (name.as_str(), text(&secret.0))))
+    object(secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.0.as_str()))))
 }
 
 /// How one job stands in `needs` and in `jobs`.
 pub(super) fn job_context(conclusion: Conclusion, outputs: &[(String, String)]) -> Value {
     object([
-        ("result", text(conclusion.as_str())),
-        ("outputs", object(outputs.iter().map(|(name, value)| (name.as_str(), text(value))))),
+        ("result", Value::from(conclusion.as_str())),
+        ("outputs", object(outputs.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))))),
     ])
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use model::limits::MATRIX_JOBS;
 
-use crate::expr::{Expression, Object, Scope, Value};
+use crate::expr::{Object, Value};
 use crate::span::Span;
 
 /// Combinations that are looked at before exclusions thin them out. Enough to write a large
@@ -191,7 +191,7 @@ fn filters(value: &Value, empty: &str) -> Result<Vec<Arc<Object>>, String> {
     expect_array(value)?
         .iter()
         .map(|item| match expect_object(item)? {
-            filter if filter.iter().next().is_none() => Err(format!("Matrix {empty}")),
+            filter if filter.is_empty() => Err(format!("Matrix {empty}")),
             filter => Ok(Arc::clone(filter)),
         })
         .collect()
@@ -209,7 +209,7 @@ fn agrees(filter: &Value, value: &Value) -> bool {
                 .enumerate()
                 .all(|(index, filter)| agrees(filter, items.get(index).unwrap_or(&Value::Null)))
         }
-        leaf => equal(leaf, value),
+        leaf => leaf.equals(value),
     }
 }
 
@@ -218,27 +218,6 @@ fn member(value: &Value, key: &str) -> Value {
         Value::Object(object) => object.get(key).cloned().unwrap_or(Value::Null),
         _ => Value::Null,
     }
-}
-
-/// `==` of the expression language.
-fn equal(left: &Value, right: &Value) -> bool {
-    struct Both<'a>(&'a Value, &'a Value);
-    impl Scope for Both<'_> {
-        fn context(&self, name: &str) -> Option<Value> {
-            match name {
-                "github" => Some(self.0.clone()),
-                "matrix" => Some(self.1.clone()),
-                _ => None,
-            }
-        }
-        fn status(&self, _function: &str) -> Option<bool> {
-            None
-        }
-    }
-    Expression::parse("github == matrix", None)
-        .ok()
-        .and_then(|equals| equals.evaluate(&Both(left, right)).ok())
-        .is_some_and(|value| value.truthy())
 }
 
 /// The texts of all scalars in order; empty ones and nulls show nothing.
