@@ -7,7 +7,8 @@
 mod annotation;
 mod processor;
 
-pub use processor::{CommandEffect, CommandPolicy, CommandProcessor};
+pub(crate) use annotation::relative_to;
+pub use processor::{CommandEffect, CommandPolicy, CommandProcessor, plain_annotation};
 
 /// The commands that are recognised; every other `::text::` is plain output.
 const NAMES: [&str; 15] = [

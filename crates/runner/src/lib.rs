@@ -5,18 +5,49 @@
 //! Of the host it needs three things, which its caller hands in as [`Services`]: actions, the
 //! source tree for the built-in checkout, and the results service for caches and artifacts.
 
+mod action;
+mod cancel;
 pub mod command;
 pub mod command_file;
+pub mod contexts;
+pub mod environment;
+mod evaluate;
+pub mod glob;
+pub mod hash_files;
+mod job;
 pub mod lines;
+pub mod log;
 pub mod mask;
 pub mod matcher;
+pub mod output;
+mod place;
+mod process;
 pub mod shell;
+mod step;
+
+pub use cancel::Cancellation;
+pub use job::run_job;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::ActionRef;
+
+/// How a job is run.
+#[derive(Clone, Debug)]
+pub struct RunnerOptions {
+    /// Whether `RUNNER_DEBUG` is set and commands are echoed (`ACTIONS_STEP_DEBUG` does the same).
+    pub debug: bool,
+    /// `runner.name`.
+    pub runner_name: String,
+}
+
+impl Default for RunnerOptions {
+    fn default() -> RunnerOptions {
+        RunnerOptions { debug: false, runner_name: "hearth".to_owned() }
+    }
+}
 
 /// What a job may ask of the host.
 #[derive(Clone)]

@@ -35,6 +35,11 @@ impl LineBuffer {
         LineBuffer { partial: Vec::new(), dropped: 0, after_cr: false, margin }
     }
 
+    /// Keeps this much of a line beyond the limit from now on.
+    pub fn set_margin(&mut self, margin: usize) {
+        self.margin = margin;
+    }
+
     /// Takes a chunk and gives each line that it completes to `take`.
     pub fn push(&mut self, chunk: &[u8], mut take: impl FnMut(Line<'_>)) {
         let mut rest = chunk;

@@ -3,6 +3,7 @@
 //! The files are those of <https://github.com/actions/toolkit/blob/main/docs/problem-matchers.md>;
 //! the rules and error messages are those of GitHub's runner.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::AnnotationLevel;
@@ -123,18 +124,24 @@ struct Pattern {
     groups: Groups,
 }
 
-/// One matcher and how far its patterns have matched.
-struct Matcher {
+/// What a file says of one matcher.
+struct Definition {
     owner: String,
     severity: Option<String>,
     from_path: Option<String>,
     patterns: Vec<Pattern>,
+}
+
+/// One matcher and how far its patterns have matched.
+#[derive(Clone)]
+struct Matcher {
+    definition: Arc<Definition>,
     running: Vec<Option<Found>>,
     slow_lines: u32,
 }
 
-/// The matchers of a job.
-#[derive(Default)]
+/// The matchers of a job. A clone matches on its own: each stream of each process has one.
+#[derive(Clone, Default)]
 pub struct Matchers {
     matchers: Vec<Matcher>,
 }
@@ -152,9 +159,9 @@ impl Matchers {
     /// Adds the matchers of a file; one of the same owner is replaced. The error is GitHub's.
     pub fn add(&mut self, json: &[u8]) -> Result<Vec<String>, String> {
         let added = parse(json)?;
-        let owners: Vec<String> = added.iter().map(|matcher| matcher.owner.clone()).collect();
+        let owners: Vec<String> = added.iter().map(|matcher| matcher.definition.owner.clone()).collect();
         for matcher in added {
-            self.remove(&matcher.owner);
+            self.remove(&matcher.definition.owner);
             self.matchers.insert(0, matcher);
         }
         Ok(owners)
@@ -162,7 +169,7 @@ impl Matchers {
 
     /// Removes the matcher of this owner.
     pub fn remove(&mut self, owner: &str) {
-        self.matchers.retain(|matcher| !matcher.owner.eq_ignore_ascii_case(owner));
+        self.matchers.retain(|matcher| !matcher.definition.owner.eq_ignore_ascii_case(owner));
     }
 
     /// Removes every matcher that a file names.
@@ -195,7 +202,7 @@ impl Matchers {
             let begun = Instant::now();
             let found = self.matchers[index].find(&line);
             if begun.elapsed() > SLOW_MATCH && self.matchers[index].is_too_slow() {
-                return Some(Outcome::Removed(self.matchers.remove(index).owner));
+                return Some(Outcome::Removed(self.matchers.remove(index).definition.owner.clone()));
             }
             if let Some(found) = found {
                 let others = self.matchers.iter_mut().enumerate().filter(|(other, _)| *other != index);
@@ -209,7 +216,7 @@ impl Matchers {
 
 impl Matcher {
     fn reset(&mut self) {
-        self.running = vec![None; self.patterns.len().saturating_sub(1)];
+        self.running = vec![None; self.definition.patterns.len().saturating_sub(1)];
     }
 
     fn is_too_slow(&mut self) -> bool {
@@ -219,7 +226,8 @@ impl Matcher {
 
     /// From the last pattern to the first, so that a line moves each running match on by one.
     fn find(&mut self, line: &str) -> Option<Found> {
-        let last = self.patterns.len() - 1;
+        let definition = self.definition.clone();
+        let last = definition.patterns.len() - 1;
         for index in (0..=last).rev() {
             let running = match index {
                 0 => None,
@@ -228,7 +236,7 @@ impl Matcher {
                     None => continue,
                 },
             };
-            let pattern = &self.patterns[index];
+            let pattern = &definition.patterns[index];
             match pattern.regex.find(line) {
                 Some(found) => {
                     let merged = merge(running.as_ref(), pattern, &found, line);
@@ -246,16 +254,17 @@ impl Matcher {
     }
 
     fn complete(&mut self, running: Option<Found>, mut found: Found) -> Found {
-        let looped = self.patterns.last().is_some_and(|pattern| pattern.looped);
+        let definition = self.definition.clone();
+        let looped = definition.patterns.last().is_some_and(|pattern| pattern.looped);
         self.reset();
         if looped && let Some(slot) = self.running.last_mut() {
             *slot = running;
         }
         if found.severity.as_deref().unwrap_or("").is_empty() {
-            found.severity.clone_from(&self.severity);
+            found.severity.clone_from(&definition.severity);
         }
         if found.from_path.as_deref().unwrap_or("").is_empty() {
-            found.from_path.clone_from(&self.from_path);
+            found.from_path.clone_from(&definition.from_path);
         }
         found
     }
@@ -289,8 +298,9 @@ fn parse(json: &[u8]) -> Result<Vec<Matcher>, String> {
     let mut matchers: Vec<Matcher> = Vec::new();
     for config in file.matchers {
         let matcher = compile(config)?;
-        if matchers.iter().any(|other| other.owner.eq_ignore_ascii_case(&matcher.owner)) {
-            return Err(format!("Duplicate owner name '{}'", matcher.owner));
+        if matchers.iter().any(|other| other.definition.owner.eq_ignore_ascii_case(&matcher.definition.owner))
+        {
+            return Err(format!("Duplicate owner name '{}'", matcher.definition.owner));
         }
         matchers.push(matcher);
     }
@@ -317,14 +327,9 @@ fn compile(config: Config) -> Result<Matcher, String> {
     if !set.contains(&"message") {
         return Err("At least one pattern must set 'message'".to_owned());
     }
-    let mut matcher = Matcher {
-        owner,
-        severity,
-        from_path: config.from_path.filter(|path| !path.is_empty()),
-        patterns,
-        running: Vec::new(),
-        slow_lines: 0,
-    };
+    let from_path = config.from_path.filter(|path| !path.is_empty());
+    let definition = Arc::new(Definition { owner, severity, from_path, patterns });
+    let mut matcher = Matcher { definition, running: Vec::new(), slow_lines: 0 };
     matcher.reset();
     Ok(matcher)
 }

@@ -237,15 +237,15 @@ fn remove_matcher(command: &Command) -> CommandEffect {
 }
 
 fn error(message: impl Into<String>) -> CommandEffect {
-    CommandEffect::Annotate(plain(AnnotationLevel::Error, message.into()))
+    CommandEffect::Annotate(plain_annotation(AnnotationLevel::Error, message.into()))
 }
 
 fn warning(message: impl Into<String>) -> CommandEffect {
-    CommandEffect::Annotate(plain(AnnotationLevel::Warning, message.into()))
+    CommandEffect::Annotate(plain_annotation(AnnotationLevel::Warning, message.into()))
 }
 
 /// An annotation without a place.
-pub(crate) fn plain(level: AnnotationLevel, message: String) -> Annotation {
+pub fn plain_annotation(level: AnnotationLevel, message: String) -> Annotation {
     Annotation {
         level,
         message,

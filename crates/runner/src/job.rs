@@ -1,0 +1,221 @@
+//! A job from its set-up to its end.
+
+mod complete;
+mod set_up;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use guest::client::{Guest, GuestError, Info};
+use machine::Machine;
+use model::{Conclusion, EventSink, Job, JobResult, StepPhase, StepRef, StepResult};
+use serde_json::Value as Json;
+use workflow::expr::Value;
+
+use crate::action::{ActionInstance, Actions};
+use crate::cancel::Cancellation;
+use crate::environment::Variables;
+use crate::evaluate::{EvaluationError, Evaluator};
+use crate::log::JobLog;
+use crate::matcher::Matchers;
+use crate::place::{Place, Programs, UniqueNames};
+use crate::step::Frame;
+use crate::{RunnerOptions, Services};
+
+/// Set-up of a job, as events name it.
+pub(crate) const SET_UP: StepRef = StepRef { index: 0, phase: StepPhase::SetUp };
+
+/// Completion of a job, as events name it.
+pub(crate) const COMPLETE: StepRef = StepRef { index: 0, phase: StepPhase::Complete };
+
+/// The machine or Hearth failed, not a step: the job may be tried again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct MachineFailure(pub(crate) String);
+
+impl From<GuestError> for MachineFailure {
+    fn from(error: GuestError) -> MachineFailure {
+        MachineFailure(error.to_string())
+    }
+}
+
+/// Why a piece of work did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkError {
+    /// The step's own fault: it fails with this message.
+    #[error("{0}")]
+    Step(String),
+    /// The machine's.
+    #[error(transparent)]
+    Machine(#[from] MachineFailure),
+}
+
+impl From<EvaluationError> for WorkError {
+    fn from(error: EvaluationError) -> WorkError {
+        match error {
+            EvaluationError::Expression(message) => WorkError::Step(message),
+            EvaluationError::Machine(error) => WorkError::Machine(error.into()),
+        }
+    }
+}
+
+impl From<GuestError> for WorkError {
+    /// A refusal is the step's fault, unless the machine can't go on at all.
+    fn from(error: GuestError) -> WorkError {
+        use guest::client::RefusalKind::DiskFull;
+        match error {
+            GuestError::Lost { .. } | GuestError::Refused { kind: DiskFull, .. } => {
+                WorkError::Machine(error.into())
+            }
+            refused => WorkError::Step(refused.to_string()),
+        }
+    }
+}
+
+/// What does not change while a job runs.
+pub(crate) struct Fixed {
+    /// `github` without `event` and without what belongs to a step.
+    pub(crate) github: serde_json::Map<String, Json>,
+    /// `github.event`.
+    pub(crate) event: Value,
+    /// `vars`, `needs`, `strategy`, `matrix`, `inputs`, `secrets`.
+    pub(crate) contexts: Vec<(&'static str, Value)>,
+    /// `runner`.
+    pub(crate) runner: Json,
+    /// What every process of the machine has.
+    pub(crate) machine_variables: Variables,
+    /// `ACTIONS_*` variables, for JavaScript actions.
+    pub(crate) service_variables: Variables,
+}
+
+/// What steps leave behind for later ones.
+pub(crate) struct Progress {
+    /// How the job stands.
+    pub(crate) status: Conclusion,
+    /// The job's environment: its own layers and what steps added.
+    pub(crate) env: Variables,
+    /// Folders for `PATH`, in the order in which they were added.
+    pub(crate) paths: Vec<String>,
+    /// Problem matchers.
+    pub(crate) matchers: Matchers,
+    /// Uses of actions, by step.
+    pub(crate) instances: Vec<ActionInstance>,
+    /// Steps with a post, in the order in which they registered it.
+    pub(crate) posts: Vec<usize>,
+    /// How each step of the file ended.
+    pub(crate) results: Vec<StepResult>,
+}
+
+/// Carries out one job.
+pub(crate) struct JobRun<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) guest: Guest,
+    pub(crate) info: Info,
+    pub(crate) place: Place,
+    pub(crate) services: &'a Services,
+    pub(crate) options: &'a RunnerOptions,
+    pub(crate) debug: bool,
+    pub(crate) log: Arc<JobLog>,
+    /// The job's own: also fires when its time is up.
+    pub(crate) cancellation: Cancellation,
+    pub(crate) evaluator: Evaluator,
+    pub(crate) fixed: Fixed,
+    pub(crate) progress: Progress,
+    pub(crate) programs: Programs,
+    pub(crate) names: UniqueNames,
+    pub(crate) actions: Actions,
+    /// Keeps the way to the results service open.
+    pub(crate) _tunnel: Option<guest::client::Tunnel>,
+}
+
+/// Carries out one job on one machine.
+///
+/// Every event goes to `sink`, the last is `JobFinished`. A failure of the machine ends the job with
+/// `infrastructure_error`, whatever its steps did before. The machine is neither started nor ended here.
+pub async fn run_job(
+    job: Job,
+    machine: &Machine,
+    services: Services,
+    sink: Arc<dyn EventSink>,
+    cancel: Cancellation,
+    options: RunnerOptions,
+) -> JobResult {
+    let begun = Instant::now();
+    let log = Arc::new(JobLog::new(sink));
+    for secret in job.secrets.values() {
+        log.masker.add(&secret.0);
+    }
+    log.job_started(&machine.id.0, machine.driver);
+    let cancellation = cancel.child();
+    let watch = tokio::spawn(watch(cancellation.clone(), job.cancel_timeout, job.timeout, log.clone()));
+    let result = Box::pin(carry_out(&job, machine, &services, &log, cancellation, &options)).await;
+    watch.abort();
+    log.job_finished(result.clone(), begun.elapsed());
+    result
+}
+
+/// Cancels the job when its time is up, and ends everything when the time for cleaning up is.
+async fn watch(
+    cancellation: Cancellation,
+    cancel_timeout: std::time::Duration,
+    timeout: std::time::Duration,
+    log: Arc<JobLog>,
+) {
+    tokio::select! {
+        () = cancellation.cancelled() => {}
+        () = tokio::time::sleep(timeout) => {
+            let minutes = timeout.as_secs_f64() / 60.0;
+            log.error(SET_UP, format!("The job has exceeded the maximum execution time of {minutes} minutes."));
+            cancellation.cancel();
+        }
+    }
+    tokio::time::sleep(cancel_timeout).await;
+    cancellation.kill();
+}
+
+async fn carry_out(
+    job: &Job,
+    machine: &Machine,
+    services: &Services,
+    log: &Arc<JobLog>,
+    cancellation: Cancellation,
+    options: &RunnerOptions,
+) -> JobResult {
+    let begun = Instant::now();
+    log.step_started(SET_UP, "Set up job");
+    let prepared = Box::pin(JobRun::set_up(job, machine, services, log, cancellation, options)).await;
+    let (mut run, outcome) = match prepared {
+        Ok(run) => (run, Conclusion::Success),
+        Err(error) => {
+            log.error(SET_UP, error.to_string());
+            log.step_finished(SET_UP, Conclusion::Failure, Conclusion::Failure, begun.elapsed());
+            return failed(job, error);
+        }
+    };
+    log.step_finished(SET_UP, outcome, outcome, begun.elapsed());
+    let mut frame = Frame::of_job();
+    let failure = match Box::pin(run.run_steps(&mut frame)).await {
+        Ok(()) => None,
+        Err(failure) => Some(failure),
+    };
+    run.complete(&frame, failure).await
+}
+
+/// The result of a job whose set-up failed.
+fn failed(job: &Job, error: WorkError) -> JobResult {
+    let skipped = |step: &model::Step| StepResult {
+        id: step.id.clone(),
+        outcome: Conclusion::Skipped,
+        conclusion: Conclusion::Skipped,
+    };
+    JobResult {
+        conclusion: Conclusion::Failure,
+        infrastructure_error: match error {
+            WorkError::Machine(failure) => Some(format!("job '{}', Set up job: {failure}", job.name)),
+            WorkError::Step(_) => None,
+        },
+        outputs: Vec::new(),
+        environment_url: None,
+        steps: job.steps.iter().map(skipped).collect(),
+    }
+}

@@ -1,0 +1,193 @@
+//! "Set up job": folders, contexts, the way to the results service, and all actions.
+
+use std::sync::Arc;
+
+use machine::Machine;
+use model::{Conclusion, Job};
+use serde_json::Value as Json;
+use workflow::expr::Value;
+
+use super::{Fixed, JobRun, Progress, SET_UP, WorkError};
+use crate::action::{ActionInstance, Actions};
+use crate::cancel::Cancellation;
+use crate::contexts::{Status, json_object, text_object};
+use crate::environment::{Variables, machine_variables};
+use crate::evaluate::Evaluator;
+use crate::log::JobLog;
+use crate::matcher::Matchers;
+use crate::place::{Place, Programs, UniqueNames, runner_context};
+use crate::step::Frame;
+use crate::{RunnerOptions, Services};
+
+impl<'a> JobRun<'a> {
+    /// Prepares the machine and everything that steps stand on.
+    pub(super) async fn set_up(
+        job: &'a Job,
+        machine: &'a Machine,
+        services: &'a Services,
+        log: &Arc<JobLog>,
+        cancellation: Cancellation,
+        options: &'a RunnerOptions,
+    ) -> Result<JobRun<'a>, WorkError> {
+        refuse_containers(job)?;
+        let guest = machine.guest.clone();
+        let info = guest.info().await?;
+        describe(log, machine, options);
+        let github = job.contexts.github.as_object().cloned().unwrap_or_default();
+        let repository = github.get("repository").and_then(Json::as_str).unwrap_or_default();
+        let place = Place::new(&machine.layout, repository);
+        log.note(SET_UP, "Prepare workflow directory");
+        place.prepare(&guest, github.get("event").unwrap_or(&Json::Null)).await?;
+        let debug = options.debug || debug_wanted(job);
+        let (tunnel, service_variables) = results_service(&guest, services, log).await?;
+        let fixed = Fixed {
+            event: github.get("event").map_or(Value::Null, Value::from_json),
+            github: job_github(github, job, &place, log),
+            contexts: fixed_contexts(job),
+            runner: runner_context(&place, &info, &options.runner_name, debug),
+            machine_variables: machine_variables(&info),
+            service_variables,
+        };
+        let evaluator =
+            Evaluator { guest: guest.clone(), workspace: place.workspace.clone(), home: place.home.clone() };
+        let progress = Progress {
+            status: Conclusion::Success,
+            env: Variables::new(),
+            paths: Vec::new(),
+            matchers: Matchers::default(),
+            instances: job.steps.iter().map(|_| ActionInstance::default()).collect(),
+            posts: Vec::new(),
+            results: Vec::new(),
+        };
+        let mut run = JobRun {
+            job,
+            guest,
+            info,
+            place,
+            services,
+            options,
+            debug,
+            log: log.clone(),
+            cancellation,
+            evaluator,
+            fixed,
+            progress,
+            programs: Programs::default(),
+            names: UniqueNames::default(),
+            actions: Actions::default(),
+            _tunnel: tunnel,
+        };
+        run.evaluate_job_env().await?;
+        run.fetch_actions(&job.steps).await?;
+        log.note(SET_UP, &format!("Complete job name: {}", job.name));
+        Ok(run)
+    }
+
+    /// Lays the workflow's and the job's `env` over each other.
+    async fn evaluate_job_env(&mut self) -> Result<(), WorkError> {
+        for layer in &self.job.env {
+            let status = Status { job: Conclusion::Success, action: None };
+            let mut scope = self.scope(&Frame::of_job(), status, "");
+            let env = self.progress.env.clone();
+            scope.set_env(&env);
+            for (name, value) in self.evaluator.pairs(Some(layer), "env", &mut scope).await? {
+                self.progress.env.insert(name, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn describe(log: &JobLog, machine: &Machine, options: &RunnerOptions) {
+    log.note(SET_UP, &format!("Current runner version: 'hearth {}'", env!("CARGO_PKG_VERSION")));
+    log.note(SET_UP, &format!("Runner name: '{}'", options.runner_name));
+    log.note(SET_UP, &format!("Machine: {} ({})", machine.id, machine.driver));
+    for note in &machine.notes {
+        log.note(SET_UP, note);
+    }
+}
+
+/// Containers need an engine, which no driver has yet.
+fn refuse_containers(job: &Job) -> Result<(), WorkError> {
+    let wanted = if job.container.is_some() {
+        "a container"
+    } else if job.services.is_some() {
+        "service containers"
+    } else {
+        return Ok(());
+    };
+    Err(WorkError::Step(format!(
+        "The job '{}' wants {wanted}, which needs a machine with a container engine; none of Hearth's machines has \
+         one yet. Remove `container`/`services`, or install what they provide in a step.",
+        job.name
+    )))
+}
+
+/// `ACTIONS_STEP_DEBUG` as a secret or variable switches debugging on, as on GitHub.
+fn debug_wanted(job: &Job) -> bool {
+    let secret = job.secrets.get("ACTIONS_STEP_DEBUG").map(|secret| secret.0.as_str());
+    let variable = job.contexts.vars.get("ACTIONS_STEP_DEBUG").and_then(Json::as_str);
+    secret.or(variable).is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1")
+}
+
+/// Opens the way to caches and artifacts.
+async fn results_service(
+    guest: &guest::client::Guest,
+    services: &Services,
+    log: &JobLog,
+) -> Result<(Option<guest::client::Tunnel>, Variables), WorkError> {
+    let mut variables = Variables::new();
+    let Some(results) = &services.results else { return Ok((None, variables)) };
+    log.masker.add(&results.token);
+    let tunnel = guest.tunnel(0, results.address).await?;
+    let url = format!("http://127.0.0.1:{}/", tunnel.guest_port);
+    for (name, value) in [
+        ("ACTIONS_RUNTIME_URL", url.as_str()),
+        ("ACTIONS_RUNTIME_TOKEN", &results.token),
+        ("ACTIONS_RESULTS_URL", &url),
+        ("ACTIONS_CACHE_URL", &url),
+        ("ACTIONS_CACHE_SERVICE_V2", "True"),
+    ] {
+        variables.insert(name.to_owned(), value.to_owned());
+    }
+    Ok((Some(tunnel), variables))
+}
+
+/// `github` with what belongs to the job.
+fn job_github(
+    mut github: serde_json::Map<String, Json>,
+    job: &Job,
+    place: &Place,
+    log: &JobLog,
+) -> serde_json::Map<String, Json> {
+    github.remove("event");
+    let token = job.secrets.iter().find(|(name, _)| name.eq_ignore_ascii_case("GITHUB_TOKEN"));
+    if let Some((_, token)) = token {
+        github.entry("token").or_insert_with(|| token.0.clone().into());
+    }
+    if let Some(token) = github.get("token").and_then(Json::as_str) {
+        log.masker.add(token);
+    }
+    for (key, value) in
+        [("job", job.key.clone()), ("run_id", job.run.to_string()), ("run_attempt", job.attempt.to_string())]
+    {
+        github.entry(key).or_insert_with(|| value.into());
+    }
+    github.insert("job".to_owned(), job.key.clone().into());
+    github.insert("workspace".to_owned(), place.workspace.clone().into());
+    github.insert("event_path".to_owned(), place.event.clone().into());
+    github
+}
+
+fn fixed_contexts(job: &Job) -> Vec<(&'static str, Value)> {
+    let contexts = &job.contexts;
+    let secrets = job.secrets.iter().map(|(name, secret)| (name.as_str(), secret.0.as_str()));
+    vec![
+        ("vars", json_object(&contexts.vars)),
+        ("needs", json_object(&contexts.needs)),
+        ("strategy", json_object(&contexts.strategy)),
+        ("matrix", json_object(&contexts.matrix)),
+        ("inputs", json_object(&contexts.inputs)),
+        ("secrets", text_object(secrets)),
+    ]
+}

@@ -1,0 +1,184 @@
+//! Where a job's folders and files are inside of its machine.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use guest::client::{FileKind, Guest, GuestError, Info};
+use machine::Layout;
+use serde_json::Value as Json;
+
+use crate::command_file::CommandFile;
+
+/// Folder of command files, in the temporary folder.
+const COMMAND_FILES: &str = "_runner_file_commands";
+
+/// The folders of one job.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// `GITHUB_WORKSPACE`.
+    pub workspace: String,
+    /// `RUNNER_WORKSPACE`: the folder above it.
+    pub runner_workspace: String,
+    /// `RUNNER_TEMP`.
+    pub temp: String,
+    /// `RUNNER_TOOL_CACHE`.
+    pub tool_cache: String,
+    /// Where actions are unpacked.
+    pub actions: String,
+    /// `GITHUB_EVENT_PATH`.
+    pub event: String,
+    /// Home of the user that runs the job.
+    pub home: String,
+}
+
+impl Place {
+    /// The folders of a job of this repository (`owner/name`).
+    pub fn new(layout: &Layout, repository: &str) -> Place {
+        let name = repository.rsplit('/').next().unwrap_or_default();
+        let usable = !name.is_empty() && name != "." && name != ".." && !name.contains('\0');
+        let name = if usable { name } else { "workspace" };
+        let work = layout.work.trim_end_matches('/');
+        let temp = layout.temp.trim_end_matches('/');
+        Place {
+            workspace: format!("{work}/{name}/{name}"),
+            runner_workspace: format!("{work}/{name}"),
+            temp: temp.to_owned(),
+            tool_cache: layout.tool_cache.clone(),
+            actions: format!("{work}/_actions"),
+            event: format!("{temp}/_github_workflow/event.json"),
+            home: layout.home.clone(),
+        }
+    }
+
+    /// Makes the folders and writes the event.
+    pub async fn prepare(&self, guest: &Guest, event: &Json) -> Result<(), GuestError> {
+        for folder in [&self.workspace, &self.temp, &self.tool_cache, &self.home] {
+            guest.make_dir(folder).await?;
+        }
+        let event = if event.is_null() { "{}".to_owned() } else { format!("{event:#}") };
+        guest.write_file(&self.event, 0o644, event.into()).await
+    }
+
+    /// Paths of the command files of the step with this suffix, by their key in the `github` context.
+    pub fn command_files(&self, unique: &str) -> [(CommandFile, String); 5] {
+        CommandFile::ALL
+            .map(|file| (file, format!("{}/{COMMAND_FILES}/{}", self.temp, file.file_name(unique))))
+    }
+
+    /// A path that a step gives, from the workspace on.
+    pub fn in_workspace(&self, path: &str) -> String {
+        match path {
+            "" => self.workspace.clone(),
+            path if path.starts_with('/') => path.to_owned(),
+            path => format!("{}/{path}", self.workspace),
+        }
+    }
+}
+
+/// Names that no earlier step of the job has used.
+#[derive(Debug, Default)]
+pub struct UniqueNames {
+    next: AtomicU64,
+}
+
+impl UniqueNames {
+    /// The next one.
+    pub fn next(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{:08x}-{number:04}", std::process::id())
+    }
+}
+
+/// Finds programs in the machine as its shells would, and remembers them.
+#[derive(Debug, Default)]
+pub struct Programs {
+    found: HashMap<(String, String), Option<String>>,
+}
+
+impl Programs {
+    /// The first of `names` that is a program in `path`.
+    pub async fn find(
+        &mut self,
+        guest: &Guest,
+        names: &[String],
+        path: &str,
+    ) -> Result<Option<String>, GuestError> {
+        for name in names {
+            let key = (name.clone(), path.to_owned());
+            if let Some(Some(known)) = self.found.get(&key) {
+                return Ok(Some(known.clone()));
+            }
+            if let Some(found) = search(guest, name, path).await? {
+                self.found.insert(key, Some(found.clone()));
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn search(guest: &Guest, name: &str, path: &str) -> Result<Option<String>, GuestError> {
+    let candidates: Vec<String> = match name.contains('/') {
+        true => vec![name.to_owned()],
+        false => path.split(':').filter(|folder| !folder.is_empty()).map(|f| format!("{f}/{name}")).collect(),
+    };
+    for candidate in candidates {
+        let stat = match guest.stat(&candidate).await {
+            Err(lost @ GuestError::Lost { .. }) => return Err(lost),
+            other => other.ok().flatten(),
+        };
+        if stat.is_some_and(|stat| stat.kind == FileKind::File && stat.mode & 0o111 != 0) {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
+}
+
+/// The `runner` context.
+pub fn runner_context(place: &Place, info: &Info, name: &str, debug: bool) -> Json {
+    let mut runner = serde_json::json!({
+        "name": name,
+        "os": "Linux",
+        "arch": crate::environment::runner_arch(&info.arch),
+        "environment": "self-hosted",
+        "temp": place.temp,
+        "tool_cache": place.tool_cache,
+        "workspace": place.runner_workspace,
+    });
+    if debug {
+        runner["debug"] = "1".into();
+    }
+    runner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(repository: &str) -> Place {
+        let layout = Layout {
+            home: "/home/runner".to_owned(),
+            work: "/home/runner/work".to_owned(),
+            temp: "/home/runner/work/_temp".to_owned(),
+            tool_cache: "/opt/hostedtoolcache".to_owned(),
+        };
+        Place::new(&layout, repository)
+    }
+
+    #[test]
+    fn folders_are_where_github_has_them() {
+        let place = place("octo/app");
+        assert_eq!(place.workspace, "/home/runner/work/app/app");
+        assert_eq!(place.runner_workspace, "/home/runner/work/app");
+        assert_eq!(place.event, "/home/runner/work/_temp/_github_workflow/event.json");
+        assert_eq!(place.in_workspace("a/b"), "/home/runner/work/app/app/a/b");
+        assert_eq!(place.in_workspace("/etc"), "/etc");
+    }
+
+    #[test]
+    fn a_repository_without_a_usable_name_gets_one() {
+        for repository in ["", "octo/", "octo/.."] {
+            assert_eq!(place(repository).workspace, "/home/runner/work/workspace/workspace");
+        }
+    }
+}

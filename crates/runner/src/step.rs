@@ -1,0 +1,383 @@
+//! One step: its condition, its work, and what becomes of both.
+
+mod commands;
+mod context;
+mod script;
+
+use std::time::{Duration, Instant};
+
+use model::{Conclusion, Step, StepPhase, StepRef, StepResult, StepWork};
+use serde_json::{Map, Value as Json};
+use workflow::expr::Value;
+
+use crate::contexts::{Status, StepRecords, StepScope};
+use crate::environment::Variables;
+use crate::job::{JobRun, MachineFailure, WorkError};
+use crate::process::Stop;
+
+/// The steps among which a step runs: those of the job, or those of a composite action.
+pub(crate) struct Frame {
+    /// 0 for the job, one more for each composite action around.
+    pub(crate) depth: usize,
+    /// What the steps have left behind.
+    pub(crate) records: StepRecords,
+    /// Set inside of a composite action.
+    pub(crate) action: Option<ActionFrame>,
+    /// Environment of the steps around: it goes before the job's.
+    pub(crate) overrides: Variables,
+    /// How the composite action stands; `None` in the job, in pre, and in post.
+    pub(crate) status: Option<Conclusion>,
+}
+
+/// What steps of a composite action see of it.
+#[derive(Clone)]
+pub(crate) struct ActionFrame {
+    /// The `inputs` context.
+    pub(crate) inputs: Value,
+    /// `github.action_path`.
+    pub(crate) path: String,
+    /// `github.action_repository` and `github.action_ref`.
+    pub(crate) origin: Option<(String, String)>,
+    /// `github.action`: the step of the job that uses it.
+    pub(crate) step: String,
+}
+
+impl Frame {
+    /// The steps of the job itself.
+    pub(crate) fn of_job() -> Frame {
+        Frame {
+            depth: 0,
+            records: StepRecords::default(),
+            action: None,
+            overrides: Variables::new(),
+            status: None,
+        }
+    }
+}
+
+/// One step while it runs.
+pub(crate) struct StepRun {
+    /// What events call it.
+    pub(crate) at: StepRef,
+    /// Its id.
+    pub(crate) id: String,
+    /// What its expressions see.
+    pub(crate) scope: StepScope,
+    /// `github`, without `event`.
+    pub(crate) github: Map<String, Json>,
+    /// The `env` context.
+    pub(crate) env: Variables,
+    /// The part of it that steps below must keep.
+    pub(crate) overrides: Variables,
+    /// What ends it early.
+    pub(crate) stop: Stop,
+}
+
+/// How the work of a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkEnd {
+    /// Well.
+    Success,
+    /// Not well.
+    Failure,
+    /// It was cancelled.
+    Cancelled,
+    /// Its time was up.
+    TimedOut,
+}
+
+/// Which part of a step's life is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// An action's pre.
+    Pre,
+    /// The step.
+    Main,
+    /// An action's post.
+    Post,
+}
+
+/// How a step ended, before and after `continue-on-error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StepEnd {
+    pub(crate) outcome: Conclusion,
+    pub(crate) conclusion: Conclusion,
+}
+
+impl StepEnd {
+    fn both(conclusion: Conclusion) -> StepEnd {
+        StepEnd { outcome: conclusion, conclusion }
+    }
+}
+
+/// Longest time that `timeout-minutes` may ask for; more is as good as for ever.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+impl JobRun<'_> {
+    /// All steps of the job: pre of actions, the steps, and post in reverse order.
+    pub(crate) async fn run_steps(&mut self, frame: &mut Frame) -> Result<(), MachineFailure> {
+        let job = self.job;
+        for index in 0..job.steps.len() {
+            if self.has_pre(index) {
+                self.run_job_step(index, Stage::Pre, frame).await?;
+            }
+        }
+        for index in 0..job.steps.len() {
+            if self.cancellation.is_killed() {
+                break;
+            }
+            self.run_job_step(index, Stage::Main, frame).await?;
+        }
+        while let Some(index) = self.progress.posts.pop() {
+            if self.cancellation.is_killed() {
+                break;
+            }
+            self.run_job_step(index, Stage::Post, frame).await?;
+        }
+        self.note_cancellation();
+        Ok(())
+    }
+
+    /// A cancelled job stays cancelled, whatever its steps say.
+    pub(crate) fn note_cancellation(&mut self) {
+        if self.cancellation.is_cancelled() {
+            self.progress.status = Conclusion::Cancelled;
+        }
+    }
+
+    async fn run_job_step(
+        &mut self,
+        index: usize,
+        stage: Stage,
+        frame: &mut Frame,
+    ) -> Result<(), MachineFailure> {
+        let step = &self.job.steps[index];
+        let phase = match stage {
+            Stage::Pre => StepPhase::Pre,
+            Stage::Main => StepPhase::Main,
+            Stage::Post => StepPhase::Post,
+        };
+        let at = StepRef { index, phase };
+        let stop = Stop { cancellation: self.cancellation.clone(), on_cancel: true, deadline: None };
+        let mut instance = std::mem::take(&mut self.progress.instances[index]);
+        let place = StepPlace { at, stage, stop, announce: true };
+        let begun = Instant::now();
+        let ended = Box::pin(self.run_step(step, place, frame, &mut instance)).await;
+        self.progress.instances[index] = instance;
+        let failed = StepEnd::both(Conclusion::Failure);
+        let end = ended.as_ref().map_or(failed, |end| *end);
+        self.log.step_finished(at, end.outcome, end.conclusion, begun.elapsed());
+        if stage == Stage::Main {
+            self.progress.results.push(StepResult {
+                id: step.id.clone(),
+                outcome: end.outcome,
+                conclusion: end.conclusion,
+            });
+        }
+        let name = || format!("step {} ('{}')", index + 1, self.plain_name(step));
+        ended.map_err(|failure| MachineFailure(format!("{}: {failure}", name())))?;
+        if stage == Stage::Main && self.progress.instances[index].has_post() {
+            self.progress.posts.push(index);
+        }
+        self.note_cancellation();
+        match end.conclusion {
+            Conclusion::Failure if self.progress.status == Conclusion::Success => {
+                self.progress.status = Conclusion::Failure;
+            }
+            Conclusion::Cancelled => self.progress.status = Conclusion::Cancelled,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Runs one step of the job or of a composite action.
+    pub(crate) async fn run_step(
+        &mut self,
+        step: &Step,
+        place: StepPlace,
+        frame: &mut Frame,
+        instance: &mut crate::action::ActionInstance,
+    ) -> Result<StepEnd, MachineFailure> {
+        self.note_cancellation();
+        let mut run = self.begin(step, &place, frame);
+        let env = self.step_env(step, &mut run).await;
+        let name = self.step_name(step, place.stage, &mut run).await?;
+        if place.announce {
+            self.log.step_started(place.at, &name);
+        }
+        let wanted = match env {
+            Ok(()) => self.wanted(step, &place, instance, &mut run).await,
+            Err(error) => Err(error),
+        };
+        let end = match wanted {
+            Ok(true) => self.work(step, &place, &name, frame, instance, &mut run).await?,
+            Ok(false) => StepEnd::both(Conclusion::Skipped),
+            Err(WorkError::Machine(failure)) => return Err(failure),
+            Err(WorkError::Step(message)) => {
+                self.log.error(place.at, message);
+                StepEnd::both(Conclusion::Failure)
+            }
+        };
+        if place.stage == Stage::Main {
+            frame.records.set_result(&step.id, end.outcome, end.conclusion);
+        }
+        Ok(end)
+    }
+
+    fn begin(&self, step: &Step, place: &StepPlace, frame: &Frame) -> StepRun {
+        let status =
+            Status { job: self.progress.status, action: frame.status.filter(|_| place.stage == Stage::Main) };
+        let mut env = self.progress.env.clone();
+        env.extend(frame.overrides.clone());
+        let mut scope = self.scope(frame, status, &step.id);
+        scope.set_env(&env);
+        StepRun {
+            at: place.at,
+            id: step.id.clone(),
+            scope,
+            github: self.github(frame, status, &step.id),
+            env,
+            overrides: frame.overrides.clone(),
+            stop: place.stop.clone(),
+        }
+    }
+
+    /// Evaluates the step's own `env` and lays it over.
+    async fn step_env(&self, step: &Step, run: &mut StepRun) -> Result<(), WorkError> {
+        if step.env.is_none() {
+            return Ok(());
+        }
+        for (name, value) in self.evaluator.pairs(step.env.as_ref(), "env", &mut run.scope).await? {
+            run.overrides.insert(name.clone(), value.clone());
+            run.env.insert(name, value);
+        }
+        run.scope.set_env(&run.env);
+        Ok(())
+    }
+
+    /// Whether the condition holds now, and whether it still would if the job were cancelled.
+    async fn wanted(
+        &self,
+        step: &Step,
+        place: &StepPlace,
+        instance: &crate::action::ActionInstance,
+        run: &mut StepRun,
+    ) -> Result<bool, WorkError> {
+        let condition = match place.stage {
+            Stage::Main => step.condition.as_str(),
+            Stage::Pre => instance.pre_condition(),
+            Stage::Post => instance.post_condition(),
+        };
+        if !self.evaluator.condition(condition, &mut run.scope).await? {
+            return Ok(false);
+        }
+        let mut cancelled = run.scope.clone();
+        cancelled.status.job = Conclusion::Cancelled;
+        cancelled.status.action = run.scope.status.action.map(|_| Conclusion::Cancelled);
+        let goes_on = self.evaluator.condition(condition, &mut cancelled).await.unwrap_or(false);
+        run.stop.on_cancel = place.stop.on_cancel && !goes_on;
+        Ok(true)
+    }
+
+    /// The work of a step whose condition holds, and `continue-on-error`.
+    async fn work(
+        &mut self,
+        step: &Step,
+        place: &StepPlace,
+        name: &str,
+        frame: &mut Frame,
+        instance: &mut crate::action::ActionInstance,
+        run: &mut StepRun,
+    ) -> Result<StepEnd, MachineFailure> {
+        let minutes = self.timeout(step, run).await?;
+        if let Some(minutes) = minutes {
+            let timeout = Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(MAX_TIMEOUT).min(MAX_TIMEOUT);
+            run.stop = run.stop.with_deadline(Some(tokio::time::Instant::now() + timeout));
+        }
+        let ended = match (&step.work, place.stage) {
+            (StepWork::Script(script), Stage::Main) => self.run_script(script, frame, run).await,
+            (StepWork::Script(_), _) => Ok(WorkEnd::Success),
+            (StepWork::Action { uses, with }, stage) => {
+                Box::pin(self.run_action(uses, with.as_ref(), stage, frame, instance, run)).await
+            }
+        };
+        let outcome = match ended {
+            Ok(WorkEnd::Success) => Conclusion::Success,
+            Ok(WorkEnd::Failure) => Conclusion::Failure,
+            Ok(WorkEnd::Cancelled) => Conclusion::Cancelled,
+            Ok(WorkEnd::TimedOut) => {
+                self.log.error(
+                    place.at,
+                    match (minutes, frame.depth) {
+                        (Some(minutes), 0) => {
+                            format!("The action '{name}' has timed out after {minutes} minutes.")
+                        }
+                        _ => "The action has timed out.".to_owned(),
+                    },
+                );
+                Conclusion::Failure
+            }
+            Err(WorkError::Machine(failure)) => return Err(failure),
+            Err(WorkError::Step(message)) => {
+                self.log.error(place.at, message);
+                Conclusion::Failure
+            }
+        };
+        let mut end = StepEnd::both(outcome);
+        if outcome == Conclusion::Failure && self.continues(step, run).await? {
+            end.conclusion = Conclusion::Success;
+        }
+        Ok(end)
+    }
+
+    async fn timeout(&self, step: &Step, run: &mut StepRun) -> Result<Option<f64>, MachineFailure> {
+        let Some(template) = &step.timeout_minutes else { return Ok(None) };
+        let value = self.evaluator.template(template, &mut run.scope).await.map_err(WorkError::from);
+        let message = match value {
+            Ok(Value::Number(minutes)) if minutes > 0.0 => return Ok(Some(minutes)),
+            Ok(Value::Null | Value::Number(_)) => return Ok(None),
+            Ok(Value::String(text)) if text.trim().parse::<f64>().is_ok_and(|m| m > 0.0) => {
+                return Ok(text.trim().parse().ok());
+            }
+            Ok(other) => format!("timeout-minutes must be a number, not '{}'", other.to_text()),
+            Err(WorkError::Machine(failure)) => return Err(failure),
+            Err(WorkError::Step(message)) => message,
+        };
+        self.log.error(run.at, "An error occurred when attempting to determine the step timeout.");
+        self.log.error(run.at, message);
+        Ok(None)
+    }
+
+    async fn continues(&self, step: &Step, run: &mut StepRun) -> Result<bool, MachineFailure> {
+        let Some(template) = &step.continue_on_error else { return Ok(false) };
+        let message = match self.evaluator.template(template, &mut run.scope).await.map_err(WorkError::from) {
+            Ok(Value::Bool(continues)) => return Ok(continues),
+            Ok(Value::Null) => return Ok(false),
+            Ok(Value::String(text)) if text.eq_ignore_ascii_case("true") => return Ok(true),
+            Ok(Value::String(text)) if text.eq_ignore_ascii_case("false") || text.is_empty() => {
+                return Ok(false);
+            }
+            Ok(other) => format!("continue-on-error must be true or false, not '{}'", other.to_text()),
+            Err(WorkError::Machine(failure)) => return Err(failure),
+            Err(WorkError::Step(message)) => message,
+        };
+        self.log.error(
+            run.at,
+            "The step failed and an error occurred when attempting to determine whether to continue on error.",
+        );
+        self.log.error(run.at, message);
+        Ok(false)
+    }
+}
+
+/// Where a step stands: given by those who run it.
+pub(crate) struct StepPlace {
+    /// What events call it; steps of a composite action go by the name of the job's step.
+    pub(crate) at: StepRef,
+    /// Which part of its life.
+    pub(crate) stage: Stage,
+    /// What ends it early.
+    pub(crate) stop: Stop,
+    /// Whether events tell of its start.
+    pub(crate) announce: bool,
+}

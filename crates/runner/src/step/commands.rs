@@ -1,0 +1,182 @@
+//! Runs a step's process and carries out what it asked for.
+
+use guest::client::{ExecSpec, GuestError, RefusalKind};
+
+use super::{Frame, StepRun, WorkEnd};
+use crate::command::{CommandPolicy, CommandProcessor};
+use crate::command_file::{
+    COMMAND_FILE_BYTES, CommandFile, check_env_name, parse_pairs, parse_paths, parse_summary,
+};
+use crate::environment::Variables;
+use crate::job::{JobRun, MachineFailure, WorkError};
+use crate::output::{Requests, StepOutput};
+use crate::process::{self, ProcessEnd, StopReason};
+
+impl JobRun<'_> {
+    /// Runs a process with its output going to the log.
+    pub(crate) async fn run_process(
+        &mut self,
+        spec: ExecSpec,
+        run: &StepRun,
+    ) -> Result<(ProcessEnd, Requests), WorkError> {
+        let allowed = |name: &str| run.env.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let policy = CommandPolicy {
+            allow_unsecure_commands: allowed("ACTIONS_ALLOW_UNSECURE_COMMANDS"),
+            allow_unsecure_stop_tokens: allowed("ACTIONS_ALLOW_UNSECURE_STOPCOMMAND_TOKENS"),
+            workspace: self.place.workspace.clone(),
+        };
+        let log = self.log.clone();
+        let mut output = StepOutput::new(
+            &log,
+            run.at,
+            &self.guest,
+            &self.place.workspace,
+            CommandProcessor::new(policy, self.debug),
+            &mut self.progress.matchers,
+        );
+        let (program, folder) = (spec.argv.first().cloned().unwrap_or_default(), spec.cwd.clone());
+        let end = process::run(&self.guest, spec, &run.stop, &mut output).await;
+        output.finish().await.map_err(MachineFailure::from)?;
+        let requests = output.requests;
+        match end {
+            Ok(end) => Ok((end, requests)),
+            Err(GuestError::Refused { reason, kind, .. }) if kind != RefusalKind::DiskFull => {
+                Err(WorkError::Step(format!(
+                    "An error occurred trying to start process '{program}' with working directory '{folder}'. {reason}"
+                )))
+            }
+            Err(error) => Err(WorkError::Machine(error.into())),
+        }
+    }
+
+    /// What the end of a `run` step's process means.
+    pub(crate) fn script_end(&self, end: ProcessEnd, run: &StepRun) -> WorkEnd {
+        match end {
+            ProcessEnd::Exited(0) => WorkEnd::Success,
+            ProcessEnd::Exited(code) => {
+                self.log.error(run.at, format!("Process completed with exit code {code}."));
+                WorkEnd::Failure
+            }
+            ProcessEnd::Stopped(StopReason::TimedOut) => WorkEnd::TimedOut,
+            ProcessEnd::Stopped(StopReason::Cancelled | StopReason::Killed) => {
+                self.log.error(run.at, "The operation was canceled.");
+                WorkEnd::Cancelled
+            }
+        }
+    }
+
+    /// Carries out what commands and command files ask for. False: one of them failed.
+    pub(crate) async fn apply(
+        &mut self,
+        requests: Requests,
+        unique: &str,
+        frame: &mut Frame,
+        state: Option<&mut Variables>,
+        run: &StepRun,
+    ) -> Result<bool, MachineFailure> {
+        let mut requests = requests;
+        self.read_command_files(unique, run, &mut requests).await?;
+        for path in requests.paths {
+            self.progress.paths.retain(|known| *known != path);
+            self.progress.paths.push(path);
+        }
+        for (name, value) in requests.env {
+            self.log.debug(run.at, &format!("{name}='{value}'"));
+            self.progress.env.insert(name, value);
+        }
+        for (name, value) in &requests.outputs {
+            self.set_output(frame, run, name, value);
+        }
+        if let Some(state) = state {
+            state.extend(requests.state);
+        }
+        Ok(!requests.failed)
+    }
+
+    /// Sets an output of a step, and tells of it where it is a step of the job.
+    pub(crate) fn set_output(&self, frame: &mut Frame, run: &StepRun, name: &str, value: &str) {
+        frame.records.set_output(&run.id, name, value);
+        if frame.depth == 0 {
+            self.log.output(run.at, name, value);
+        }
+    }
+
+    async fn read_command_files(
+        &self,
+        unique: &str,
+        run: &StepRun,
+        requests: &mut Requests,
+    ) -> Result<(), MachineFailure> {
+        for (file, path) in self.place.command_files(unique) {
+            let size = match self.guest.stat(&path).await {
+                Ok(Some(stat)) if stat.size > 0 => stat.size,
+                Ok(_) => continue,
+                Err(lost @ GuestError::Lost { .. }) => return Err(lost.into()),
+                Err(_) => continue,
+            };
+            let limit = if file == CommandFile::Summary {
+                model::limits::SUMMARY_BYTES as u64
+            } else {
+                COMMAND_FILE_BYTES
+            };
+            let read =
+                if size > limit { Ok(None) } else { self.guest.read_file(&path, limit).await.map(Some) };
+            match read {
+                Ok(Some(bytes)) => self.read_command_file(file, &bytes, size, run, requests),
+                Ok(None) if file == CommandFile::Summary => {
+                    self.read_command_file(file, b"", size, run, requests)
+                }
+                Ok(None) => self.file_failed(
+                    file,
+                    &format!("The file holds {size} bytes; at most {limit} are read."),
+                    run,
+                    requests,
+                ),
+                Err(lost @ GuestError::Lost { .. }) => return Err(lost.into()),
+                Err(error) => self.file_failed(file, &error.to_string(), run, requests),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_command_file(
+        &self,
+        file: CommandFile,
+        bytes: &[u8],
+        size: u64,
+        run: &StepRun,
+        requests: &mut Requests,
+    ) {
+        match file {
+            CommandFile::Path => requests.paths.extend(parse_paths(bytes)),
+            CommandFile::Summary => match parse_summary(bytes, size) {
+                Ok(Some(markdown)) => self.log.summary(run.at, &markdown),
+                Ok(None) => {}
+                Err(message) => self.log.error(run.at, message),
+            },
+            CommandFile::Env | CommandFile::State | CommandFile::Output => {
+                let (pairs, error) = parse_pairs(bytes);
+                for (name, value) in pairs {
+                    match file {
+                        CommandFile::State => drop(requests.state.insert(name, value)),
+                        CommandFile::Output => drop(requests.outputs.insert(name, value)),
+                        _ => match check_env_name(&name) {
+                            Ok(()) => drop(requests.env.insert(name, value)),
+                            Err(message) => self.log.error(run.at, message),
+                        },
+                    }
+                }
+                if let Some(message) = error {
+                    self.file_failed(file, &message, run, requests);
+                }
+            }
+        }
+    }
+
+    fn file_failed(&self, file: CommandFile, reason: &str, run: &StepRun, requests: &mut Requests) {
+        let key = file.context_key();
+        self.log.error(run.at, format!("Unable to process file command '{key}' successfully."));
+        self.log.error(run.at, reason);
+        requests.failed = true;
+    }
+}
