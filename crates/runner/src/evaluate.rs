@@ -12,7 +12,7 @@ const HASH_ROUNDS: usize = 256;
 
 /// Why there is no value.
 #[derive(Debug, thiserror::Error)]
-pub enum EvaluationError {
+pub(crate) enum EvaluationError {
     /// The expression is wrong: the step fails.
     #[error("{0}")]
     Expression(String),
@@ -23,18 +23,18 @@ pub enum EvaluationError {
 
 /// Evaluates expressions for steps of one job.
 #[derive(Clone)]
-pub struct Evaluator {
+pub(crate) struct Evaluator {
     /// Answers `hashFiles`.
-    pub guest: Guest,
+    pub(crate) guest: Guest,
     /// Where relative patterns start.
-    pub workspace: String,
+    pub(crate) workspace: String,
     /// What `~` means in patterns.
-    pub home: String,
+    pub(crate) home: String,
 }
 
 impl Evaluator {
     /// The value of a template.
-    pub async fn template(
+    pub(crate) async fn template(
         &self,
         template: &Template,
         scope: &mut StepScope,
@@ -47,7 +47,7 @@ impl Evaluator {
     }
 
     /// The value of an optional template as text; `None` for null and absent ones.
-    pub async fn text(
+    pub(crate) async fn text(
         &self,
         template: Option<&Template>,
         scope: &mut StepScope,
@@ -60,7 +60,7 @@ impl Evaluator {
     }
 
     /// The value of an optional mapping as pairs of text.
-    pub async fn pairs(
+    pub(crate) async fn pairs(
         &self,
         template: Option<&Template>,
         what: &str,
@@ -78,7 +78,11 @@ impl Evaluator {
     }
 
     /// Whether a condition holds.
-    pub async fn condition(&self, source: &str, scope: &mut StepScope) -> Result<bool, EvaluationError> {
+    pub(crate) async fn condition(
+        &self,
+        source: &str,
+        scope: &mut StepScope,
+    ) -> Result<bool, EvaluationError> {
         if source.trim().is_empty() {
             return Ok(scope.status("success").unwrap_or(false));
         }

@@ -14,26 +14,26 @@ const COMMAND_FILES: &str = "_runner_file_commands";
 
 /// The folders of one job.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// `GITHUB_WORKSPACE`.
-    pub workspace: String,
+    pub(crate) workspace: String,
     /// `RUNNER_WORKSPACE`: the folder above it.
-    pub runner_workspace: String,
+    pub(crate) runner_workspace: String,
     /// `RUNNER_TEMP`.
-    pub temp: String,
+    pub(crate) temp: String,
     /// `RUNNER_TOOL_CACHE`.
-    pub tool_cache: String,
+    pub(crate) tool_cache: String,
     /// Where actions are unpacked.
-    pub actions: String,
+    pub(crate) actions: String,
     /// `GITHUB_EVENT_PATH`.
-    pub event: String,
+    pub(crate) event: String,
     /// Home of the user that runs the job.
-    pub home: String,
+    pub(crate) home: String,
 }
 
 impl Place {
     /// The folders of a job of this repository (`owner/name`).
-    pub fn new(layout: &Layout, repository: &str) -> Place {
+    pub(crate) fn new(layout: &Layout, repository: &str) -> Place {
         let name = repository.rsplit('/').next().unwrap_or_default();
         let usable = !name.is_empty() && name != "." && name != ".." && !name.contains('\0');
         let name = if usable { name } else { "workspace" };
@@ -51,7 +51,7 @@ impl Place {
     }
 
     /// Makes the folders and writes the event.
-    pub async fn prepare(&self, guest: &Guest, event: &Json) -> Result<(), GuestError> {
+    pub(crate) async fn prepare(&self, guest: &Guest, event: &Json) -> Result<(), GuestError> {
         for folder in [&self.workspace, &self.temp, &self.tool_cache, &self.home] {
             guest.make_dir(folder).await?;
         }
@@ -60,13 +60,13 @@ impl Place {
     }
 
     /// Paths of the command files of the step with this suffix, by their key in the `github` context.
-    pub fn command_files(&self, unique: &str) -> [(CommandFile, String); 5] {
+    pub(crate) fn command_files(&self, unique: &str) -> [(CommandFile, String); 5] {
         CommandFile::ALL
             .map(|file| (file, format!("{}/{COMMAND_FILES}/{}", self.temp, file.file_name(unique))))
     }
 
     /// A path that a step gives, from the workspace on.
-    pub fn in_workspace(&self, path: &str) -> String {
+    pub(crate) fn in_workspace(&self, path: &str) -> String {
         match path {
             "" => self.workspace.clone(),
             path if path.starts_with('/') => path.to_owned(),
@@ -77,13 +77,13 @@ impl Place {
 
 /// Names that no earlier step of the job has used.
 #[derive(Debug, Default)]
-pub struct UniqueNames {
+pub(crate) struct UniqueNames {
     next: AtomicU64,
 }
 
 impl UniqueNames {
     /// The next one.
-    pub fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         format!("{:08x}-{number:04}", std::process::id())
     }
@@ -91,13 +91,13 @@ impl UniqueNames {
 
 /// Finds programs in the machine as its shells would, and remembers them.
 #[derive(Debug, Default)]
-pub struct Programs {
+pub(crate) struct Programs {
     found: HashMap<(String, String), Option<String>>,
 }
 
 impl Programs {
     /// The first of `names` that is a program in `path`.
-    pub async fn find(
+    pub(crate) async fn find(
         &mut self,
         guest: &Guest,
         names: &[String],
@@ -135,7 +135,7 @@ async fn search(guest: &Guest, name: &str, path: &str) -> Result<Option<String>,
 }
 
 /// The `runner` context.
-pub fn runner_context(place: &Place, info: &Info, name: &str, debug: bool) -> Json {
+pub(crate) fn runner_context(place: &Place, info: &Info, name: &str, debug: bool) -> Json {
     let mut runner = serde_json::json!({
         "name": name,
         "os": "Linux",

@@ -23,24 +23,24 @@ const SIGTERM: i32 = 15;
 
 /// What ends a process before it ends by itself.
 #[derive(Clone, Debug)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// The job's cancellation.
-    pub cancellation: Cancellation,
+    pub(crate) cancellation: Cancellation,
     /// Whether a cancellation ends the step at all: one with `if: always()` goes on.
-    pub on_cancel: bool,
+    pub(crate) on_cancel: bool,
     /// When the time of the step is up.
-    pub deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Stop {
     /// The same, ended by the earlier of two deadlines.
-    pub fn with_deadline(&self, deadline: Option<Instant>) -> Stop {
+    pub(crate) fn with_deadline(&self, deadline: Option<Instant>) -> Stop {
         let earliest = [self.deadline, deadline].into_iter().flatten().min();
         Stop { deadline: earliest, ..self.clone() }
     }
 
     /// The first reason to stop, when it comes.
-    pub async fn stopped(&self) -> StopReason {
+    pub(crate) async fn stopped(&self) -> StopReason {
         let cancelled = async {
             match self.on_cancel {
                 true => self.cancellation.cancelled().await,
@@ -64,7 +64,7 @@ impl Stop {
 
 /// Why a process was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
+pub(crate) enum StopReason {
     /// The job was cancelled.
     Cancelled,
     /// Everything ends now.
@@ -75,7 +75,7 @@ pub enum StopReason {
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProcessEnd {
+pub(crate) enum ProcessEnd {
     /// By itself, with this code; 128 and more for a signal, as shells count.
     Exited(i32),
     /// It was ended.
@@ -83,13 +83,13 @@ pub enum ProcessEnd {
 }
 
 /// Takes what a process prints.
-pub trait OutputReader {
+pub(crate) trait OutputReader {
     /// A chunk, in the order in which the machine read it. `Err`: the machine failed on the way.
     fn read(&mut self, stream: Stream, chunk: &[u8]) -> impl Future<Output = Result<(), GuestError>> + Send;
 }
 
 /// Runs a process to its end.
-pub async fn run(
+pub(crate) async fn run(
     guest: &Guest,
     spec: ExecSpec,
     stop: &Stop,
