@@ -1,18 +1,36 @@
-//! `uses` steps.
+//! `uses` steps: which action, with which inputs, and which of its stages.
 
-use model::{ActionRef, Step, Template};
+mod composite;
+mod fetch;
+mod inputs;
+mod manifest;
+mod node;
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use model::{ActionRef, Step, StepWork, Template};
+
+pub(crate) use manifest::{Manifest, ManifestInput, Runs};
+
+use crate::contexts::StepRecords;
 use crate::environment::Variables;
 use crate::job::{JobRun, WorkError};
-use crate::step::{Frame, Stage, StepRun, WorkEnd};
+use crate::step::{Frame, Stage, StepRun, WorkEnd, set_origin};
 
 /// One use of an action: what its stages tell each other.
 #[derive(Default)]
 pub(crate) struct ActionInstance {
+    /// The action, once one of its stages has run.
+    action: Option<Arc<LoadedAction>>,
     /// `STATE_*`.
     state: Variables,
-    /// The condition of its post, once it is registered.
+    /// The condition of its post, once that is registered.
     post: Option<String>,
+    /// What the steps of a composite action have left behind.
+    records: StepRecords,
+    /// Uses of actions by the steps of a composite action.
+    children: Vec<ActionInstance>,
 }
 
 impl ActionInstance {
@@ -21,40 +39,116 @@ impl ActionInstance {
         self.post.is_some()
     }
 
-    /// The condition of its pre.
-    pub(crate) fn pre_condition(&self) -> &str {
-        "always()"
-    }
-
     /// The condition of its post.
     pub(crate) fn post_condition(&self) -> &str {
         self.post.as_deref().unwrap_or("always()")
     }
 }
 
-/// The actions of a job that are in its machine.
+/// An action whose files are in the machine.
+pub(crate) struct LoadedAction {
+    pub(crate) manifest: Manifest,
+    /// Its folder in the machine.
+    pub(crate) folder: String,
+    /// Its repository and reference; `None` for a local one.
+    pub(crate) origin: Option<(String, String)>,
+}
+
+/// The actions of a job.
 #[derive(Default)]
-pub(crate) struct Actions {}
+pub(crate) struct Actions {
+    loaded: HashMap<ActionRef, Arc<LoadedAction>>,
+    /// Repositories (`owner/repo@ref`) that are in the machine.
+    unpacked: HashSet<String>,
+}
+
+/// The condition of stages that say none.
+const ALWAYS: &str = "always()";
 
 impl JobRun<'_> {
-    pub(crate) async fn fetch_actions(&mut self, _steps: &[Step]) -> Result<(), WorkError> {
-        Ok(())
+    /// Whether a step's action has a pre, its own or that of an action below.
+    pub(crate) fn has_pre(&self, step: &Step) -> bool {
+        let StepWork::Action { uses: uses @ ActionRef::Repository { .. }, .. } = &step.work else {
+            return false;
+        };
+        self.actions.loaded.get(uses).is_some_and(|action| match &action.manifest.runs {
+            Runs::Node(node) => node.pre.is_some(),
+            Runs::Composite(steps) => steps.iter().any(|step| self.has_pre(step)),
+            Runs::Docker | Runs::Checkout => false,
+        })
     }
 
-    pub(crate) fn has_pre(&self, _index: usize) -> bool {
-        false
+    /// The condition of a step's pre.
+    pub(crate) fn pre_condition(&self, step: &Step) -> &str {
+        let StepWork::Action { uses, .. } = &step.work else { return ALWAYS };
+        match self.actions.loaded.get(uses).map(|action| &action.manifest.runs) {
+            Some(Runs::Node(node)) => node.pre_if.as_deref().unwrap_or(ALWAYS),
+            _ => ALWAYS,
+        }
     }
 
+    /// Runs one stage of an action.
     pub(crate) async fn run_action(
         &mut self,
         uses: &ActionRef,
-        _with: Option<&Template>,
-        _stage: Stage,
-        _frame: &mut Frame,
+        with: Option<&Template>,
+        stage: Stage,
+        frame: &mut Frame,
         instance: &mut ActionInstance,
-        _run: &mut StepRun,
+        run: &mut StepRun,
     ) -> Result<WorkEnd, WorkError> {
-        let _ = &mut instance.state;
-        Err(WorkError::Step(format!("can't run {uses} yet")))
+        let action = match &instance.action {
+            Some(action) => action.clone(),
+            None => self.load_action(uses, run).await?,
+        };
+        instance.action = Some(action.clone());
+        if let Runs::Node(node) = &action.manifest.runs
+            && node.post.is_some()
+            && stage != Stage::Post
+        {
+            instance.post = Some(node.post_if.clone().unwrap_or_else(|| ALWAYS.to_owned()));
+        }
+        set_origin(&mut run.github, action.origin.as_ref());
+        let unique = self.name_command_files(run);
+        let inputs = self.action_inputs(&action.manifest, with, frame, run).await?;
+        self.show_action(uses, stage, &inputs, run);
+        match &action.manifest.runs {
+            Runs::Checkout => self.run_checkout(&inputs, frame, run).await,
+            Runs::Composite(steps) => {
+                self.run_composite(steps, &action, &inputs, stage, frame, instance, run).await
+            }
+            Runs::Node(node) => {
+                let stage_file = match stage {
+                    Stage::Pre => node.pre.as_deref(),
+                    Stage::Main => Some(node.main.as_str()),
+                    Stage::Post => node.post.as_deref(),
+                };
+                let Some(file) = stage_file else { return Ok(WorkEnd::Success) };
+                let file = format!("{}/{file}", action.folder);
+                self.run_node(&file, node.version, &inputs, &unique, frame, &mut instance.state, run).await
+            }
+            Runs::Docker => Err(WorkError::Step(format!(
+                "The action {uses} runs in a container, which needs a machine with a container engine; none of \
+                 Hearth's machines has one yet."
+            ))),
+        }
+    }
+
+    /// The group at the head of the step's log.
+    fn show_action(&self, uses: &ActionRef, stage: Stage, inputs: &Variables, run: &StepRun) {
+        if stage == Stage::Post {
+            self.log.note(run.at, "Post job cleanup.");
+            return;
+        }
+        self.log.start_group(run.at, &format!("Run {uses}"));
+        let mut shown = inputs.iter().filter(|(_, value)| !value.is_empty()).peekable();
+        if shown.peek().is_some() {
+            self.log.note(run.at, "with:");
+        }
+        for (name, value) in shown {
+            self.log.note(run.at, &format!("  {name}: {value}"));
+        }
+        self.show_env(run);
+        self.log.end_group(run.at);
     }
 }

@@ -3,10 +3,11 @@
 mod complete;
 mod set_up;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use guest::client::{Guest, GuestError, Info};
+use guest::client::{Guest, GuestError};
 use machine::Machine;
 use model::{Conclusion, EventSink, Job, JobResult, StepPhase, StepRef, StepResult};
 use serde_json::Value as Json;
@@ -110,10 +111,8 @@ pub(crate) struct Progress {
 pub(crate) struct JobRun<'a> {
     pub(crate) job: &'a Job,
     pub(crate) guest: Guest,
-    pub(crate) info: Info,
     pub(crate) place: Place,
     pub(crate) services: &'a Services,
-    pub(crate) options: &'a RunnerOptions,
     pub(crate) debug: bool,
     pub(crate) log: Arc<JobLog>,
     /// The job's own: also fires when its time is up.
@@ -124,6 +123,8 @@ pub(crate) struct JobRun<'a> {
     pub(crate) programs: Programs,
     pub(crate) names: UniqueNames,
     pub(crate) actions: Actions,
+    /// Programs of Node.js, by the version that actions ask for.
+    pub(crate) nodes: HashMap<u32, String>,
     /// Keeps the way to the results service open.
     pub(crate) _tunnel: Option<guest::client::Tunnel>,
 }

@@ -7,6 +7,7 @@
 
 mod action;
 mod cancel;
+mod checkout;
 pub mod command;
 pub mod command_file;
 pub mod contexts;

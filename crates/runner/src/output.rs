@@ -321,7 +321,7 @@ fn absolute(path: &str, root: &str) -> String {
 }
 
 /// Without `.`, `..`, and doubled separators.
-fn normal(path: &str) -> String {
+pub(crate) fn normal(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

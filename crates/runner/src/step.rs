@@ -6,6 +6,7 @@ mod script;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use context::set_origin;
 use model::{Conclusion, Step, StepPhase, StepRef, StepResult, StepWork};
 use serde_json::{Map, Value as Json};
 use workflow::expr::Value;
@@ -118,7 +119,7 @@ impl JobRun<'_> {
     pub(crate) async fn run_steps(&mut self, frame: &mut Frame) -> Result<(), MachineFailure> {
         let job = self.job;
         for index in 0..job.steps.len() {
-            if self.has_pre(index) {
+            if self.has_pre(&job.steps[index]) {
                 self.run_job_step(index, Stage::Pre, frame).await?;
             }
         }
@@ -176,7 +177,8 @@ impl JobRun<'_> {
         }
         let name = || format!("step {} ('{}')", index + 1, self.plain_name(step));
         ended.map_err(|failure| MachineFailure(format!("{}: {failure}", name())))?;
-        if stage == Stage::Main && self.progress.instances[index].has_post() {
+        let registered = self.progress.instances[index].has_post() && !self.progress.posts.contains(&index);
+        if registered && stage != Stage::Post {
             self.progress.posts.push(index);
         }
         self.note_cancellation();
@@ -265,7 +267,7 @@ impl JobRun<'_> {
     ) -> Result<bool, WorkError> {
         let condition = match place.stage {
             Stage::Main => step.condition.as_str(),
-            Stage::Pre => instance.pre_condition(),
+            Stage::Pre => self.pre_condition(step),
             Stage::Post => instance.post_condition(),
         };
         if !self.evaluator.condition(condition, &mut run.scope).await? {

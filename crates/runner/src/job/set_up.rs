@@ -1,5 +1,6 @@
 //! "Set up job": folders, contexts, the way to the results service, and all actions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use machine::Machine;
@@ -62,10 +63,8 @@ impl<'a> JobRun<'a> {
         let mut run = JobRun {
             job,
             guest,
-            info,
             place,
             services,
-            options,
             debug,
             log: log.clone(),
             cancellation,
@@ -75,6 +74,7 @@ impl<'a> JobRun<'a> {
             programs: Programs::default(),
             names: UniqueNames::default(),
             actions: Actions::default(),
+            nodes: HashMap::new(),
             _tunnel: tunnel,
         };
         run.evaluate_job_env().await?;

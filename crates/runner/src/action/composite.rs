@@ -1,0 +1,130 @@
+//! Composite actions: steps within a step.
+
+use model::{Conclusion, Step};
+
+use super::{ActionInstance, LoadedAction};
+use crate::contexts::{Status, text_object};
+use crate::environment::Variables;
+use crate::job::{JobRun, WorkError};
+use crate::step::{ActionFrame, Frame, Stage, StepPlace, StepRun, WorkEnd};
+
+/// Composite actions within each other: GitHub's limit.
+const COMPOSITE_DEPTH: usize = 9;
+
+impl JobRun<'_> {
+    /// Runs one stage of each step of a composite action.
+    #[expect(clippy::too_many_arguments, reason = "an action, its use, and the step that uses it")]
+    pub(super) async fn run_composite(
+        &mut self,
+        steps: &[Step],
+        action: &LoadedAction,
+        inputs: &Variables,
+        stage: Stage,
+        outer: &mut Frame,
+        instance: &mut ActionInstance,
+        run: &mut StepRun,
+    ) -> Result<WorkEnd, WorkError> {
+        if outer.depth + 1 > COMPOSITE_DEPTH {
+            return Err(WorkError::Step(format!(
+                "Composite action depth exceeded max depth {COMPOSITE_DEPTH}"
+            )));
+        }
+        instance.children.resize_with(steps.len(), ActionInstance::default);
+        let mut frame = self.composite_frame(action, inputs, stage, outer, instance, run);
+        let order: Vec<usize> = match stage {
+            Stage::Pre => (0..steps.len()).filter(|index| self.has_pre(&steps[*index])).collect(),
+            Stage::Main => (0..steps.len()).collect(),
+            Stage::Post => {
+                let mut registered: Vec<usize> =
+                    (0..steps.len()).filter(|index| instance.children[*index].has_post()).collect();
+                registered.reverse();
+                registered
+            }
+        };
+        let mut end = Conclusion::Success;
+        for index in order {
+            if self.cancellation.is_killed() {
+                break;
+            }
+            let place = StepPlace { at: run.at, stage, stop: run.stop.clone(), announce: false };
+            let child = &mut instance.children[index];
+            let ended = Box::pin(self.run_step(&steps[index], place, &mut frame, child)).await?;
+            end = worse(end, ended.conclusion);
+            if frame.status.is_some() {
+                frame.status = Some(end);
+            }
+        }
+        if instance.children.iter().any(ActionInstance::has_post) {
+            instance.post = Some(super::ALWAYS.to_owned());
+        }
+        if stage == Stage::Main {
+            self.composite_outputs(action, &frame, outer, run).await?;
+        }
+        instance.records = frame.records;
+        Ok(self.composite_end(end, run))
+    }
+
+    fn composite_frame(
+        &self,
+        action: &LoadedAction,
+        inputs: &Variables,
+        stage: Stage,
+        outer: &Frame,
+        instance: &mut ActionInstance,
+        run: &StepRun,
+    ) -> Frame {
+        let inputs = text_object(inputs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let step = outer.action.as_ref().map_or_else(|| run.id.clone(), |action| action.step.clone());
+        Frame {
+            depth: outer.depth + 1,
+            records: std::mem::take(&mut instance.records),
+            action: Some(ActionFrame {
+                inputs,
+                path: action.folder.clone(),
+                origin: action.origin.clone(),
+                step,
+            }),
+            overrides: run.overrides.clone(),
+            status: (stage == Stage::Main).then_some(Conclusion::Success),
+        }
+    }
+
+    async fn composite_outputs(
+        &mut self,
+        action: &LoadedAction,
+        frame: &Frame,
+        outer: &mut Frame,
+        run: &StepRun,
+    ) -> Result<(), WorkError> {
+        if action.manifest.outputs.is_empty() {
+            return Ok(());
+        }
+        let status = Status { job: self.progress.status, action: None };
+        let mut scope = self.scope(frame, status, &run.id);
+        scope.set_env(&run.env);
+        for (name, template) in &action.manifest.outputs {
+            let value = self.evaluator.text(Some(template), &mut scope).await?.unwrap_or_default();
+            self.set_output(outer, run, name, &value);
+        }
+        Ok(())
+    }
+
+    fn composite_end(&self, end: Conclusion, run: &StepRun) -> WorkEnd {
+        let late = run.stop.deadline.is_some_and(|deadline| tokio::time::Instant::now() >= deadline);
+        match end {
+            Conclusion::Failure if late => WorkEnd::TimedOut,
+            Conclusion::Failure => WorkEnd::Failure,
+            Conclusion::Cancelled => WorkEnd::Cancelled,
+            Conclusion::Success | Conclusion::Skipped => WorkEnd::Success,
+        }
+    }
+}
+
+/// A cancellation is worse than a failure, and a failure than anything else.
+fn worse(one: Conclusion, other: Conclusion) -> Conclusion {
+    match (one, other) {
+        (Conclusion::Cancelled, _) | (_, Conclusion::Cancelled) => Conclusion::Cancelled,
+        (Conclusion::Failure, _) | (_, Conclusion::Failure) => Conclusion::Failure,
+        _ => Conclusion::Success,
+    }
+}

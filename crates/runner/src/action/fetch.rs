@@ -1,0 +1,218 @@
+//! Brings actions into the machine.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use guest::client::{GuestError, RefusalKind};
+use model::{ActionRef, Step, StepWork};
+use tokio_util::io::SyncIoBridge;
+
+use super::manifest::{MANIFEST_BYTES, MANIFEST_FILES};
+use super::{LoadedAction, Manifest, Runs};
+use crate::checkout;
+use crate::job::{JobRun, SET_UP, WorkError};
+use crate::step::StepRun;
+
+/// Bytes that wait between the reader of a folder and the machine.
+const PIPE_BYTES: usize = 256 * 1024;
+
+/// Actions within actions that are fetched in advance; running them has a limit of its own.
+const FETCH_DEPTH: usize = 10;
+
+impl JobRun<'_> {
+    /// Fetches every remote action that these steps use, and those that these use in turn.
+    pub(crate) async fn fetch_actions(&mut self, steps: &[Step]) -> Result<(), WorkError> {
+        let mut wanted: Vec<(ActionRef, usize)> = Vec::new();
+        let uses = |steps: &[Step], depth: usize| -> Vec<(ActionRef, usize)> {
+            let uses = steps.iter().filter_map(|step| match &step.work {
+                StepWork::Action { uses: uses @ ActionRef::Repository { .. }, .. } => {
+                    Some((uses.clone(), depth))
+                }
+                _ => None,
+            });
+            uses.collect()
+        };
+        wanted.extend(uses(steps, 0));
+        while let Some((action, depth)) = wanted.pop() {
+            if self.actions.loaded.contains_key(&action) {
+                continue;
+            }
+            if depth > FETCH_DEPTH {
+                return Err(WorkError::Step(format!(
+                    "Unable to resolve action `{action}`: actions use each other {FETCH_DEPTH} levels deep"
+                )));
+            }
+            let loaded = Arc::new(self.fetch(&action).await?);
+            if let Runs::Composite(steps) = &loaded.manifest.runs {
+                wanted.extend(uses(steps, depth + 1));
+            }
+            self.actions.loaded.insert(action, loaded);
+        }
+        Ok(())
+    }
+
+    /// The action that a step is about to run.
+    pub(super) async fn load_action(
+        &mut self,
+        uses: &ActionRef,
+        run: &StepRun,
+    ) -> Result<Arc<LoadedAction>, WorkError> {
+        match uses {
+            ActionRef::Repository { .. } => match self.actions.loaded.get(uses) {
+                Some(action) => Ok(action.clone()),
+                None => {
+                    Err(WorkError::Step(format!("Unable to resolve action `{uses}`: it was not fetched")))
+                }
+            },
+            ActionRef::Local(path) => self.load_local(path, run).await,
+            ActionRef::Docker(image) => Err(WorkError::Step(format!(
+                "docker://{image} needs a machine with a container engine; none of Hearth's machines has one yet."
+            ))),
+        }
+    }
+
+    async fn load_local(&mut self, path: &str, run: &StepRun) -> Result<Arc<LoadedAction>, WorkError> {
+        let relative = path.strip_prefix("./").unwrap_or(path).trim_end_matches('/');
+        let folder = match relative {
+            "" | "." => self.place.workspace.clone(),
+            relative => format!("{}/{relative}", self.place.workspace),
+        };
+        let (text, file) = self.read_local_manifest(&folder).await?;
+        let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?;
+        if let Runs::Node(node) = &manifest.runs
+            && node.pre.is_some()
+        {
+            let warning = format!("`pre` execution is not supported for local action from '{path}'");
+            self.log.warning(run.at, warning);
+        }
+        if let Runs::Composite(steps) = &manifest.runs {
+            Box::pin(self.fetch_actions(steps)).await?;
+        }
+        Ok(Arc::new(LoadedAction { manifest, folder, origin: None }))
+    }
+
+    async fn read_local_manifest(&self, folder: &str) -> Result<(String, String), WorkError> {
+        for name in MANIFEST_FILES {
+            let file = format!("{folder}/{name}");
+            match self.guest.read_file(&file, MANIFEST_BYTES).await {
+                Ok(bytes) => return Ok((String::from_utf8_lossy(&bytes).into_owned(), file)),
+                Err(GuestError::Refused { kind: RefusalKind::NotFound, .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(WorkError::Step(format!(
+            "Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '{folder}'. Did you forget to run \
+             actions/checkout before running your local action?"
+        )))
+    }
+
+    async fn fetch(&mut self, action: &ActionRef) -> Result<LoadedAction, WorkError> {
+        let ActionRef::Repository { owner, repo, path, reference } = action else {
+            return Err(WorkError::Step(format!("{action} is not in a repository")));
+        };
+        let origin = Some((format!("{owner}/{repo}"), reference.clone()));
+        if self.services.checkout.is_some() && checkout::is_checkout(action) {
+            return Ok(LoadedAction { manifest: checkout::manifest(), folder: String::new(), origin });
+        }
+        let fetched = self.services.actions.fetch(action).await.map_err(|error| {
+            WorkError::Step(format!("Unable to resolve action `{action}`: {}", error.reason))
+        })?;
+        let (text, file) = read_host_manifest(&fetched.tree, path, action)?;
+        let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?;
+        let folder = format!("{}/{owner}/{repo}/{}", self.place.actions, file_name(reference));
+        let key = format!("{owner}/{repo}@{reference}");
+        if self.actions.unpacked.insert(key) {
+            let commit = &fetched.commit;
+            self.log.note(
+                SET_UP,
+                &format!("Download action repository '{owner}/{repo}@{reference}' (SHA:{commit})"),
+            );
+            self.guest.make_dir(&folder).await?;
+            self.guest.archive_in(&folder, pack(fetched.tree.clone())).await?;
+        }
+        let folder = if path.is_empty() { folder } else { format!("{folder}/{path}") };
+        Ok(LoadedAction { manifest, folder, origin })
+    }
+}
+
+/// A reference as the name of one folder, or of several for `a/b`; never one above.
+fn file_name(reference: &str) -> String {
+    let parts = reference.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
+    parts.collect::<Vec<_>>().join("/")
+}
+
+fn read_host_manifest(tree: &Path, path: &str, action: &ActionRef) -> Result<(String, String), WorkError> {
+    for name in MANIFEST_FILES {
+        let file = tree.join(path).join(name);
+        match std::fs::read(&file) {
+            Ok(bytes) if bytes.len() as u64 <= MANIFEST_BYTES => {
+                let shown = format!("{action}/{name}");
+                return Ok((String::from_utf8_lossy(&bytes).into_owned(), shown));
+            }
+            Ok(bytes) => {
+                let size = bytes.len();
+                let message =
+                    format!("{name} of action {action} has {size} bytes; at most {MANIFEST_BYTES} are read");
+                return Err(WorkError::Step(message));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(WorkError::Step(format!("can't read {name} of action {action}: {error}")));
+            }
+        }
+    }
+    if tree.join(path).join("Dockerfile").exists() {
+        return Err(WorkError::Step(format!(
+            "The action {action} runs in a container, which needs a machine with a container engine; none of \
+             Hearth's machines has one yet."
+        )));
+    }
+    Err(WorkError::Step(format!(
+        "Can't find 'action.yml', 'action.yaml' or 'Dockerfile' for action '{action}'."
+    )))
+}
+
+/// Packs a folder of the host, without its `.git`.
+fn pack(tree: PathBuf) -> impl tokio::io::AsyncRead + Send + Unpin + 'static {
+    let (reader, writer) = tokio::io::duplex(PIPE_BYTES);
+    tokio::task::spawn_blocking(move || {
+        let mut archive = tar::Builder::new(SyncIoBridge::new(writer));
+        archive.follow_symlinks(false);
+        // A broken archive has no end: the machine refuses it, and says so.
+        let packed = pack_into(&mut archive, &tree).and_then(|()| archive.into_inner());
+        if let Ok(mut bridge) = packed {
+            drop(bridge.shutdown());
+        }
+    });
+    reader
+}
+
+fn pack_into(archive: &mut tar::Builder<impl io::Write>, tree: &Path) -> io::Result<()> {
+    let mut entries: Vec<_> = std::fs::read_dir(tree)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        if name == ".git" {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            archive.append_dir_all(&name, entry.path())?;
+        } else {
+            archive.append_path_with_name(entry.path(), &name)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_never_climbs_out_of_its_folder() {
+        assert_eq!(file_name("v4"), "v4");
+        assert_eq!(file_name("feature/x"), "feature/x");
+        assert_eq!(file_name("../../etc"), "etc");
+    }
+}

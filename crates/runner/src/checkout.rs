@@ -1,0 +1,265 @@
+//! The built-in `actions/checkout`.
+//!
+//! It takes the tree that the run is about straight from the host, with uncommitted changes, and
+//! needs neither network nor Node.js. Its inputs and outputs are those of
+//! <https://github.com/actions/checkout> v4 and later.
+
+use guest::client::GuestError;
+use model::{ActionRef, Template};
+
+use crate::CheckoutRequest;
+use crate::action::{Manifest, ManifestInput, Runs};
+use crate::environment::Variables;
+use crate::job::{JobRun, WorkError};
+use crate::step::{Frame, StepRun, WorkEnd};
+
+/// Inputs of `actions/checkout` with their defaults; expressions are marked.
+const INPUTS: [(&str, &str); 20] = [
+    ("repository", "=github.repository"),
+    ("ref", ""),
+    ("token", "=github.token"),
+    ("ssh-key", ""),
+    ("ssh-known-hosts", ""),
+    ("ssh-strict", "true"),
+    ("ssh-user", "git"),
+    ("persist-credentials", "true"),
+    ("path", ""),
+    ("clean", "true"),
+    ("filter", ""),
+    ("sparse-checkout", ""),
+    ("sparse-checkout-cone-mode", "true"),
+    ("fetch-depth", "1"),
+    ("fetch-tags", "false"),
+    ("show-progress", "true"),
+    ("lfs", "false"),
+    ("submodules", "false"),
+    ("set-safe-directory", "true"),
+    ("github-server-url", ""),
+];
+
+/// Whether `uses` means `actions/checkout`.
+pub(crate) fn is_checkout(uses: &ActionRef) -> bool {
+    matches!(uses, ActionRef::Repository { owner, repo, path, .. }
+        if owner.eq_ignore_ascii_case("actions") && repo.eq_ignore_ascii_case("checkout") && path.is_empty())
+}
+
+/// The manifest that inputs are checked against.
+pub(crate) fn manifest() -> Manifest {
+    let input = |(name, default): &(&str, &str)| ManifestInput {
+        name: (*name).to_owned(),
+        default: Some(match default.strip_prefix('=') {
+            Some(expression) => Template::expression(expression),
+            None => Template::text(*default),
+        }),
+        deprecation: None,
+    };
+    Manifest { inputs: INPUTS.iter().map(input).collect(), outputs: Vec::new(), runs: Runs::Checkout }
+}
+
+/// What the inputs ask for. The errors are those of `actions/checkout`.
+fn request(inputs: &Variables, own_repository: &str) -> Result<CheckoutRequest, String> {
+    let get = |name: &str| input(inputs, name);
+    let repository = get("repository");
+    let repository = if repository.eq_ignore_ascii_case(own_repository) { "" } else { repository };
+    if !repository.is_empty() && repository.split('/').filter(|part| !part.is_empty()).count() != 2 {
+        return Err(format!("Invalid repository '{repository}'. Expected format {{owner}}/{{repo}}."));
+    }
+    let depth = get("fetch-depth").trim().parse::<i64>().unwrap_or(0).max(0);
+    let submodules = match get("submodules").trim().to_ascii_lowercase().as_str() {
+        "recursive" => "recursive",
+        "true" => "true",
+        _ => "",
+    };
+    let sparse = get("sparse-checkout").lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(CheckoutRequest {
+        repository: repository.to_owned(),
+        reference: get("ref").to_owned(),
+        fetch_depth: u32::try_from(depth).unwrap_or(u32::MAX),
+        fetch_tags: is_true(get("fetch-tags")),
+        sparse_checkout: sparse.map(str::to_owned).collect(),
+        cone_mode: is_true(get("sparse-checkout-cone-mode")),
+        submodules: submodules.to_owned(),
+        lfs: is_true(get("lfs")),
+    })
+}
+
+/// The folder to check out into, relative to the workspace; it must not lead out of it.
+fn target(path: &str, workspace: &str) -> Result<String, String> {
+    let full = if path.starts_with('/') { path.to_owned() } else { format!("{workspace}/{path}") };
+    let full = crate::output::normal(&full);
+    if full == workspace || full.starts_with(&format!("{workspace}/")) {
+        return Ok(full);
+    }
+    Err(format!("Repository path '{full}' is not under '{workspace}'"))
+}
+
+fn input<'a>(inputs: &'a Variables, name: &str) -> &'a str {
+    let found = inputs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map_or("", |(_, value)| value.trim())
+}
+
+fn is_true(text: &str) -> bool {
+    text.trim().eq_ignore_ascii_case("true")
+}
+
+impl JobRun<'_> {
+    /// Fills the workspace, or the folder that `path` names.
+    pub(crate) async fn run_checkout(
+        &mut self,
+        inputs: &Variables,
+        frame: &mut Frame,
+        run: &StepRun,
+    ) -> Result<WorkEnd, WorkError> {
+        let Some(source) = self.services.checkout.clone() else {
+            return Err(WorkError::Step("the built-in actions/checkout is switched off".to_owned()));
+        };
+        let own = run.github.get("repository").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let request = request(inputs, own).map_err(WorkError::Step)?;
+        let target = target(input(inputs, "path"), &self.place.workspace).map_err(WorkError::Step)?;
+        let shown = if request.repository.is_empty() { own } else { &request.repository };
+        self.log.note(run.at, &format!("Syncing repository: {shown}"));
+        let work = async {
+            let archive =
+                source.archive(&request).await.map_err(|error| WorkError::Step(error.to_string()))?;
+            archive.ok_or_else(|| {
+                WorkError::Step(format!(
+                    "The built-in actions/checkout can't get {shown}: it is neither the repository of this run nor \
+                     within reach. Use --real-checkout to run the action itself."
+                ))
+            })
+        };
+        let archive = tokio::select! {
+            archive = work => archive?,
+            _ = run.stop.stopped() => return Ok(self.stopped_checkout(run)),
+        };
+        if is_true(input(inputs, "clean")) {
+            self.guest.remove(&target).await?;
+        }
+        self.guest.make_dir(&target).await?;
+        tokio::select! {
+            unpacked = self.guest.archive_in(&target, archive) => unpacked?,
+            _ = run.stop.stopped() => return Ok(self.stopped_checkout(run)),
+        }
+        let (reference, commit) = self.head(&target, &request, run).await?;
+        self.set_output(frame, run, "ref", &reference);
+        self.set_output(frame, run, "commit", &commit);
+        self.log.note(run.at, &format!("HEAD is now at {commit}"));
+        Ok(WorkEnd::Success)
+    }
+
+    fn stopped_checkout(&self, run: &StepRun) -> WorkEnd {
+        self.log.error(run.at, "The operation was canceled.");
+        WorkEnd::Cancelled
+    }
+
+    /// What was checked out: the reference asked for, and the commit that `.git/HEAD` names.
+    async fn head(
+        &self,
+        target: &str,
+        request: &CheckoutRequest,
+        run: &StepRun,
+    ) -> Result<(String, String), WorkError> {
+        let context = |key: &str| {
+            let value = run.github.get(key).and_then(serde_json::Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        let own = request.repository.is_empty();
+        let reference = match request.reference.as_str() {
+            "" if own => context("ref"),
+            reference => reference.to_owned(),
+        };
+        let commit = self.resolve_head(target).await?;
+        let fallback = if own && request.reference.is_empty() { context("sha") } else { String::new() };
+        Ok((reference, commit.unwrap_or(fallback)))
+    }
+
+    /// Follows `.git/HEAD` to a commit.
+    async fn resolve_head(&self, target: &str) -> Result<Option<String>, WorkError> {
+        let Some(head) = self.read_small(&format!("{target}/.git/HEAD")).await? else { return Ok(None) };
+        let Some(name) = head.trim().strip_prefix("ref: ") else { return Ok(Some(head.trim().to_owned())) };
+        if let Some(commit) = self.read_small(&format!("{target}/.git/{name}")).await? {
+            return Ok(Some(commit.trim().to_owned()));
+        }
+        let packed = self.read_small(&format!("{target}/.git/packed-refs")).await?.unwrap_or_default();
+        let line = packed.lines().find(|line| line.split(' ').nth(1) == Some(name));
+        Ok(line.and_then(|line| line.split(' ').next()).map(str::to_owned))
+    }
+
+    async fn read_small(&self, path: &str) -> Result<Option<String>, WorkError> {
+        match self.guest.read_file(path, GIT_FILE_BYTES).await {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(GuestError::Refused { .. } | GuestError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Largest of git's own files that is read to find the commit: 16 MiB of packed references are some 200,000.
+const GIT_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs(pairs: &[(&str, &str)]) -> Variables {
+        let defaults = INPUTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut inputs: Variables = defaults.collect();
+        inputs.insert("repository".to_owned(), "octo/app".to_owned());
+        inputs.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        inputs
+    }
+
+    #[test]
+    fn any_version_of_actions_checkout_is_meant() {
+        let uses = |owner: &str, path: &str| ActionRef::Repository {
+            owner: owner.to_owned(),
+            repo: "checkout".to_owned(),
+            path: path.to_owned(),
+            reference: "v5".to_owned(),
+        };
+        assert!(is_checkout(&uses("Actions", "")));
+        assert!(!is_checkout(&uses("octo", "")));
+        assert!(!is_checkout(&uses("actions", "sub")));
+    }
+
+    #[test]
+    fn the_runs_own_repository_is_the_default() {
+        let request = request(&inputs(&[]), "Octo/App").unwrap();
+        assert_eq!((request.repository.as_str(), request.reference.as_str()), ("", ""));
+        assert_eq!(request.fetch_depth, 1);
+        assert!(request.cone_mode && !request.lfs && request.submodules.is_empty());
+    }
+
+    #[test]
+    fn every_input_is_read() {
+        let inputs = inputs(&[
+            ("repository", "octo/other"),
+            ("ref", "v1"),
+            ("fetch-depth", "0"),
+            ("fetch-tags", "true"),
+            ("sparse-checkout", "a\n\n b \n"),
+            ("sparse-checkout-cone-mode", "false"),
+            ("submodules", "Recursive"),
+            ("lfs", "TRUE"),
+        ]);
+        let request = request(&inputs, "octo/app").unwrap();
+        assert_eq!(request.repository, "octo/other");
+        assert_eq!(request.sparse_checkout, ["a", "b"]);
+        assert_eq!((request.fetch_depth, request.fetch_tags, request.cone_mode), (0, true, false));
+        assert_eq!((request.submodules.as_str(), request.lfs), ("recursive", true));
+    }
+
+    #[test]
+    fn a_repository_needs_an_owner_and_a_name() {
+        assert!(request(&inputs(&[("repository", "app")]), "octo/app").is_err());
+    }
+
+    #[test]
+    fn the_path_may_not_lead_out_of_the_workspace() {
+        assert_eq!(target("", "/w").unwrap(), "/w");
+        assert_eq!(target("a/./b", "/w").unwrap(), "/w/a/b");
+        assert_eq!(target("/w/x", "/w").unwrap(), "/w/x");
+        assert!(target("../x", "/w").is_err());
+        assert!(target("/etc", "/w").is_err());
+    }
+}
