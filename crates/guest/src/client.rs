@@ -247,7 +247,11 @@ impl Guest {
         unimplemented!()
     }
     /// Listens on `guest_port` of 127.0.0.1 in the guest (0: any) and carries each connection to `target` on the host.
-    pub async fn tunnel(&self, _guest_port: u16, _target: std::net::SocketAddr) -> Result<Tunnel, GuestError> {
+    pub async fn tunnel(
+        &self,
+        _guest_port: u16,
+        _target: std::net::SocketAddr,
+    ) -> Result<Tunnel, GuestError> {
         unimplemented!()
     }
     /// Ends all processes (TERM, then KILL after `grace`) and the agent.

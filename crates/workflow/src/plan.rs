@@ -28,6 +28,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::expr::Value;
 use crate::syntax::{self, Workflow};
 
+pub(crate) use graph::needs;
+
 use call::TOKEN;
 use concurrency::Groups;
 use context::{Contexts, job_context, object};
@@ -139,7 +141,7 @@ impl RunPlan {
         called: CalledWorkflows,
         context: RunContext,
     ) -> Result<RunPlan, Vec<Diagnostic>> {
-        let needs = graph::needs(&workflow)?;
+        let needs = needs(&workflow)?;
         let chosen = graph::chosen(&workflow, &needs, &context.only)?;
         let problems = crate::resolve::check_calls(&workflow, &called, &crate::resolve::Limits::default());
         if !problems.is_empty() {
@@ -227,7 +229,7 @@ impl RunPlan {
             return Err(crate::resolve::too_deep(REUSABLE_WORKFLOW_DEPTH - 1));
         }
         let first = |problems: Vec<Diagnostic>| problems.first().map(ToString::to_string).unwrap_or_default();
-        let needs = graph::needs(&call.workflow).map_err(first)?;
+        let needs = needs(&call.workflow).map_err(first)?;
         let all = (0..call.workflow.jobs.len()).collect();
         let frame = Frame {
             workflow: call.workflow,

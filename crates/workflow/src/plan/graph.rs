@@ -14,7 +14,7 @@ pub(super) fn position(workflow: &Workflow, key: &str) -> Option<usize> {
 }
 
 /// For each job the positions of those that it needs, or what is wrong with the graph.
-pub(super) fn needs(workflow: &Workflow) -> Result<Vec<Vec<usize>>, Vec<Diagnostic>> {
+pub(crate) fn needs(workflow: &Workflow) -> Result<Vec<Vec<usize>>, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut needs = Vec::with_capacity(workflow.jobs.len());
     for job in &workflow.jobs {

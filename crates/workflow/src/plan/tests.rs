@@ -1,1 +1,12 @@
+//! What a plan does, seen from outside: commands that come out for results that go in.
 
+mod build;
+mod calls;
+mod cancel;
+mod drive;
+mod groups;
+mod limits;
+mod matrices;
+mod needs;
+mod random;
+mod settings;

@@ -91,6 +91,9 @@ impl Check<'_> {
                 Some("add `workflow_call` to its `on`"),
             );
         };
+        for problem in crate::plan::needs(&callee).err().into_iter().flatten() {
+            self.keep(problem);
+        }
         self.inputs(job, trigger);
         self.secrets(job, trigger);
         self.permissions(job, &key, &callee, max);
@@ -193,7 +196,11 @@ impl Check<'_> {
             hint: hint.map(str::to_owned),
         };
         shorten(&mut diagnostic);
-        // A file that is called twice has its problems once.
+        self.keep(diagnostic);
+    }
+
+    /// A file that is called twice has its problems once.
+    fn keep(&mut self, diagnostic: Diagnostic) {
         if !self.problems.contains(&diagnostic) {
             self.problems.push(diagnostic);
         }

@@ -1,0 +1,110 @@
+//! Concurrency groups inside of a run, and the bound on machines.
+
+use model::Conclusion::{Cancelled, Failure, Success};
+use serde_json::{Value as Json, json};
+
+use super::build;
+use super::drive::Drive;
+use crate::plan::CalledWorkflows;
+
+#[test]
+fn one_job_of_a_group_runs_and_the_newest_that_waits_replaces_the_others() {
+    let mut run = Drive::new(&json!({"jobs": {
+        "a": {"concurrency": "Deploy"}, "b": {"concurrency": {"group": "deploy"}}, "c": {"concurrency": "DEPLOY"},
+        "free": {},
+    }}));
+    assert_eq!(run.running(), ["a", "free"]);
+    assert_eq!(run.decision("b"), Cancelled);
+    assert_eq!(run.reason("b"), "a higher priority waiting request for 'DEPLOY' exists");
+    run.succeed(&["a", "c", "free"]);
+    assert_eq!(run.finished, Some(Cancelled));
+}
+
+#[test]
+fn with_queue_max_all_wait_in_line() {
+    let wish = json!({"group": "g-${{ github.ref }}", "queue": "max"});
+    let mut run = Drive::new(&json!({"jobs": {
+        "a": {"concurrency": wish}, "b": {"concurrency": wish}, "c": {"concurrency": wish},
+    }}));
+    for name in ["a", "b", "c"] {
+        assert_eq!(run.running(), [name]);
+        run.succeed(&[name]);
+    }
+    assert_eq!(run.finished, Some(Success));
+}
+
+#[test]
+fn a_newcomer_may_cancel_who_is_in_progress() {
+    let mut run = Drive::new(&json!({"jobs": {
+        "first": {},
+        "a": {"concurrency": "g"},
+        "b": {"needs": "first", "concurrency": {"group": "g", "cancel-in-progress": "${{ github.ref == 'refs/heads/main' }}"}},
+    }}));
+    run.succeed(&["first"]);
+    assert_eq!(run.cancelled, [run.id("a")]);
+    assert_eq!(run.running(), ["a"], "it waits until the other has stopped");
+    run.end("a", Cancelled);
+    run.succeed(&["b"]);
+    assert_eq!(run.finished, Some(Cancelled));
+}
+
+#[test]
+fn a_matrix_with_a_group_for_each_value_runs_side_by_side() {
+    let run = Drive::new(&json!({"jobs": {
+        "b": {"concurrency": "g-${{ matrix.x }}", "strategy": {"matrix": {"x": [1, 2]}}},
+    }}));
+    assert_eq!(run.running().len(), 2);
+}
+
+#[test]
+fn a_job_can_not_ask_for_the_group_of_its_own_run() {
+    let run = Drive::new(&json!({"concurrency": "ci-${{ github.ref }}", "jobs": {
+        "a": {"concurrency": "CI-refs/heads/main"},
+    }}));
+    assert_eq!(run.decision("a"), Failure);
+    assert!(run.reason("a").contains("deadlock"), "{}", run.reason("a"));
+}
+
+#[test]
+fn wrong_groups_fail_their_job() {
+    for (wish, expected) in [
+        (json!("${{ github.none }}"), "Concurrency group name cannot be empty"),
+        (json!({"group": "g", "cancel-in-progress": "${{ 'yes' }}"}), "Unexpected value 'yes'"),
+        (json!("x".repeat(401)), "less than 400 characters"),
+    ] {
+        let run = Drive::new(&json!({"jobs": {"a": {"concurrency": wish}}}));
+        assert!(run.reason("a").contains(expected), "{}", run.reason("a"));
+        assert_eq!(run.finished, Some(Failure));
+    }
+}
+
+#[test]
+fn no_more_machines_than_allowed_are_busy() {
+    let mut context = build::context();
+    context.parallel = 2;
+    let workflow = json!({"jobs": {"b": {"strategy": {"matrix": {"x": [1, 2, 3, 4]}}}}});
+    let mut run = Drive::with(&workflow, CalledWorkflows::new(), context);
+    assert_eq!(run.running(), ["b (1)", "b (2)"]);
+    run.succeed(&["b (2)"]);
+    assert_eq!(run.running(), ["b (1)", "b (3)"]);
+    run.succeed(&["b (1)", "b (3)", "b (4)"]);
+    assert_eq!(run.finished, Some(Success));
+}
+
+#[test]
+fn nobody_is_kept_from_running_by_a_bound_of_nought() {
+    let mut context = build::context();
+    context.parallel = 0;
+    let run = Drive::with(&json!({"jobs": {"a": {}, "b": {}}}), CalledWorkflows::new(), context);
+    assert_eq!(run.running(), ["a"]);
+}
+
+#[test]
+fn a_line_of_more_than_a_hundred_turns_the_newest_away() {
+    let jobs: serde_json::Map<String, Json> = (0..103)
+        .map(|number| (format!("j{number}"), json!({"concurrency": {"group": "g", "queue": "max"}})))
+        .collect();
+    let run = Drive::new(&json!({"jobs": jobs}));
+    assert_eq!((run.decision("j101"), run.decision("j102")), (Cancelled, Cancelled));
+    assert_eq!(run.decided.len(), 2);
+}
