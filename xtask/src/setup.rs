@@ -71,5 +71,6 @@ fn install_clients() -> Result<()> {
     let mut install =
         program("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]);
     check(install.current_dir(&clients))?;
+    check(program("npm", ["run", "--silent", "build"]).current_dir(&clients))?;
     Ok(std::fs::write(stamp, wanted)?)
 }
