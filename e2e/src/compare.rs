@@ -88,7 +88,8 @@ fn job_set(run: &Run, outcome: &Outcome) -> Vec<String> {
     let decided: BTreeSet<&str> = decided.collect();
     let expected: BTreeSet<&str> = run.jobs.iter().map(|job| job.name.as_str()).collect();
     let absent = expected.difference(&decided).map(|job| format!("job {job:?} is not reported"));
-    let foreign = decided.difference(&expected).map(|job| format!("job {job:?} is reported, but not expected"));
+    let foreign =
+        decided.difference(&expected).map(|job| format!("job {job:?} is reported, but not expected"));
     absent.chain(foreign).collect()
 }
 
@@ -116,7 +117,8 @@ fn job_faults(job: &Job, outcome: &Outcome) -> Vec<String> {
     }
     for (name, expected) in &job.outputs {
         if seen.outputs.get(name) != Some(expected) {
-            faults.push(format!("{whose}: output {name}: {:?}, expected {expected:?}", seen.outputs.get(name)));
+            faults
+                .push(format!("{whose}: output {name}: {:?}, expected {expected:?}", seen.outputs.get(name)));
         }
     }
     faults
@@ -200,8 +202,10 @@ mod tests {
     }
 
     const STARTED: &str = r#"{"type":"job_event","job":{"name":"a"},"event":{"step_started":{"step":{"index":1,"phase":"main"},"name":"greet"}}}"#;
-    const LOGGED: &str = r#"{"type":"job_event","job":{"name":"a"},"event":{"log":{"stream":"stdout","text":"hello"}}}"#;
-    const REMARK: &str = r#"{"type":"job_event","job":{"name":"a"},"event":{"log":{"stream":"hearth","text":"echo hidden"}}}"#;
+    const LOGGED: &str =
+        r#"{"type":"job_event","job":{"name":"a"},"event":{"log":{"stream":"stdout","text":"hello"}}}"#;
+    const REMARK: &str =
+        r#"{"type":"job_event","job":{"name":"a"},"event":{"log":{"stream":"hearth","text":"echo hidden"}}}"#;
     const FAILED: &str = r#"{"type":"job_event","job":{"name":"a"},"event":{"step_finished":{"step":{"index":1,"phase":"main"},"outcome":"failure","conclusion":"success"}}}"#;
     const ENDED: &str = r#"{"type":"job_event","job":{"name":"a"},"event":{"job_finished":{"result":{"conclusion":"success","outputs":[["x","1"]]}}}}"#;
     const ALL: [&str; 5] = [STARTED, LOGGED, REMARK, FAILED, ENDED];
@@ -220,7 +224,10 @@ mod tests {
             ("exit = 0", "not expected"),
             ("exit = 0\n[[job]]\nname = 'b'\nconclusion = 'success'", "\"b\" is not reported"),
             ("exit = 0\n[[job]]\nname = 'a'\nconclusion = 'failure'", "concluded"),
-            ("exit = 0\n[[job]]\nname = 'a'\nconclusion = 'success'\nlog = ['hell']", "\"hell\" is not logged"),
+            (
+                "exit = 0\n[[job]]\nname = 'a'\nconclusion = 'success'\nlog = ['hell']",
+                "\"hell\" is not logged",
+            ),
             ("exit = 0\n[[job]]\nname = 'a'\nconclusion = 'success'\nlog = ['~hidden']", "not logged"),
             ("exit = 0\n[[job]]\nname = 'a'\nconclusion = 'success'\nno_log = ['ell']", "logs \"hello\""),
             ("exit = 0\n[[job]]\nname = 'a'\nconclusion = 'success'\nsteps.greet = 'success'", "greet"),

@@ -95,7 +95,9 @@ pub enum Entry {
 }
 
 fn text(value: &Json) -> String {
-    value.as_str().map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
 }
 
 impl Entry {
@@ -106,7 +108,9 @@ impl Entry {
         };
         let job = text(&json["job"]["name"]);
         match json["type"].as_str() {
-            Some("job_event") => Entry::of_event(job, &json["event"]).unwrap_or(Entry::Message(String::new())),
+            Some("job_event") => {
+                Entry::of_event(job, &json["event"]).unwrap_or(Entry::Message(String::new()))
+            }
             Some("decided") => Entry::Decided {
                 job,
                 conclusion: text(&json["conclusion"]),

@@ -105,7 +105,9 @@ fn copy(from: &Path, to: &Path, without: &[&str]) -> Result<(), String> {
         if without.iter().any(|left_out| name == **left_out) {
             continue;
         }
-        if entry.path().is_dir() {
+        if entry.path().is_symlink() {
+            copy_link(&entry.path(), &to.join(name))?;
+        } else if entry.path().is_dir() {
             copy(&entry.path(), &to.join(name), &[])?;
         } else {
             copy_file(&entry.path(), &to.join(name))?;
@@ -120,6 +122,11 @@ fn copy_file(from: &Path, to: &Path) -> Result<(), String> {
         fs::copy(from, to).map(|_| ())
     };
     copied().map_err(|error| format!("can't copy {} to {}: {error}", from.display(), to.display()))
+}
+
+fn copy_link(from: &Path, to: &Path) -> Result<(), String> {
+    let copied = fs::read_link(from).and_then(|target| std::os::unix::fs::symlink(target, to));
+    copied.map_err(|error| format!("can't copy the link {}: {error}", from.display()))
 }
 
 fn commit(folder: &Path) -> Result<(), String> {
