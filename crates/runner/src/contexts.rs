@@ -56,9 +56,13 @@ impl StepScope {
         self.hashes.insert(patterns, digest);
     }
 
-    /// The `env` context, from variables.
+    /// The `env` context, from variables. Case counts in it, as it does for variables.
     pub fn set_env(&mut self, variables: &Variables) {
-        self.set("env", text_object(variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))));
+        let mut env = Object::case_sensitive();
+        for (name, value) in variables {
+            env.insert(name.as_str(), Value::String(value.as_str().into()));
+        }
+        self.set("env", Value::Object(env.into()));
     }
 }
 

@@ -13,6 +13,8 @@ const SCANNED_KEYS: usize = 12;
 #[derive(Clone, Debug, Default)]
 pub struct Object {
     entries: Vec<(Arc<str>, Value)>,
+    /// Case counts after all.
+    exact: bool,
     index: Option<Box<Index>>,
 }
 
@@ -29,7 +31,12 @@ impl Object {
         Object::default()
     }
 
-    /// Finds a key without regard to case.
+    /// An empty one whose keys differ by case too: `env` on Linux, where variables do.
+    pub fn case_sensitive() -> Object {
+        Object { exact: true, ..Object::default() }
+    }
+
+    /// Finds a key without regard to case (unless it is case-sensitive).
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.place(key).map(|place| &self.entries[place].1)
     }
@@ -59,7 +66,10 @@ impl Object {
     }
 
     fn place(&self, key: &str) -> Option<usize> {
-        let has_key = |place: &usize| ordinal::equals(&self.entries[*place].0, key);
+        let has_key = |place: &usize| match (&*self.entries[*place].0, self.exact) {
+            (own, true) => own == key,
+            (own, false) => ordinal::equals(own, key),
+        };
         match &self.index {
             Some(index) => index.candidates(key).iter().copied().find(has_key),
             None => (0..self.entries.len()).find(has_key),
@@ -118,6 +128,19 @@ mod tests {
         object.insert("PATH", Value::Bool(true));
         assert_eq!(object.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["Path", "b"]);
         assert!(matches!(object.get("path"), Some(Value::Bool(true))));
+    }
+
+    #[test]
+    fn case_counts_where_it_should() {
+        let mut object = Object::case_sensitive();
+        for number in 0..20 {
+            object.insert(format!("key{number}"), Value::Null);
+            object.insert(format!("KEY{number}"), Value::Bool(true));
+        }
+        assert_eq!(object.len(), 40);
+        assert!(matches!(object.get("key7"), Some(Value::Null)));
+        assert!(matches!(object.get("KEY7"), Some(Value::Bool(true))));
+        assert!(object.get("Key7").is_none());
     }
 
     #[test]
