@@ -99,7 +99,13 @@ impl JobRun<'_> {
     ) -> Result<WorkEnd, WorkError> {
         let action = match &instance.action {
             Some(action) => action.clone(),
-            None => self.load_action(uses, run).await?,
+            None => {
+                let stop = run.stop.clone();
+                tokio::select! {
+                    action = self.load_action(uses, run) => action?,
+                    reason = stop.stopped() => return Ok(self.stopped(reason, run)),
+                }
+            }
         };
         instance.action = Some(action.clone());
         if let Runs::Node(node) = &action.manifest.runs

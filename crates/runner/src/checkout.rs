@@ -130,7 +130,7 @@ impl JobRun<'_> {
         };
         let archive = tokio::select! {
             archive = work => archive?,
-            _ = run.stop.stopped() => return Ok(self.stopped_checkout(run)),
+            reason = run.stop.stopped() => return Ok(self.stopped(reason, run)),
         };
         if is_true(input(inputs, "clean")) {
             self.guest.remove(&target).await?;
@@ -138,18 +138,13 @@ impl JobRun<'_> {
         self.guest.make_dir(&target).await?;
         tokio::select! {
             unpacked = self.guest.archive_in(&target, archive) => unpacked?,
-            _ = run.stop.stopped() => return Ok(self.stopped_checkout(run)),
+            reason = run.stop.stopped() => return Ok(self.stopped(reason, run)),
         }
         let (reference, commit) = self.head(&target, &request, run).await?;
         self.set_output(frame, run, "ref", &reference);
         self.set_output(frame, run, "commit", &commit);
         self.log.note(run.at, &format!("HEAD is now at {commit}"));
         Ok(WorkEnd::Success)
-    }
-
-    fn stopped_checkout(&self, run: &StepRun) -> WorkEnd {
-        self.log.error(run.at, "The operation was canceled.");
-        WorkEnd::Cancelled
     }
 
     /// What was checked out: the reference asked for, and the commit that `.git/HEAD` names.

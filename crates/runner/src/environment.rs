@@ -54,10 +54,10 @@ const GITHUB_KEYS: [&str; 37] = [
 ];
 
 /// What a process of the machine has before GitHub's language adds anything.
-pub fn machine_variables(info: &Info) -> Variables {
+pub fn machine_variables(info: &Info, home: &str) -> Variables {
     let mut variables = Variables::new();
     for (name, value) in
-        [("PATH", info.path.as_str()), ("HOME", &info.home), ("USER", &info.user), ("LANG", "C.UTF-8")]
+        [("PATH", info.path.as_str()), ("HOME", home), ("USER", &info.user), ("LANG", "C.UTF-8")]
     {
         if !value.is_empty() {
             variables.insert(name.to_owned(), value.to_owned());
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn githubs_variables_win_over_a_steps_own() {
-        let mut variables = machine_variables(&info());
+        let mut variables = machine_variables(&info(), "/home/runner");
         variables.insert("GITHUB_SHA".to_owned(), "mine".to_owned());
         variables.insert("GITHUB_TOKEN".to_owned(), "kept".to_owned());
         variables.insert("CI".to_owned(), "no".to_owned());
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_folder_added_last_is_searched_first() {
-        let mut variables = machine_variables(&info());
+        let mut variables = machine_variables(&info(), "/home/runner");
         prepend_path(&mut variables, &["/a".to_owned(), "/b".to_owned()]);
         assert_eq!(variables["PATH"], "/b:/a:/usr/bin:/bin");
         let mut empty = Variables::new();

@@ -184,16 +184,24 @@ async fn carry_out(
 ) -> JobResult {
     let begun = Instant::now();
     log.step_started(SET_UP, "Set up job");
-    let prepared = Box::pin(JobRun::set_up(job, machine, services, log, cancellation, options)).await;
-    let (mut run, outcome) = match prepared {
-        Ok(run) => (run, Conclusion::Success),
+    let cancelled = cancellation.clone();
+    let set_up = Box::pin(JobRun::set_up(job, machine, services, log, cancellation, options));
+    let prepared = tokio::select! {
+        prepared = set_up => prepared.map_err(Some),
+        () = cancelled.cancelled() => Err(None),
+    };
+    let mut run = match prepared {
+        Ok(run) => run,
         Err(error) => {
-            log.error(SET_UP, error.to_string());
-            log.step_finished(SET_UP, Conclusion::Failure, Conclusion::Failure, begun.elapsed());
-            return failed(job, error);
+            let conclusion = error.as_ref().map_or(Conclusion::Cancelled, |_| Conclusion::Failure);
+            let message =
+                error.as_ref().map_or("The operation was canceled.".to_owned(), ToString::to_string);
+            log.error(SET_UP, message);
+            log.step_finished(SET_UP, conclusion, conclusion, begun.elapsed());
+            return not_started(job, conclusion, error);
         }
     };
-    log.step_finished(SET_UP, outcome, outcome, begun.elapsed());
+    log.step_finished(SET_UP, Conclusion::Success, Conclusion::Success, begun.elapsed());
     let mut frame = Frame::of_job();
     let failure = match Box::pin(run.run_steps(&mut frame)).await {
         Ok(()) => None,
@@ -202,18 +210,18 @@ async fn carry_out(
     run.complete(&frame, failure).await
 }
 
-/// The result of a job whose set-up failed.
-fn failed(job: &Job, error: WorkError) -> JobResult {
+/// The result of a job whose set-up failed or was cancelled.
+fn not_started(job: &Job, conclusion: Conclusion, error: Option<WorkError>) -> JobResult {
     let skipped = |step: &model::Step| StepResult {
         id: step.id.clone(),
         outcome: Conclusion::Skipped,
         conclusion: Conclusion::Skipped,
     };
     JobResult {
-        conclusion: Conclusion::Failure,
+        conclusion,
         infrastructure_error: match error {
-            WorkError::Machine(failure) => Some(format!("job '{}', Set up job: {failure}", job.name)),
-            WorkError::Step(_) => None,
+            Some(WorkError::Machine(failure)) => Some(format!("job '{}', Set up job: {failure}", job.name)),
+            Some(WorkError::Step(_)) | None => None,
         },
         outputs: Vec::new(),
         environment_url: None,

@@ -46,6 +46,10 @@ impl JobRun<'_> {
             if self.cancellation.is_killed() {
                 break;
             }
+            if self.cancellation.is_cancelled() && run.stop.on_cancel && frame.status.is_some() {
+                frame.status = Some(Conclusion::Cancelled);
+                end = Conclusion::Cancelled;
+            }
             let place = StepPlace { at: run.at, stage, stop: run.stop.clone(), announce: false };
             let child = &mut instance.children[index];
             let ended = Box::pin(self.run_step(&steps[index], place, &mut frame, child)).await?;

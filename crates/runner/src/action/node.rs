@@ -4,7 +4,7 @@ use guest::client::{ExecEvent, ExecSpec, ExitStatus};
 
 use crate::environment::{Variables, input_name};
 use crate::job::{JobRun, WorkError};
-use crate::process::{ProcessEnd, StopReason};
+use crate::process::ProcessEnd;
 use crate::step::{Frame, StepRun, WorkEnd};
 
 /// Bytes of `node --version` that are read.
@@ -42,11 +42,7 @@ impl JobRun<'_> {
         Ok(match end {
             ProcessEnd::Exited(0) if applied => WorkEnd::Success,
             ProcessEnd::Exited(_) => WorkEnd::Failure,
-            ProcessEnd::Stopped(StopReason::TimedOut) => WorkEnd::TimedOut,
-            ProcessEnd::Stopped(_) => {
-                self.log.error(run.at, "The operation was canceled.");
-                WorkEnd::Cancelled
-            }
+            ProcessEnd::Stopped(reason) => self.stopped(reason, run),
         })
     }
 

@@ -46,7 +46,7 @@ impl<'a> JobRun<'a> {
             github: job_github(github, job, &place, log),
             contexts: fixed_contexts(job),
             runner: runner_context(&place, &info, &options.runner_name, debug),
-            machine_variables: machine_variables(&info),
+            machine_variables: machine_variables(&info, &place.home),
             service_variables,
         };
         let evaluator =

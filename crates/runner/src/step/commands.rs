@@ -57,8 +57,15 @@ impl JobRun<'_> {
                 self.log.error(run.at, format!("Process completed with exit code {code}."));
                 WorkEnd::Failure
             }
-            ProcessEnd::Stopped(StopReason::TimedOut) => WorkEnd::TimedOut,
-            ProcessEnd::Stopped(StopReason::Cancelled | StopReason::Killed) => {
+            ProcessEnd::Stopped(reason) => self.stopped(reason, run),
+        }
+    }
+
+    /// What it means that work was stopped.
+    pub(crate) fn stopped(&self, reason: StopReason, run: &StepRun) -> WorkEnd {
+        match reason {
+            StopReason::TimedOut => WorkEnd::TimedOut,
+            StopReason::Cancelled | StopReason::Killed => {
                 self.log.error(run.at, "The operation was canceled.");
                 WorkEnd::Cancelled
             }
