@@ -165,7 +165,7 @@ impl RunPlan {
         };
         plan.run_group = plan.evaluate_run_group(&workflow)?;
         let frame = plan.root_frame(Arc::clone(&workflow));
-        plan.open(frame, &needs, &chosen).map_err(|message| vec![error("too-many-jobs", None, message)])?;
+        plan.open(frame, &needs, &chosen).map_err(|message| vec![error("job-limit", None, message)])?;
         Ok(plan)
     }
 
@@ -200,7 +200,7 @@ impl RunPlan {
         let contexts = self.base_contexts(Value::from_json(&self.context.inputs));
         match (Evaluator { job: &workflow.file, contexts: &contexts }).concurrency(node) {
             Ok(concurrency) => Ok(Some(concurrency.group)),
-            Err(message) => Err(vec![error("invalid-concurrency", Some(node.span.clone()), message)]),
+            Err(message) => Err(vec![error("concurrency-group", Some(node.span.clone()), message)]),
         }
     }
 

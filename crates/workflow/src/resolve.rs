@@ -3,7 +3,7 @@
 //! The caller of this crate loads files; this module says which. Ask [`missing`], load what it
 //! names, and ask again until nothing is missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use model::limits::{REUSABLE_WORKFLOW_DEPTH, RUN_JOBS};
@@ -127,7 +127,7 @@ pub fn called_key(caller: Option<&str>, uses: &str) -> Result<String, WorkflowRe
     Ok(WorkflowRef::parse(uses)?.seen_from(caller.as_ref()).to_string())
 }
 
-/// A workflow file that is called but not loaded.
+/// A workflow file that is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     /// Where it is.
@@ -139,12 +139,22 @@ pub struct Missing {
 }
 
 /// Files that `workflow` calls, directly or through what is loaded already, and that are not
-/// in `called`; each once. A `uses` that names no workflow is left to [`check_calls`].
+/// in `called`; each once, and none that lies deeper than calls may be nested. A `uses` that
+/// names no workflow is left to [`check_calls`].
 pub fn missing(workflow: &Workflow, called: &CalledWorkflows) -> Vec<Missing> {
+    let mut found = reachable(workflow, called);
+    // What is too much is refused by `check_calls`, not loaded.
+    found.truncate(CALLED_FILES + 1);
+    found.retain(|file| !called.contains_key(&file.key));
+    found
+}
+
+/// Every file that is called, nearest first.
+fn reachable(workflow: &Workflow, called: &CalledWorkflows) -> Vec<Missing> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
-    let mut open = vec![(None, workflow)];
-    while let Some((caller, workflow)) = open.pop() {
+    let mut open = VecDeque::from([(None, workflow, 1)]);
+    while let Some((caller, workflow, depth)) = open.pop_front() {
         for uses in calls(workflow) {
             let Ok(reference) = WorkflowRef::parse(uses) else { continue };
             let reference = reference.seen_from(caller.as_ref());
@@ -152,10 +162,10 @@ pub fn missing(workflow: &Workflow, called: &CalledWorkflows) -> Vec<Missing> {
             if !seen.insert(key.clone()) {
                 continue;
             }
-            match called.get(&key) {
-                Some(next) => open.push((Some(reference), Arc::as_ref(next))),
-                None => found.push(Missing { reference, key, span: uses.span.clone() }),
+            if let Some(next) = called.get(&key).filter(|_| depth < REUSABLE_WORKFLOW_DEPTH) {
+                open.push_back((Some(reference.clone()), Arc::as_ref(next), depth + 1));
             }
+            found.push(Missing { reference, key, span: uses.span.clone() });
         }
     }
     found
@@ -169,11 +179,16 @@ fn calls(workflow: &Workflow) -> impl Iterator<Item = &Spanned<String>> {
     })
 }
 
+/// Different files that one workflow may call, directly or not: GitHub's documented limit.
+pub const CALLED_FILES: usize = 50;
+
 /// Bounds of a tree of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Calls inside of calls.
     pub depth: usize,
+    /// Different files.
+    pub files: usize,
     /// Jobs of all files together, a file counted as often as it is called.
     pub jobs: usize,
     /// What the token may do where no file says anything.
@@ -183,9 +198,13 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            files: CALLED_FILES,
             depth: REUSABLE_WORKFLOW_DEPTH - 1,
             jobs: RUN_JOBS,
             permissions: DefaultPermissions::default(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

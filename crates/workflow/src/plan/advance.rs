@@ -20,11 +20,12 @@ impl RunPlan {
     pub(super) fn advance(&mut self) {
         loop {
             let mut moved = false;
+            let mut free = self.context.parallel.max(1).saturating_sub(self.machines_busy());
             for node in (0..self.nodes.len()).map(NodeId) {
                 moved |= self.unblock(node);
             }
             for leg in (0..self.legs.len()).map(LegId) {
-                moved |= self.move_leg(leg);
+                moved |= self.move_leg(leg, &mut free);
             }
             if !moved {
                 return;
@@ -100,10 +101,10 @@ impl RunPlan {
     }
 
     /// Moves a leg that waits one state on, if it may.
-    fn move_leg(&mut self, leg: LegId) -> bool {
+    fn move_leg(&mut self, leg: LegId, free: &mut usize) -> bool {
         match self.leg(leg).state {
             LegState::Held if self.has_slot(leg) => self.enter_groups(leg),
-            LegState::Ready => return self.start(leg),
+            LegState::Ready => return self.start(leg, free),
             _ => return false,
         }
         true
@@ -164,23 +165,25 @@ impl RunPlan {
         self.run_group.as_deref().is_some_and(same).then(|| "top level workflow".to_owned())
     }
 
-    fn start(&mut self, leg: LegId) -> bool {
+    /// Starts a ready leg; a job only if a machine is free.
+    fn start(&mut self, leg: LegId, free: &mut usize) -> bool {
+        if *free == 0 && matches!(self.leg(leg).work, LegWork::Machine { .. }) {
+            return false;
+        }
+        self.leg_mut(leg).state = LegState::Running;
         match self.leg(leg).work.clone() {
             LegWork::Call(call) => {
-                self.leg_mut(leg).state = LegState::Running;
                 if let Err(problem) = self.open_call(leg, call) {
                     self.decide_leg(leg, Conclusion::Failure, Some(problem));
                 }
-                true
             }
-            LegWork::Machine { runs_on, .. } if self.machines_busy() < self.context.parallel.max(1) => {
-                self.leg_mut(leg).state = LegState::Running;
+            LegWork::Machine { runs_on, .. } => {
+                *free -= 1;
                 let job = Box::new(self.lower(leg));
                 self.outbox.push(PlanCommand::Start { job, runs_on });
-                true
             }
-            LegWork::Machine { .. } => false,
         }
+        true
     }
 
     fn machines_busy(&self) -> usize {

@@ -94,7 +94,7 @@ impl Evaluator<'_> {
         as_number(&value).map_err(|problem| self.error(key, Some(&node.span), &problem))
     }
 
-    /// Minutes as a duration, or `default` without the key. Parts of a minute count.
+    /// Minutes as a duration, or `default` without the key and for nought and less. Parts of a minute count.
     pub(super) fn minutes(
         &self,
         key: &str,
@@ -103,15 +103,7 @@ impl Evaluator<'_> {
     ) -> Result<Duration, String> {
         let Some(node) = node else { return Ok(default) };
         let minutes = self.number(key, node)?;
-        if minutes > 0.0 {
-            Ok(Duration::from_secs_f64(minutes.min(TIMEOUT_MINUTES) * 60.0))
-        } else {
-            Err(self.error(
-                key,
-                Some(&node.span),
-                &format!("Expected a number of minutes above 0, not '{minutes}'"),
-            ))
-        }
+        Ok(if minutes > 0.0 { Duration::from_secs_f64(minutes.min(TIMEOUT_MINUTES) * 60.0) } else { default })
     }
 
     /// `runs-on`: a label, a list of labels, or a mapping of `group` and `labels`.

@@ -24,7 +24,7 @@ pub(crate) fn needs(workflow: &Workflow) -> Result<Vec<Vec<usize>>, Vec<Diagnost
                 Some(found) => of_job.push(found),
                 None => problems.push(Diagnostic {
                     severity: Severity::Error,
-                    code: "unknown-need",
+                    code: "unknown-job",
                     span: Some(need.span.clone()),
                     message: format!("Job '{}' depends on unknown job '{}'.", *job.id, **need),
                     hint: Some(suggestion(workflow, need)),

@@ -24,6 +24,13 @@ pub fn too_deep(depth: usize) -> String {
 #[must_use]
 pub fn check_calls(workflow: &Workflow, called: &CalledWorkflows, limits: &Limits) -> Vec<Diagnostic> {
     let mut check = Check { called, limits, jobs: 0, problems: Vec::new() };
+    let files = super::reachable(workflow, called).len();
+    if files > limits.files {
+        let message =
+            format!("A workflow may not call more than {} others; this one calls {files}", limits.files);
+        check.add("call-files", None, message, None);
+        return check.problems;
+    }
     check.jobs_of(workflow, None, None, 1);
     check.problems
 }
@@ -47,7 +54,7 @@ impl Check<'_> {
         self.jobs += workflow.jobs.len();
         if self.jobs > self.limits.jobs {
             let message = format!("The workflow may not contain more than {} jobs", self.limits.jobs);
-            return self.add("too-many-jobs", None, message, None);
+            return self.add("job-limit", None, message, None);
         }
         let own = workflow.permissions.as_ref().or(max);
         for job in &workflow.jobs {
@@ -56,9 +63,7 @@ impl Check<'_> {
                 Ok(reference) => {
                     self.call(job, &reference.seen_from(file), job.permissions.as_ref().or(own), depth)
                 }
-                Err(error) => {
-                    self.add("invalid-workflow-reference", Some(&uses.span), error.to_string(), None)
-                }
+                Err(error) => self.add("uses-format", Some(&uses.span), error.to_string(), None),
             }
             if self.jobs > self.limits.jobs || depth > self.limits.depth {
                 return;
@@ -69,23 +74,23 @@ impl Check<'_> {
     fn call(&mut self, job: &Job, reference: &WorkflowRef, max: Option<&Permissions>, depth: usize) {
         let JobWork::Call { uses, .. } = &job.work else { return };
         if depth > self.limits.depth {
-            if !self.problems.iter().any(|problem| problem.code == "calls-too-deep") {
+            if !self.problems.iter().any(|problem| problem.code == "call-depth") {
                 let hint = "a workflow may not call itself, and calls may not be nested deeper";
-                self.add("calls-too-deep", None, too_deep(self.limits.depth), Some(hint));
+                self.add("call-depth", None, too_deep(self.limits.depth), Some(hint));
             }
             return;
         }
         let key = reference.to_string();
         let Some(callee) = self.called.get(&key).map(Arc::clone) else {
             let message = format!("error parsing called workflow \"{key}\": workflow was not found.");
-            return self.add("workflow-not-found", Some(&uses.span), message, None);
+            return self.add("call-not-found", Some(&uses.span), message, None);
         };
         let Some(trigger) = callee.on.iter().find(|trigger| *trigger.event == "workflow_call") else {
             let message = format!(
                 "error parsing called workflow \"{key}\": workflow is not reusable as it is missing a `on.workflow_call` trigger"
             );
             return self.add(
-                "workflow-not-callable",
+                "call-trigger",
                 Some(&uses.span),
                 message,
                 Some("add `workflow_call` to its `on`"),
@@ -109,7 +114,7 @@ impl Check<'_> {
                 None if input.required => {
                     let message =
                         format!("Input {} is required, but not provided while calling.", *input.name);
-                    self.add("missing-input", Some(&uses.span), message, Some("give it under `with`"));
+                    self.add("call-input", Some(&uses.span), message, Some("give it under `with`"));
                 }
                 None => {}
             }
@@ -117,7 +122,7 @@ impl Check<'_> {
         for (key, value) in given {
             if !trigger.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(key)) {
                 let message = format!("Invalid input, {key} is not defined in the referenced workflow.");
-                self.add("unknown-input", Some(&value.span), message, None);
+                self.add("call-input", Some(&value.span), message, None);
             }
         }
     }
@@ -132,7 +137,7 @@ impl Check<'_> {
             (InputKind::Boolean, NodeKind::Number(value)) => value.to_string(),
             _ => return,
         };
-        self.add("unexpected-value", Some(&value.span), format!("Unexpected value '{shown}'"), None);
+        self.add("call-input", Some(&value.span), format!("Unexpected value '{shown}'"), None);
     }
 
     fn secrets(&mut self, job: &Job, trigger: &Trigger) {
@@ -146,7 +151,7 @@ impl Check<'_> {
             if *required && !given.iter().any(|(key, _)| name.eq_ignore_ascii_case(key)) {
                 let message = format!("Secret {} is required, but not provided while calling.", **name);
                 self.add(
-                    "missing-secret",
+                    "call-secret",
                     Some(&uses.span),
                     message,
                     Some("give it under `secrets`, or `secrets: inherit`"),
@@ -156,7 +161,7 @@ impl Check<'_> {
         for (key, value) in given {
             if !trigger.secrets.iter().any(|(name, _)| name.eq_ignore_ascii_case(key)) {
                 let message = format!("Invalid secret, {key} is not defined in the referenced workflow.");
-                self.add("unknown-secret", Some(&value.span), message, None);
+                self.add("call-secret", Some(&value.span), message, None);
             }
         }
     }
@@ -180,7 +185,7 @@ impl Check<'_> {
             "Error calling workflow '{key}'. {who} is requesting '{requested}', but is only allowed '{allowed}'."
         );
         self.add(
-            "permissions-exceeded",
+            "call-permissions",
             Some(&job.id.span),
             message,
             Some("raise `permissions` of the caller, or lower those of the callee"),

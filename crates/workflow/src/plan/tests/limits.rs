@@ -38,5 +38,5 @@ fn a_file_with_too_many_jobs_is_refused() {
         (0..=RUN_JOBS).map(|number| (format!("j{number}"), json!({}))).collect();
     let plan =
         RunPlan::new(build::workflow(&json!({"jobs": jobs})), CalledWorkflows::new(), build::context());
-    assert_eq!(plan.unwrap_err()[0].code, "too-many-jobs");
+    assert_eq!(plan.unwrap_err()[0].code, "job-limit");
 }

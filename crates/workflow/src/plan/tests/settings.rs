@@ -37,7 +37,6 @@ fn a_setting_of_the_wrong_kind_fails_its_job_with_its_place() {
         ("runs-on", json!({"group": "a/b/c"}), "Invalid runs-on group name 'a/b/c'."),
         ("runs-on", json!({"what": "x"}), "Unexpected value 'what'"),
         ("timeout-minutes", json!("${{ '10' }}"), "Unexpected value '10'"),
-        ("timeout-minutes", json!(0), "Expected a number of minutes above 0"),
         ("continue-on-error", json!("${{ 'true' }}"), "Unexpected value 'true'"),
         ("name", json!("${{ github.event }}"), "A mapping was not expected"),
         ("environment", json!({"name": "${{ fromJSON('[1]') }}"}), "A sequence was not expected"),
@@ -68,12 +67,13 @@ fn a_wrong_configuration_stops_its_matrix_too() {
 fn timeouts_have_githubs_defaults() {
     let run = Drive::new(&json!({"jobs": {
         "a": {}, "b": {"timeout-minutes": "${{ github.event.n }}", "cancel-timeout-minutes": 0.5},
-        "c": {"timeout-minutes": 1e300},
+        "c": {"timeout-minutes": 1e300}, "d": {"timeout-minutes": 0},
     }}));
     assert_eq!(run.job("a").timeout, Duration::from_secs(360 * 60));
     assert_eq!(run.job("a").cancel_timeout, Duration::from_secs(300));
     assert_eq!(run.job("b").timeout, Duration::from_secs(180));
     assert_eq!(run.job("b").cancel_timeout, Duration::from_secs(30));
+    assert_eq!(run.job("d").timeout, run.job("a").timeout);
     assert!(run.job("c").timeout > Duration::from_secs(360 * 60));
 }
 
