@@ -115,7 +115,7 @@ impl Evaluator<'_> {
             Function::Format => format::format(self, arguments)?,
             Function::FromJson => {
                 let text = self.argument(arguments, 0)?;
-                self.budget.spend(text.text().len())?;
+                self.budget.spend(text.text().len().saturating_mul(json::BYTES_PER_BYTE))?;
                 json::parse(&text.text())?
             }
             Function::ToJson => {

@@ -10,6 +10,9 @@ use super::evaluator::failed;
 use super::number::format_number;
 use super::{EvaluateError, Object, Value};
 
+/// Memory that a byte of JSON may take once it is read: `[],` becomes a list with its allocation.
+pub(super) const BYTES_PER_BYTE: usize = 16;
+
 /// Evaluates `fromJSON`. The reader bounds how deep the text may nest.
 pub(super) fn parse(text: &str) -> Result<Value, EvaluateError> {
     if text.trim().is_empty() {
