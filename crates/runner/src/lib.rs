@@ -6,6 +6,7 @@
 //! source tree for the built-in checkout, and the results service for caches and artifacts.
 
 mod action;
+pub mod action_store;
 mod cancel;
 mod checkout;
 pub mod command;
@@ -13,6 +14,8 @@ pub mod command_file;
 pub mod contexts;
 pub mod environment;
 mod evaluate;
+mod file_lock;
+mod git;
 pub mod glob;
 pub mod hash_files;
 mod job;
