@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask --help` lists them. Each task is one module; [`stage`] strings them into `cargo xtask test`.
 
+mod bench;
 mod command;
 mod deny;
 mod docs;
@@ -35,6 +36,21 @@ enum Task {
     Layers,
     /// Checks licences, sources, and versions of the dependencies against deny.toml
     Deny,
+    /// Measures Hearth, act, and a bare bash loop on the same workflows
+    Bench {
+        /// Only these
+        only: Vec<bench::Bench>,
+        /// How often each contestant runs
+        #[arg(long, default_value_t = 11, value_name = "N")]
+        rounds: usize,
+    },
+    /// Runs a command and prints its seconds, and the KiB of its largest process
+    #[command(name = bench::MEASURE, hide = true)]
+    Measure {
+        /// Program and arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Checks the links, and the commands, of every Markdown file
     Docs,
 }
@@ -45,6 +61,8 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Layers => layers::run(),
         Task::Deny => deny::run(),
+        Task::Bench { only, rounds } => bench::run(&only, rounds),
+        Task::Measure { words } => bench::measure(&words),
         Task::Docs => docs::run(),
     };
     match done {
