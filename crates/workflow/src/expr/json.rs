@@ -1,14 +1,13 @@
 //! `toJSON`, `fromJSON`, and values of other crates' JSON.
 
-use std::fmt;
-use std::fmt::Write as _;
+mod reader;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::fmt::Write as _;
 
 use super::budget::Budget;
 use super::evaluator::failed;
 use super::number::format_number;
-use super::{EvaluateError, Object, Value};
+use super::{EvaluateError, Value};
 
 /// Memory that a byte of JSON may take once it is read: `[],` becomes a list with its allocation.
 pub(super) const BYTES_PER_BYTE: usize = 16;
@@ -18,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Value, EvaluateError> {
     if text.trim().is_empty() {
         return Err(failed("Error parsing fromJson: empty input"));
     }
-    serde_json::from_str(text).map_err(|error| failed(format!("Error parsing fromJson: {error}")))
+    reader::read(text).map_err(|problem| failed(format!("Error parsing fromJson: {problem}")))
 }
 
 /// Evaluates `toJSON`: two blanks for each level, as GitHub writes it.
@@ -157,62 +156,4 @@ fn number_to_json(number: f64) -> serde_json::Value {
     }
     serde_json::Number::from_f64(number)
         .map_or_else(|| format_number(number).into(), serde_json::Value::Number)
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "the language has double precision only")]
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value as f64))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "the language has double precision only")]
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value as f64))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Number(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(item) = items.next_element()? {
-            values.push(item);
-        }
-        Ok(Value::array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Object::new();
-        while let Some((key, value)) = entries.next_entry::<String, Value>()? {
-            object.insert(key, value);
-        }
-        Ok(Value::object(object))
-    }
 }
