@@ -54,6 +54,13 @@ fn reason_for_every_workflow(event: &Event) -> Option<String> {
             let made_by = &payload[&event.name]["app"]["slug"];
             (made_by == "github-actions").then(|| format!("the {} is one of GitHub Actions", event.name))
         }
+        "deployment_status" if payload["deployment_status"]["state"] == "inactive" => {
+            Some("the deployment became inactive".to_owned())
+        }
+        "release" if payload["release"]["draft"] == true => {
+            let silent = matches!(text(&payload["action"]), "created" | "edited" | "deleted");
+            silent.then(|| "the release is a draft".to_owned())
+        }
         _ => None,
     }
 }

@@ -259,6 +259,13 @@ fn other_events_are_matched_by_what_they_carry() {
 
     let own = json!({"action": "completed", "check_suite": {"app": {"slug": "github-actions"}}});
     skips(on("check_suite"), &event("check_suite", own), "the check_suite is one of GitHub Actions");
+
+    let inactive = event("deployment_status", json!({"deployment_status": {"state": "inactive"}}));
+    skips(on("deployment_status"), &inactive, "the deployment became inactive");
+
+    let draft = |action: &str| event("release", json!({"action": action, "release": {"draft": true}}));
+    skips(on("release"), &draft("created"), "the release is a draft");
+    runs(on("release"), &draft("released"));
 }
 
 #[test]
