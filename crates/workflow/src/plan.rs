@@ -7,6 +7,7 @@ mod advance;
 mod call;
 mod cancel;
 mod concurrency;
+mod condition;
 mod context;
 mod evaluate;
 mod expand;
@@ -173,6 +174,9 @@ impl RunPlan {
     /// change in between gives nothing. The same calls in the same order give the same commands.
     pub fn poll(&mut self) -> Vec<PlanCommand> {
         self.advance();
+        while self.break_deadlock() {
+            self.advance();
+        }
         if let (false, Some(conclusion)) = (self.finished, self.frame_conclusion(ROOT)) {
             self.finished = true;
             self.outbox.push(PlanCommand::Finished(conclusion));
@@ -182,7 +186,7 @@ impl RunPlan {
 
     /// A started job has ended. An id that is not running is ignored.
     pub fn job_finished(&mut self, id: JobId, result: &JobResult) {
-        let running = self.legs.iter().position(|leg| leg.id == id && leg.state.on_machine());
+        let running = self.legs.iter().position(|leg| leg.id == id && leg.is_on_machine());
         if let Some(leg) = running.map(LegId) {
             self.end_leg(leg, result.conclusion, result.outputs.clone());
         }
@@ -250,8 +254,8 @@ impl RunPlan {
         let ids = self.reserve(chosen.len()).ok_or_else(too_many_jobs)?;
         let frame_id = FrameId(self.frames.len());
         let first = self.nodes.len();
-        let place =
-            |job: &usize| chosen.iter().position(|other| other == job).map(|offset| NodeId(first + offset));
+        let places: BTreeMap<usize, NodeId> =
+            chosen.iter().enumerate().map(|(offset, job)| (*job, NodeId(first + offset))).collect();
         let nodes: Vec<Node> = chosen
             .iter()
             .zip(ids)
@@ -259,7 +263,7 @@ impl RunPlan {
                 id,
                 frame: frame_id,
                 job: *job,
-                needs: needs[*job].iter().filter_map(place).collect(),
+                needs: needs[*job].iter().filter_map(|need| places.get(need).copied()).collect(),
                 state: NodeState::Blocked,
             })
             .collect();

@@ -1,7 +1,5 @@
 //! The transitions: what may start, and what follows when something ends.
 
-use std::collections::BTreeSet;
-
 use model::{Conclusion, Contexts as JobContexts, Job, RunId};
 use serde_json::Value as Json;
 
@@ -9,8 +7,6 @@ use crate::syntax::JobWork;
 
 use super::call::TOKEN;
 use super::concurrency::Entry;
-use super::context::Status;
-use super::evaluate::Evaluator;
 use super::expand::plain_name;
 use super::state::{FrameId, Leg, LegId, LegState, LegWork, NodeId, NodeState, Outcome, together};
 use super::{PlanCommand, RunPlan, lower};
@@ -48,56 +44,6 @@ impl RunPlan {
             Err(problem) => self.decide(node, Conclusion::Failure, Some(problem)),
         }
         true
-    }
-
-    /// Whether a node's `if` holds, as things stand.
-    pub(super) fn condition(&self, node: NodeId) -> Result<bool, String> {
-        let job = self.job(node);
-        let mut contexts = self.contexts(node);
-        contexts.status = Some(self.status(node));
-        Evaluator { job: &job.id, contexts: &contexts }.condition(&job.condition)
-    }
-
-    fn why_skipped(&self, node: NodeId) -> String {
-        let condition = &self.job(node).condition;
-        let culprit = self.ancestors(node).into_iter().find_map(|need| {
-            self.outcome(need)
-                .filter(|outcome| outcome.conclusion != Conclusion::Success)
-                .map(|outcome| (need, outcome))
-        });
-        match culprit {
-            Some((need, outcome)) if condition.starts_with("success()") => {
-                let what = match outcome.conclusion {
-                    Conclusion::Failure => "failed",
-                    Conclusion::Cancelled => "was cancelled",
-                    Conclusion::Skipped | Conclusion::Success => "was skipped",
-                };
-                format!("'{}', which it needs, {what}", *self.job(need).id)
-            }
-            _ => format!("its condition is false: {condition}"),
-        }
-    }
-
-    fn status(&self, node: NodeId) -> Status {
-        let ancestors = self.ancestors(node).into_iter();
-        Status {
-            ancestors: ancestors
-                .filter_map(|need| Some((self.job(need).id.value.clone(), self.outcome(need)?.conclusion)))
-                .collect(),
-            cancelled: self.is_cancelled(self.node(node).frame),
-        }
-    }
-
-    /// All that a node needs, directly or not, in the order of the plan.
-    fn ancestors(&self, node: NodeId) -> BTreeSet<NodeId> {
-        let mut found = BTreeSet::new();
-        let mut open = self.node(node).needs.clone();
-        while let Some(need) = open.pop() {
-            if found.insert(need) {
-                open.extend(&self.node(need).needs);
-            }
-        }
-        found
     }
 
     /// Moves a leg that waits one state on, if it may.
@@ -187,8 +133,7 @@ impl RunPlan {
     }
 
     fn machines_busy(&self) -> usize {
-        let busy = |leg: &&Leg| leg.state.on_machine() && matches!(leg.work, LegWork::Machine { .. });
-        self.legs.iter().filter(busy).count()
+        self.legs.iter().filter(|leg| leg.is_on_machine()).count()
     }
 
     /// The job of a leg as the runner takes it.
@@ -253,7 +198,7 @@ impl RunPlan {
         let prefix = &self.frame(self.node(node).frame).prefix;
         let name = format!("{prefix}{}", plain_name(self.job(node)));
         self.outbox.push(PlanCommand::Decided { id: self.node(node).id, name, conclusion, reason });
-        self.end_node(node, Outcome { conclusion, outputs: Vec::new() });
+        self.end_node(node, conclusion, Vec::new());
     }
 
     /// Ends a leg that never started, or a call.
@@ -291,10 +236,17 @@ impl RunPlan {
             return;
         };
         let outputs = std::mem::take(&mut expansion.outputs);
-        self.end_node(node, Outcome { conclusion: together(results), outputs });
+        self.end_node(node, together(results), outputs);
     }
 
-    fn end_node(&mut self, node: NodeId, outcome: Outcome) {
+    fn end_node(&mut self, node: NodeId, conclusion: Conclusion, outputs: Vec<(String, String)>) {
+        let (before_succeeded, before_failed) = self.before(node);
+        let outcome = Outcome {
+            conclusion,
+            outputs,
+            all_succeeded: before_succeeded && conclusion == Conclusion::Success,
+            any_failed: before_failed || conclusion == Conclusion::Failure,
+        };
         self.node_mut(node).state = NodeState::Ended(outcome);
         self.end_frame(self.node(node).frame);
     }

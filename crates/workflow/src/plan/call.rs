@@ -139,9 +139,10 @@ fn named_secrets(evaluator: &Evaluator<'_>, own: &Secrets, node: &SyntaxNode) ->
     contexts.secrets = Some(secrets_context(own));
     let evaluator = Evaluator { job: evaluator.job, contexts: &contexts };
     let mut secrets = Secrets::new();
-    for entry in evaluator.entries("secrets", node)? {
-        let value = scalar_text(&entry.value)
-            .map_err(|problem| evaluator.error("secrets", Some(&entry.span), &problem))?;
+    // What went wrong may show a part of a secret, so it is not told.
+    let wrong = || evaluator.error("secrets", Some(&node.span), "A value can't be evaluated to text");
+    for entry in evaluator.entries("secrets", node).map_err(|_| wrong())? {
+        let value = scalar_text(&entry.value).map_err(|_| wrong())?;
         if !value.is_empty() {
             secrets.insert(entry.key, model::Secret(value));
         }

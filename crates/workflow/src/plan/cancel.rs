@@ -2,7 +2,7 @@
 
 use model::Conclusion;
 
-use super::state::{FrameId, LegId, LegState, LegWork, NodeId, NodeState};
+use super::state::{FrameId, Leg, LegId, LegState, LegWork, NodeId, NodeState};
 use super::{PlanCommand, RunPlan};
 
 impl RunPlan {
@@ -25,7 +25,7 @@ impl RunPlan {
         let survives = self.condition(node).unwrap_or(false);
         for leg in legs {
             let is_call = matches!(self.leg(leg).work, LegWork::Call(_));
-            if is_call && self.leg(leg).state.on_machine() {
+            if is_call && self.leg(leg).state.runs() {
                 // Its jobs decide for themselves.
                 self.stop(leg, None);
             } else if !survives {
@@ -68,5 +68,22 @@ impl RunPlan {
                 None => return false,
             }
         }
+    }
+
+    /// Where nothing runs and nothing can start, legs wait for groups that others hold who wait
+    /// for theirs. Fails one of them; whether there was one.
+    pub(super) fn break_deadlock(&mut self) -> bool {
+        if self.legs.iter().any(Leg::is_on_machine) {
+            return false;
+        }
+        let waiting = self.legs.iter().position(|leg| leg.state == LegState::Waiting).map(LegId);
+        let Some(leg) = waiting else { return false };
+        let group = self.leg(leg).entered.checked_sub(1).and_then(|last| self.leg(leg).groups.get(last));
+        let group = group.map_or("", |group| group.group.as_str());
+        let reason = format!(
+            "a deadlock for concurrency group '{group}' was detected: its holder waits for another group"
+        );
+        self.decide_leg(leg, Conclusion::Failure, Some(reason));
+        true
     }
 }

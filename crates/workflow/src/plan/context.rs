@@ -18,35 +18,6 @@ pub(super) struct Contexts {
     pub(super) matrix: Option<Value>,
     pub(super) secrets: Option<Value>,
     pub(super) jobs: Option<Value>,
-    /// Only conditions have status functions.
-    pub(super) status: Option<Status>,
-}
-
-/// What the status functions of a job's `if` answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Status {
-    /// Every ancestor of the job, by key, and how it ended.
-    pub(super) ancestors: Vec<(String, Conclusion)>,
-    /// The run (or the call that the job belongs to) is being cancelled.
-    pub(super) cancelled: bool,
-}
-
-impl Status {
-    /// All ancestors count, not only the direct needs: a job behind a skipped one is skipped
-    /// even if what stands between ran. `of` chooses some of them by name.
-    /// <https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#status-check-functions>
-    fn answer(&self, function: &str, of: Option<&[String]>) -> Option<bool> {
-        let chosen =
-            |key: &str| of.is_none_or(|names| names.iter().any(|name| name.eq_ignore_ascii_case(key)));
-        let mut results = self.ancestors.iter().filter(|(key, _)| chosen(key)).map(|(_, result)| *result);
-        match function {
-            "success" => Some(!self.cancelled && results.all(|result| result == Conclusion::Success)),
-            "failure" => Some(results.any(|result| result == Conclusion::Failure)),
-            "cancelled" => Some(self.cancelled),
-            "always" => Some(true),
-            _ => None,
-        }
-    }
 }
 
 impl Contexts {
@@ -61,7 +32,6 @@ impl Contexts {
             matrix: None,
             secrets: None,
             jobs: None,
-            status: None,
         }
     }
 }
@@ -81,12 +51,9 @@ impl Scope for Contexts {
         }
     }
 
-    fn status(&self, function: &str) -> Option<bool> {
-        self.status.as_ref()?.answer(function, None)
-    }
-
-    fn status_of_jobs(&self, function: &str, jobs: &[String]) -> Option<bool> {
-        self.status.as_ref()?.answer(function, Some(jobs))
+    /// Only conditions have status functions.
+    fn status(&self, _function: &str) -> Option<bool> {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::expr::{EvaluateError, Expression, Value, evaluate_template};
+use crate::expr::{EvaluateError, Expression, Scope, Value, evaluate_template};
 use crate::span::Span;
 use crate::syntax::{Node, NodeKind};
 
@@ -12,6 +12,12 @@ use super::matrix::{Entry, unexpected};
 
 /// Longest name of a concurrency group, in UTF-16 units: GitHub's limit.
 const GROUP_NAME_UNITS: usize = 400;
+
+/// Most labels of one job: no machine has more.
+const LABELS: usize = 100;
+
+/// Longest label, in UTF-16 units: GitHub's limit.
+const LABEL_UNITS: usize = 256;
 
 /// Longest timeout that is told apart from none, in minutes (a year): keeps durations far from overflow.
 const TIMEOUT_MINUTES: f64 = 525_600.0;
@@ -67,12 +73,11 @@ impl Evaluator<'_> {
             .collect())
     }
 
-    /// Whether the job's `if` holds.
-    pub(super) fn condition(&self, source: &str) -> Result<bool, String> {
+    /// Whether the job's `if` holds; `scope` has the status functions.
+    pub(super) fn condition(&self, source: &str, scope: &dyn Scope) -> Result<bool, String> {
         let expression =
             Expression::parse(source, None).map_err(|error| self.error("if", None, &error.message))?;
-        let value =
-            expression.evaluate(self.contexts).map_err(|error| self.error("if", None, &say(&error)))?;
+        let value = expression.evaluate(scope).map_err(|error| self.error("if", None, &say(&error)))?;
         Ok(value.truthy())
     }
 
@@ -215,8 +220,18 @@ fn read_runs_on(value: &Value) -> Result<RunsOn, String> {
 
 fn read_labels(value: &Value) -> Result<Vec<String>, String> {
     match value {
-        Value::Array(items) => items.iter().map(non_empty_text).collect(),
-        scalar => Ok(vec![non_empty_text(scalar)?]),
+        Value::Array(items) if items.len() > LABELS => Err(format!("More than {LABELS} labels")),
+        Value::Array(items) => items.iter().map(read_label).collect(),
+        scalar => Ok(vec![read_label(scalar)?]),
+    }
+}
+
+fn read_label(value: &Value) -> Result<String, String> {
+    match non_empty_text(value)? {
+        label if label.encode_utf16().count() > LABEL_UNITS => {
+            Err(format!("A label has more than {LABEL_UNITS} characters"))
+        }
+        label => Ok(label),
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a node to its legs: strategy, names, and what each leg needs to start.
 
-use model::limits::{CANCEL_TIMEOUT, JOB_TIMEOUT, MATRIX_JOBS};
+use model::limits::{CANCEL_TIMEOUT, JOB_TIMEOUT};
 use model::{Conclusion, JobId};
 
 use crate::expr::{Object, Value};
@@ -14,6 +14,9 @@ use super::state::{Expansion, Leg, LegId, LegState, LegWork, NodeId, NodeState};
 
 /// Longest name that GitHub makes of a job and its matrix, in UTF-16 units.
 const NAME_UNITS: usize = 100;
+
+/// Longest name of a job's own, in UTF-16 units: so that a matrix of names made of outputs stays small.
+const OWN_NAME_UNITS: usize = 1000;
 
 /// `strategy`, evaluated.
 struct Strategy {
@@ -206,7 +209,6 @@ fn combinations(evaluator: &Evaluator<'_>, part: &StrategyPart<'_>) -> Result<Ve
     })?;
     let combinations =
         matrix.combinations().map_err(|problem| evaluator.error("strategy", Some(span), &problem))?;
-    debug_assert!(combinations.len() <= MATRIX_JOBS);
     Ok(combinations)
 }
 
@@ -230,25 +232,26 @@ fn default_name(job: &Job, segments: &[String]) -> String {
         Some(SyntaxNode { kind: NodeKind::String(name), .. }) if !name.is_empty() => name,
         _ => &job.id.value,
     };
-    if segments.is_empty() { cut(base) } else { cut(&format!("{base} ({})", segments.join(", "))) }
+    let whole = if segments.is_empty() { base.clone() } else { format!("{base} ({})", segments.join(", ")) };
+    cut(&whole, NAME_UNITS)
 }
 
 /// A name made by an expression; none where it is empty or literal.
 fn own_name(evaluator: &Evaluator<'_>, job: &Job) -> Result<Option<String>, String> {
     match &job.name {
         Some(node) if !matches!(node.kind, NodeKind::String(_) | NodeKind::Null) => {
-            Ok(Some(evaluator.text("name", node)?).filter(|name| !name.is_empty()))
+            Ok(Some(cut(&evaluator.text("name", node)?, OWN_NAME_UNITS)).filter(|name| !name.is_empty()))
         }
         _ => Ok(None),
     }
 }
 
-/// At most [`NAME_UNITS`], the last three of them dots where something was cut off.
-fn cut(name: &str) -> String {
-    if name.encode_utf16().count() <= NAME_UNITS {
+/// At most `units`, the last three of them dots where something was cut off.
+fn cut(name: &str, units: usize) -> String {
+    if name.encode_utf16().count() <= units {
         return name.to_owned();
     }
-    let mut left = NAME_UNITS - 3;
+    let mut left = units.saturating_sub(3);
     let kept = name.chars().take_while(|letter| {
         let fits = letter.len_utf16() <= left;
         left = left.saturating_sub(letter.len_utf16());
@@ -263,9 +266,9 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut_to_a_hundred_units_without_breaking_a_letter() {
-        assert_eq!(cut(&"ä".repeat(100)), "ä".repeat(100));
-        assert_eq!(cut(&"ä".repeat(101)), format!("{}...", "ä".repeat(97)));
-        let faces = cut(&"😀".repeat(60));
+        assert_eq!(cut(&"ä".repeat(100), NAME_UNITS), "ä".repeat(100));
+        assert_eq!(cut(&"ä".repeat(101), NAME_UNITS), format!("{}...", "ä".repeat(97)));
+        let faces = cut(&"😀".repeat(60), NAME_UNITS);
         assert_eq!(faces, format!("{}...", "😀".repeat(48)));
     }
 }

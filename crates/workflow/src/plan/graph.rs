@@ -1,6 +1,6 @@
 //! The graph of `needs`: is it sound, and which jobs does a choice of jobs bring along.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::syntax::Workflow;
@@ -9,19 +9,21 @@ use crate::syntax::Workflow;
 const TYPO_DISTANCE: usize = 2;
 
 /// The position of a job by its key. Keys are the same without regard to case.
-pub(super) fn position(workflow: &Workflow, key: &str) -> Option<usize> {
+fn position(workflow: &Workflow, key: &str) -> Option<usize> {
     workflow.jobs.iter().position(|job| job.id.eq_ignore_ascii_case(key))
 }
 
 /// For each job the positions of those that it needs, or what is wrong with the graph.
 pub(crate) fn needs(workflow: &Workflow) -> Result<Vec<Vec<usize>>, Vec<Diagnostic>> {
+    let places: HashMap<String, usize> =
+        workflow.jobs.iter().enumerate().map(|(place, job)| (job.id.to_ascii_lowercase(), place)).collect();
     let mut problems = Vec::new();
     let mut needs = Vec::with_capacity(workflow.jobs.len());
     for job in &workflow.jobs {
         let mut of_job = Vec::new();
         for need in &job.needs {
-            match position(workflow, need) {
-                Some(found) => of_job.push(found),
+            match places.get(&need.to_ascii_lowercase()) {
+                Some(found) => of_job.push(*found),
                 None => problems.push(Diagnostic {
                     severity: Severity::Error,
                     code: "unknown-job",

@@ -17,6 +17,9 @@ use crate::span::Span;
 /// product and exclude most of it, few enough to be done in a moment.
 const COMBINATIONS: usize = 65_536;
 
+/// Comparisons of a combination with a filter: bounds what a product with long lists of filters costs.
+const COMPARISONS: usize = 4 * 1024 * 1024;
+
 /// Levels of nesting that a value of a matrix may have: GitHub's limit for evaluated values.
 const VALUE_DEPTH: usize = 50;
 
@@ -123,10 +126,8 @@ impl Matrix {
             return Ok(0);
         }
         let size = self.vectors.iter().try_fold(1_usize, |size, (_, vector)| size.checked_mul(vector.len()));
-        match size {
-            Some(size) if size <= COMBINATIONS => Ok(size),
-            _ => Err(too_many()),
-        }
+        let filters = (self.include.len() + self.exclude.len()).max(1);
+        size.filter(|size| *size <= COMBINATIONS && size * filters <= COMPARISONS).ok_or_else(too_many)
     }
 
     /// The combination at `index` of the product.

@@ -90,6 +90,10 @@ pub(super) struct Outcome {
     /// After `continue-on-error`.
     pub(super) conclusion: Conclusion,
     pub(super) outputs: Vec<(String, String)>,
+    /// It and all that it needs, directly or not, ended as success.
+    pub(super) all_succeeded: bool,
+    /// It failed, or something that it needs, directly or not.
+    pub(super) any_failed: bool,
 }
 
 /// One configuration of a node.
@@ -161,13 +165,18 @@ impl LegState {
         !matches!(self, LegState::Held | LegState::Ended(_))
     }
 
-    /// Whether it is on its machine.
-    pub(super) fn on_machine(self) -> bool {
+    /// Whether it has started and not ended.
+    pub(super) fn runs(self) -> bool {
         matches!(self, LegState::Running | LegState::Cancelling)
     }
 }
 
 impl Leg {
+    /// Whether it is a job on its machine.
+    pub(super) fn is_on_machine(&self) -> bool {
+        self.state.runs() && matches!(self.work, LegWork::Machine { .. })
+    }
+
     /// How it ended, after `continue-on-error`; none while it goes on.
     pub(super) fn result(&self) -> Option<Conclusion> {
         match self.state {

@@ -81,6 +81,15 @@ fn only_passed_secrets_and_the_token_exist_in_the_callee() {
 }
 
 #[test]
+fn an_error_in_a_passed_secret_does_not_show_the_secret() {
+    let on = json!({"secrets": {"mine": false}});
+    let job = json!({"uses": FILE, "secrets": {"mine": "${{ fromJSON(secrets.KEY) }}"}});
+    let run = call(&job, lib(on, json!({"a": {}})));
+    assert!(run.reason("call").contains("'secrets' for job 'call'"), "{}", run.reason("call"));
+    assert!(!run.reason("call").contains("k1"), "{}", run.reason("call"));
+}
+
+#[test]
 fn outputs_come_from_the_jobs_of_the_callee() {
     let on = json!({"outputs": {"version": "v${{ jobs.a.outputs.number }}", "how": "${{ jobs.b.result }}"}});
     let mut run = call(&json!({"uses": FILE}), lib(on, json!({"a": {}, "b": {"if": "false"}})));

@@ -108,3 +108,19 @@ fn a_line_of_more_than_a_hundred_turns_the_newest_away() {
     assert_eq!((run.decision("j101"), run.decision("j102")), (Cancelled, Cancelled));
     assert_eq!(run.decided.len(), 2);
 }
+
+#[test]
+fn calls_that_wait_for_each_others_groups_do_not_wait_for_ever() {
+    let file = |wants: &str| json!({"on": {"workflow_call": {}}, "jobs": {"a": {}, "b": {"needs": "a", "concurrency": wants}}});
+    let files =
+        build::called([("./.github/workflows/a.yml", file("B")), ("./.github/workflows/b.yml", file("A"))]);
+    let workflow = json!({"jobs": {
+        "one": {"concurrency": "A", "uses": "./.github/workflows/a.yml"},
+        "two": {"concurrency": "B", "uses": "./.github/workflows/b.yml"},
+    }});
+    let mut run = Drive::with(&workflow, files, build::context());
+    run.succeed(&["one / a", "two / a"]);
+    assert!(run.reason("one / b").contains("deadlock"), "{}", run.reason("one / b"));
+    run.succeed(&["two / b"]);
+    assert_eq!(run.finished, Some(Failure));
+}

@@ -39,7 +39,10 @@ fn job(dice: &mut Dice, number: usize) -> Json {
                 json!({"group": format!("g{}", dice.below(2)), "cancel-in-progress": dice.below(2) == 0})
         }
         2 => job["concurrency"] = json!({"group": "line", "queue": "max"}),
-        3 => job["uses"] = json!("./.github/workflows/lib.yml"),
+        3 => {
+            job["uses"] = json!("./.github/workflows/lib.yml");
+            job["concurrency"] = json!({"group": format!("g{}", dice.below(3)), "queue": "max"});
+        }
         4 => job["continue-on-error"] = json!(true),
         _ => {}
     }
@@ -90,7 +93,7 @@ fn play(seed: u64) -> (Conclusion, usize) {
     let count = 1 + dice.below(12);
     let jobs: Map<String, Json> =
         (0..count).map(|number| (format!("j{number}"), job(&mut dice, number))).collect();
-    let lib = json!({"on": {"workflow_call": {}}, "jobs": {"p": {}, "q": {"needs": "p"}, "r": {"needs": "q", "if": "always()"}}});
+    let lib = json!({"on": {"workflow_call": {}}, "jobs": {"p": {}, "q": {"needs": "p"}, "r": {"needs": "q", "if": "always()", "concurrency": "g0"}}});
     let mut context = build::context();
     context.parallel = 1 + dice.below(4);
     let parallel = context.parallel;
