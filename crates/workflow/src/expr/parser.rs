@@ -62,11 +62,12 @@ impl<'a> Parser<'a> {
         let mut lexer = Lexer::new(self.source);
         let mut last = None;
         while let Some(token) = lexer.next()? {
-            last = Some((token.kind.clone(), token.raw, token.offset));
+            let is_unfinished = matches!(token.kind, TokenKind::Operator(_) | TokenKind::Dereference);
+            last = Some((is_unfinished, token.raw, token.offset));
             self.push(token)?;
         }
-        let Some((kind, raw, offset)) = last else { return Ok(self.tree) };
-        if matches!(kind, TokenKind::Operator(_) | TokenKind::Dereference) || !lexer.is_balanced() {
+        let Some((is_unfinished, raw, offset)) = last else { return Ok(self.tree) };
+        if is_unfinished || !lexer.is_balanced() {
             return Err(ParseError::at("Unexpected end of expression", raw, offset, self.source));
         }
         self.apply_operators(|_| true);
