@@ -1,5 +1,7 @@
 //! What is wrong with a file, where, and what to do.
 
+pub mod codes;
+
 use std::fmt;
 
 use crate::span::Span;
@@ -9,7 +11,7 @@ use crate::span::Span;
 pub struct Diagnostic {
     /// How grave it is.
     pub severity: Severity,
-    /// A stable code that documentation and tests can name (`unexpected-value`).
+    /// A stable code that documentation and tests can name (`unexpected-value`); see [`codes`].
     pub code: &'static str,
     /// Where, if there is a place.
     pub span: Option<Span>,
@@ -28,11 +30,37 @@ pub enum Severity {
     Warning,
 }
 
+impl Diagnostic {
+    /// An error without a hint.
+    pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Error, code, span: Some(span), message: message.into(), hint: None }
+    }
+
+    /// A warning without a hint.
+    pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, span, message) }
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Diagnostic {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
 impl fmt::Display for Diagnostic {
-    /// GitHub's form: `file (Line: 1, Col: 7): message`.
+    /// GitHub's form: `file (Line: 1, Col: 7): message`. For some problems GitHub names the file
+    /// only, or nothing; those are shown in the same way, though [`Diagnostic::span`] knows more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(span) = &self.span {
-            write!(f, "{} (Line: {}, Col: {}): ", span.file, span.start.line, span.start.column)?;
+            match codes::shown_place(self.code) {
+                codes::Shown::Exact => {
+                    write!(f, "{} (Line: {}, Col: {}): ", span.file, span.start.line, span.start.column)?;
+                }
+                codes::Shown::File => write!(f, "{}: ", span.file)?,
+                codes::Shown::Nothing => {}
+            }
         }
         f.write_str(&self.message)
     }

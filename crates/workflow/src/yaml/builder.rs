@@ -1,0 +1,396 @@
+//! From the parser's events to a tree.
+
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as Marks, StrInput};
+
+use super::scalar::{self, ScalarError};
+use super::tree::{Node, Value};
+use super::{Limits, Problems, start_of};
+use crate::diagnostic::codes;
+use crate::span::{Position, Span};
+
+/// A key that other YAML readers take for "put these pairs here".
+const MERGE_KEY: &str = "<<";
+
+/// Reading can't go on; the problem has been reported.
+struct Stop;
+
+pub(super) fn build(text: &str, limits: &Limits, problems: &mut Problems) -> Option<Node> {
+    let characters = text.chars().count();
+    if characters > limits.characters {
+        let message = format!("The maximum file size of {} characters has been exceeded", limits.characters);
+        problems.error(codes::FILE_SIZE, &start_of(problems.file()), message);
+        return None;
+    }
+    let mut builder = Builder {
+        text,
+        limits,
+        problems,
+        parser: Parser::new_from_str(text),
+        open: Vec::new(),
+        used_anchors: used_anchors(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+        previous_end: Marker::new(0, 1, 0),
+        cursor: Cursor { character: 0, byte: 0 },
+        characters,
+        root: None,
+    };
+    builder.run().ok()?;
+    let file = builder.problems.file().clone();
+    Some(builder.root.unwrap_or_else(|| Node { span: start_of(&file), value: Value::Null }))
+}
+
+/// A list or mapping that has not ended.
+struct Open {
+    start: Position,
+    anchor: usize,
+    /// Nodes in it, itself included.
+    nodes: usize,
+    /// Levels below it, itself included.
+    depth: usize,
+    content: Content,
+}
+
+enum Content {
+    Sequence(Vec<Node>),
+    Mapping {
+        pairs: Vec<(Node, Node)>,
+        /// A key that waits for its value.
+        key: Option<Key>,
+    },
+}
+
+enum Key {
+    Good(Node),
+    /// Reported; its value is read and dropped.
+    Refused,
+}
+
+/// What an alias stands for.
+#[derive(Clone)]
+struct Anchored {
+    node: Node,
+    nodes: usize,
+    depth: usize,
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    limits: &'a Limits,
+    problems: &'a mut Problems,
+    parser: Parser<'a, StrInput<'a>>,
+    open: Vec<Open>,
+    /// Anchors that some alias names: only these are kept.
+    used_anchors: HashSet<usize>,
+    anchors: HashMap<usize, Anchored>,
+    nodes: usize,
+    /// Where the event before ended: the header of a block scalar lies between it and the scalar.
+    previous_end: Marker,
+    cursor: Cursor,
+    characters: usize,
+    root: Option<Node>,
+}
+
+impl Builder<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        while let Some(event) = self.parser.next_event() {
+            let (event, marks) = event.map_err(|error| self.syntax_error(&error))?;
+            self.take(event, marks)?;
+            self.previous_end = marks.end;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event<'_>, marks: Marks) -> Result<(), Stop> {
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) => self.start_document(marks),
+            Event::Scalar(text, style, anchor, tag) => {
+                let span = self.scalar_span(style, marks);
+                let value = match scalar::resolve(&text, style, tag.as_deref()) {
+                    Ok(Value::String(text)) => Value::String(self.at_end_of_file(text, style, marks)),
+                    Ok(value) => value,
+                    Err(error) => {
+                        self.scalar_error(&text, &span, error);
+                        Value::Invalid
+                    }
+                };
+                let is_merge_key = style == ScalarStyle::Plain && text == MERGE_KEY;
+                self.count(1)?;
+                self.add(Anchored { node: Node { span, value }, nodes: 1, depth: 0 }, anchor, is_merge_key)
+            }
+            Event::Alias(anchor) => self.expand(anchor, marks),
+            Event::SequenceStart(anchor, _) => self.start(anchor, marks, Content::Sequence(Vec::new())),
+            Event::MappingStart(anchor, _) => {
+                self.start(anchor, marks, Content::Mapping { pairs: Vec::new(), key: None })
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(marks),
+        }
+    }
+
+    fn start_document(&mut self, marks: Marks) -> Result<(), Stop> {
+        if self.root.is_none() {
+            return Ok(());
+        }
+        self.problems.error_with_hint(
+            codes::YAML_DOCUMENTS,
+            &self.span(marks),
+            "Expected the end of the file after the first document",
+            "a workflow or action is one document: remove the `---` and what follows it",
+        );
+        Err(Stop)
+    }
+
+    fn start(&mut self, anchor: usize, marks: Marks, content: Content) -> Result<(), Stop> {
+        self.count(1)?;
+        self.check_depth(1, marks)?;
+        self.open.push(Open { start: position(marks.start), anchor, nodes: 1, depth: 1, content });
+        Ok(())
+    }
+
+    fn end(&mut self, marks: Marks) -> Result<(), Stop> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        // A block ends where its last part does, not where the next thing begins.
+        let (last, value) = match open.content {
+            Content::Sequence(items) => (items.last().map(|item| item.span.end), Value::Sequence(items)),
+            Content::Mapping { pairs, .. } => {
+                (pairs.last().map(|(_, value)| value.span.end), Value::Mapping(pairs))
+            }
+        };
+        let is_flow = marks.end.index() > marks.start.index();
+        let end = last.filter(|end| !is_flow && *end >= open.start).unwrap_or(position(marks.end));
+        let node = Node { span: self.problems.span(open.start, end), value };
+        self.add(Anchored { node, nodes: open.nodes, depth: open.depth }, open.anchor, false)
+    }
+
+    /// Puts a finished node where it belongs.
+    fn add(&mut self, added: Anchored, anchor: usize, is_merge_key: bool) -> Result<(), Stop> {
+        if anchor > 0 && self.used_anchors.contains(&anchor) {
+            self.anchors.insert(anchor, added.clone());
+        }
+        let Anchored { node, nodes, depth } = added;
+        let Some(parent) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        parent.nodes += nodes;
+        parent.depth = parent.depth.max(depth + 1);
+        match &mut parent.content {
+            Content::Sequence(items) => items.push(node),
+            Content::Mapping { pairs, key } => match key.take() {
+                None => *key = Some(check_key(node, is_merge_key, self.problems)),
+                Some(Key::Good(key)) => pairs.push((key, node)),
+                Some(Key::Refused) => {}
+            },
+        }
+        Ok(())
+    }
+
+    fn expand(&mut self, anchor: usize, marks: Marks) -> Result<(), Stop> {
+        let Some(anchored) = self.anchors.get(&anchor) else {
+            self.problems.error_with_hint(
+                codes::YAML_ALIAS,
+                &self.span(marks),
+                "The alias stands inside of what it stands for",
+                "an alias may only name an anchor whose value has ended",
+            );
+            return Err(Stop);
+        };
+        let (nodes, depth) = (anchored.nodes, anchored.depth);
+        self.count(nodes)?;
+        self.check_depth(depth, marks)?;
+        let copy = self.anchors.get(&anchor).cloned();
+        copy.map_or(Ok(()), |copy| self.add(copy, 0, false))
+    }
+
+    fn count(&mut self, nodes: usize) -> Result<(), Stop> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes <= self.limits.nodes {
+            return Ok(());
+        }
+        let span = self.problems.span(position(self.previous_end), position(self.previous_end));
+        self.problems.error_with_hint(
+            codes::YAML_NODES,
+            &span,
+            "Maximum YAML nodes exceeded",
+            format!("a file may have {} values, and each alias counts for all that it stands for", self.limits.nodes),
+        );
+        Err(Stop)
+    }
+
+    fn check_depth(&mut self, levels: usize, marks: Marks) -> Result<(), Stop> {
+        if self.open.len() + levels <= self.limits.depth {
+            return Ok(());
+        }
+        self.problems.error_with_hint(
+            codes::YAML_DEPTH,
+            &self.span(marks),
+            "Maximum object depth exceeded",
+            format!("lists and mappings may stand inside of each other {} times", self.limits.depth),
+        );
+        Err(Stop)
+    }
+
+    fn scalar_error(&mut self, text: &str, span: &Span, error: ScalarError) {
+        let Position { line, column } = span.start;
+        match error {
+            ScalarError::Tag(tag) => self.problems.error_with_hint(
+                codes::YAML_TAG,
+                span,
+                format!("Unexpected tag '{tag}'"),
+                "only !!str, !!bool, !!int, !!float, and !!null are known; most values need no tag",
+            ),
+            ScalarError::Style { style, tag } => self.problems.error_with_hint(
+                codes::YAML_TAG,
+                span,
+                format!("The scalar style '{style}' on line {line} and column {column} is not valid with the tag '{tag}'"),
+                "remove the quotes or the tag",
+            ),
+            ScalarError::Value { tag } => self.problems.error_with_hint(
+                codes::YAML_SCALAR,
+                span,
+                format!("The value '{text}' on line {line} and column {column} is invalid for the type '{tag}'"),
+                "quote the value to make it text",
+            ),
+        }
+    }
+
+    fn syntax_error(&mut self, error: &ScanError) -> Stop {
+        let mark = *error.marker();
+        let place = position(mark);
+        let span = self.problems.span(place, Position { column: place.column + 1, ..place });
+        if error.info().contains("unknown anchor") {
+            let name: String = self
+                .text_at(mark)
+                .trim_start_matches('*')
+                .chars()
+                .take_while(|character| !character.is_whitespace() && !",[]{}".contains(*character))
+                .collect();
+            let hint = "an anchor (`&name`) must stand before the alias that uses it";
+            self.problems.error_with_hint(codes::YAML_ALIAS, &span, format!("Unknown anchor '{name}'"), hint);
+        } else {
+            let message = capitalized(error.info());
+            self.problems.error_with_hint(codes::YAML_SYNTAX, &span, message, syntax_hint(error.info()));
+        }
+        Stop
+    }
+
+    fn span(&self, marks: Marks) -> Span {
+        self.problems.span(position(marks.start), position(marks.end))
+    }
+
+    /// The parser's place of a block scalar is its first line of text; ours is its header.
+    fn scalar_span(&mut self, style: ScalarStyle, marks: Marks) -> Span {
+        let mut span = self.span(marks);
+        if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+            return span;
+        }
+        let mut place = position(self.previous_end);
+        let mut in_comment = false;
+        let header = self.previous_end;
+        for character in self.text_at(header).chars() {
+            match character {
+                '\n' => {
+                    in_comment = false;
+                    place = Position { line: place.line + 1, column: 0 };
+                }
+                _ if in_comment || character.is_whitespace() || ":-?".contains(character) => {}
+                '#' => in_comment = true,
+                _ => {
+                    span.start = place.min(span.start);
+                    break;
+                }
+            }
+            place.column += 1;
+        }
+        span
+    }
+
+    /// A block scalar that ends with the file has no more line breaks than the file has.
+    fn at_end_of_file(&self, mut text: String, style: ScalarStyle, marks: Marks) -> String {
+        let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        if is_block && marks.end.index() >= self.characters && !self.text.ends_with(['\n', '\r']) && text.ends_with('\n')
+        {
+            text.pop();
+        }
+        text
+    }
+
+    /// The text from a mark on.
+    fn text_at(&mut self, mark: Marker) -> &str {
+        self.cursor.seek(self.text, mark.index());
+        &self.text[self.cursor.byte..]
+    }
+}
+
+/// Finds the byte of a character; marks come in the order of the text, so it walks the text once.
+struct Cursor {
+    character: usize,
+    byte: usize,
+}
+
+impl Cursor {
+    fn seek(&mut self, text: &str, character: usize) {
+        if character < self.character {
+            *self = Cursor { character: 0, byte: 0 };
+        }
+        let rest = &text[self.byte..];
+        let steps = character - self.character;
+        self.byte += rest.char_indices().nth(steps).map_or(rest.len(), |(place, _)| place);
+        self.character = character;
+    }
+}
+
+/// Anchors that aliases name. Keeping only these keeps nested anchors that nobody uses from
+/// being copied level by level.
+fn used_anchors(text: &str) -> HashSet<usize> {
+    if !text.contains('*') || !text.contains('&') {
+        return HashSet::new();
+    }
+    let events = Parser::new_from_str(text).map_while(Result::ok);
+    events
+        .filter_map(|(event, _)| match event {
+            Event::Alias(anchor) => Some(anchor),
+            _ => None,
+        })
+        .collect()
+}
+
+fn check_key(node: Node, is_merge_key: bool, problems: &mut Problems) -> Key {
+    if is_merge_key {
+        let hint = "GitHub has no merge keys: write the pairs out, or use an alias for the whole mapping";
+        problems.error_with_hint(codes::YAML_MERGE_KEY, &node.span, "Unexpected value '<<'", hint);
+        return Key::Refused;
+    }
+    match node.value {
+        Value::Sequence(_) | Value::Mapping(_) => {
+            let hint = "a key is text; quote it if it begins with `[`, `{`, or `?`";
+            problems.error_with_hint(codes::YAML_KEY, &node.span, "Expected a scalar value", hint);
+            Key::Refused
+        }
+        Value::Invalid => Key::Refused,
+        _ => Key::Good(node),
+    }
+}
+
+fn position(mark: Marker) -> Position {
+    let clamp = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Position { line: clamp(mark.line()), column: clamp(mark.col()).saturating_add(1) }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+fn syntax_hint(info: &str) -> &'static str {
+    if info.contains("tab") {
+        "indent with spaces; YAML takes no tabs there"
+    } else if info.contains("mapping values") || info.contains("simple key") {
+        "check the indentation, and quote values that hold `: `"
+    } else {
+        "the file is not YAML from here on: check indentation, quotes, and brackets"
+    }
+}

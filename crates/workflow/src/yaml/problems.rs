@@ -1,0 +1,78 @@
+//! Collects what is wrong with one file.
+
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::span::{Position, Span};
+
+/// Problems that are kept of one file. A file with more has one cause, not a thousand; the
+/// bound keeps memory small when each node of a large file is wrong.
+const MAX_PROBLEMS: usize = 1000;
+
+/// Problems of one file, in the order in which they were found.
+#[derive(Debug)]
+pub struct Problems {
+    file: Arc<str>,
+    found: Vec<Diagnostic>,
+}
+
+impl Problems {
+    /// No problems yet.
+    pub fn new(file: &str) -> Problems {
+        Problems { file: file.into(), found: Vec::new() }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// A place in the file.
+    pub fn span(&self, start: Position, end: Position) -> Span {
+        Span { file: self.file.clone(), start, end }
+    }
+
+    /// Adds an error.
+    pub fn error(&mut self, code: &'static str, span: &Span, message: impl Into<String>) {
+        self.add(Diagnostic::error(code, span.clone(), message));
+    }
+
+    /// Adds an error with a hint.
+    pub fn error_with_hint(
+        &mut self,
+        code: &'static str,
+        span: &Span,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.add(Diagnostic::error(code, span.clone(), message).with_hint(hint));
+    }
+
+    /// Adds a problem.
+    pub fn add(&mut self, problem: Diagnostic) {
+        if self.found.len() < MAX_PROBLEMS {
+            self.found.push(problem);
+        }
+    }
+
+    /// Whether there is an error among them.
+    pub fn has_errors(&self) -> bool {
+        self.found.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Whether no error lies inside of `span`: only then is it worth to judge how its parts fit.
+    pub fn is_sound(&self, span: &Span) -> bool {
+        !self.found.iter().any(|problem| {
+            problem.severity == Severity::Error
+                && problem
+                    .span
+                    .as_ref()
+                    .is_some_and(|place| span.start <= place.start && place.start <= span.end)
+        })
+    }
+
+    /// All of them.
+    pub fn into_found(self) -> Vec<Diagnostic> {
+        self.found
+    }
+}
