@@ -49,19 +49,25 @@ impl Diagnostic {
     }
 }
 
+/// Characters of a shown problem; GitHub cuts there.
+const MAX_SHOWN: usize = 500;
+
 impl fmt::Display for Diagnostic {
-    /// GitHub's form: `file (Line: 1, Col: 7): message`. For some problems GitHub names the file
-    /// only, or nothing; those are shown in the same way, though [`Diagnostic::span`] knows more.
+    /// GitHub's form: `file (Line: 1, Col: 7): message`, cut at 500 characters. For some problems
+    /// GitHub names the file only, or nothing; those are shown in the same way, though
+    /// [`Diagnostic::span`] knows more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(span) = &self.span {
-            match codes::shown_place(self.code) {
-                codes::Shown::Exact => {
-                    write!(f, "{} (Line: {}, Col: {}): ", span.file, span.start.line, span.start.column)?;
-                }
-                codes::Shown::File => write!(f, "{}: ", span.file)?,
-                codes::Shown::Nothing => {}
+        let text = match (&self.span, codes::shown_place(self.code)) {
+            (None, _) | (_, codes::Shown::Nothing) => self.message.clone(),
+            (Some(span), codes::Shown::File) => format!("{}: {}", span.file, self.message),
+            (Some(span), codes::Shown::Exact) => {
+                let start = span.start;
+                format!("{} (Line: {}, Col: {}): {}", span.file, start.line, start.column, self.message)
             }
+        };
+        match text.char_indices().nth(MAX_SHOWN) {
+            Some((end, _)) => write!(f, "{}[...]", &text[..end]),
+            None => f.write_str(&text),
         }
-        f.write_str(&self.message)
     }
 }
