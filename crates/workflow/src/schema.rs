@@ -1,1 +1,58 @@
-//! (schema)
+//! From text to a typed workflow or action: checks what GitHub checks, in GitHub's words.
+//!
+//! Reading has three stages. [`crate::yaml`] makes a tree; the reader lays the shape of the
+//! language over it (which keys there are, of which type, with which contexts); the converters
+//! check how the parts fit (ids, needs, matrices) and make the types of [`crate::syntax`]. A
+//! stage goes on after a problem wherever what follows can still be judged, so that one run
+//! shows all problems.
+
+mod action_tables;
+mod convert;
+mod definition;
+mod event_tables;
+mod reader;
+mod workflow_tables;
+
+use crate::diagnostic::Diagnostic;
+use crate::syntax::{Action, Workflow};
+use crate::yaml::{self, Limits, Problems};
+
+/// How a file is read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// Bounds on the file.
+    pub limits: Limits,
+    /// Whether to stop, as GitHub does, before judging how parts fit when some part is wrong in
+    /// itself. Hearth goes on by default, to show all problems at once.
+    pub stop_at_wrong_shape: bool,
+}
+
+/// Reads a workflow file. `file` is its name for people, and in diagnostics.
+///
+/// There is a workflow exactly when no diagnostic is an error.
+pub fn read_workflow(file: &str, text: &str, options: &ReadOptions) -> (Option<Workflow>, Vec<Diagnostic>) {
+    let mut problems = Problems::new(file);
+    let workflow = yaml::parse(text, &options.limits, &mut problems).and_then(|tree| {
+        let root = reader::read(&tree, &workflow_tables::WORKFLOW, &mut problems);
+        if options.stop_at_wrong_shape && problems.has_errors() {
+            return None;
+        }
+        convert::workflow(&root, &mut problems)
+    });
+    let workflow = workflow.filter(|_| !problems.has_errors());
+    (workflow, problems.into_found())
+}
+
+/// Reads an `action.yml`. `file` is its name for people, and in diagnostics.
+///
+/// There is an action exactly when no diagnostic is an error. Keys that GitHub ignores are
+/// warnings.
+pub fn read_action(file: &str, text: &str) -> (Option<Action>, Vec<Diagnostic>) {
+    let mut problems = Problems::new(file);
+    let action = yaml::parse(text, &Limits::default(), &mut problems).and_then(|tree| {
+        let root = reader::read(&tree, &action_tables::ACTION, &mut problems);
+        convert::action(&root, &mut problems)
+    });
+    let action = action.filter(|_| !problems.has_errors());
+    (action, problems.into_found())
+}

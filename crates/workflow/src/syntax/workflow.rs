@@ -127,6 +127,10 @@ pub struct Trigger {
     pub paths_ignore: Option<Vec<Spanned<String>>>,
     /// `workflows` of `workflow_run`.
     pub workflows: Vec<Spanned<String>>,
+    /// `names` of `image_version`.
+    pub names: Option<Vec<Spanned<String>>>,
+    /// `versions` of `image_version`.
+    pub versions: Option<Vec<Spanned<String>>>,
     /// `schedule`: each `cron`, with its time zone where one is given.
     pub schedule: Vec<Schedule>,
     /// `inputs` of `workflow_dispatch` and `workflow_call`.

@@ -37,6 +37,8 @@ fn on(event: &str) -> Trigger {
         paths: None,
         paths_ignore: None,
         workflows: Vec::new(),
+        names: None,
+        versions: None,
         schedule: Vec::new(),
         inputs: Vec::new(),
         outputs: Vec::new(),

@@ -1,0 +1,19 @@
+//! From checked trees to types: how the parts of a file fit together.
+
+mod action;
+mod condition;
+mod container;
+mod cron;
+mod event;
+mod ids;
+mod input;
+mod job;
+mod matrix;
+mod needs;
+mod permissions;
+mod runs_on;
+mod step;
+mod workflow;
+
+pub(super) use action::action;
+pub(super) use workflow::workflow;

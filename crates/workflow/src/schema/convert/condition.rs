@@ -1,0 +1,72 @@
+//! `if`: a text or an expression to a condition that holds a status function.
+
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, codes};
+use crate::expr::Expression;
+use crate::schema::definition::Definition;
+use crate::schema::reader::Names;
+use crate::span::Span;
+use crate::syntax::{Node, NodeKind};
+use crate::yaml::Problems;
+
+/// The condition of a job or step.
+///
+/// Without a status function in it, it holds only while all is well: `success() && (...)`.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#status-check-functions>
+pub(super) fn condition(node: Option<&Node>, place: &Definition, problems: &mut Problems) -> Arc<str> {
+    let Some(node) = node else { return "success()".into() };
+    let Some(source) = source(node, problems) else { return "success()".into() };
+    match parse(&source, &node.span, place, problems) {
+        Some(expression) if !expression.calls_status_function() => {
+            format!("success() && ({source})").into()
+        }
+        _ => source,
+    }
+}
+
+/// `pre-if` or `post-if` of an action: as it is, and `always()` when absent.
+pub(super) fn plain(node: Option<&Node>, place: &Definition, problems: &mut Problems) -> Arc<str> {
+    let Some(node) = node else { return "always()".into() };
+    let Some(source) = source(node, problems) else { return "always()".into() };
+    parse(&source, &node.span, place, problems);
+    source
+}
+
+fn source(node: &Node, problems: &mut Problems) -> Option<Arc<str>> {
+    match &node.kind {
+        NodeKind::Expression(source) => {
+            if is_text_around_expression(source) {
+                problems.add(always_true(&node.span));
+            }
+            Some(source.clone())
+        }
+        _ => node.literal().map(|text| text.trim().into()).filter(|text: &Arc<str>| !text.is_empty()),
+    }
+}
+
+fn parse(source: &str, span: &Span, place: &Definition, problems: &mut Problems) -> Option<Expression> {
+    let names = Names::of(place);
+    match Expression::parse(source, Some(&names.allowed())) {
+        Ok(expression) => Some(expression),
+        Err(error) => {
+            if problems.is_sound(span) {
+                problems.error(codes::EXPRESSION, span, error.message);
+            }
+            None
+        }
+    }
+}
+
+/// `if: ${{ a }} && ${{ b }}` has become `format('{0} && {1}', a, b)`: text, and so always true.
+fn is_text_around_expression(source: &str) -> bool {
+    let Some(pattern) = source.strip_prefix("format('") else { return false };
+    let text: String = pattern.split('\'').next().unwrap_or_default().chars().collect();
+    text.contains("{0}") && text != "{0}"
+}
+
+fn always_true(span: &Span) -> Diagnostic {
+    let message = "The condition is always true: text stands around its expressions";
+    Diagnostic::warning(codes::CONDITION_ALWAYS_TRUE, span.clone(), message)
+        .with_hint("write the whole condition inside of one `${{ }}`, or without any")
+}

@@ -1,0 +1,98 @@
+//! Steps, of jobs and of composite actions.
+
+use model::ActionRef;
+
+use super::condition;
+use super::ids::Ids;
+use crate::diagnostic::codes;
+use crate::schema::definition::Definition;
+use crate::span::Spanned;
+use crate::syntax::{Node, NodeKind, Step, StepWork};
+use crate::yaml::Problems;
+
+const DOCKER: &str = "docker://";
+
+/// All steps of a list, each with an id.
+pub(super) fn steps(node: &Node, condition: &Definition, problems: &mut Problems) -> Vec<Step> {
+    let mut ids = Ids::default();
+    let mut steps: Vec<Step> =
+        node.items().iter().map(|item| step(item, condition, &mut ids, problems)).collect();
+    // Those that the file gives come first, whatever their place.
+    for step in steps.iter_mut().filter(|step| step.id.is_empty()) {
+        step.id = ids.make(&work_name(&step.work));
+    }
+    steps
+}
+
+fn step(node: &Node, place: &Definition, ids: &mut Ids, problems: &mut Problems) -> Step {
+    let id = node.get("id").and_then(Node::spanned_text);
+    if let Some(id) = &id
+        && let Err(message) = ids.take(id)
+    {
+        problems.error(codes::INVALID_ID, &id.span, message);
+    }
+    let get = |name| node.get(name).cloned();
+    Step {
+        span: node.span.clone(),
+        id: id.map(|id| id.value).unwrap_or_default(),
+        name: get("name"),
+        condition: condition::condition(node.get("if"), place, problems),
+        env: get("env"),
+        continue_on_error: get("continue-on-error"),
+        timeout_minutes: get("timeout-minutes"),
+        work: work(node, problems),
+    }
+}
+
+fn work(node: &Node, problems: &mut Problems) -> StepWork {
+    let get = |name| node.get(name).cloned();
+    match node.get("uses").and_then(Node::spanned_text) {
+        Some(uses) => StepWork::Uses { uses: action_ref(uses, problems), with: get("with") },
+        None => StepWork::Run {
+            script: get("run").unwrap_or_else(|| Node { span: node.span.clone(), kind: NodeKind::Null }),
+            shell: get("shell"),
+            working_directory: get("working-directory"),
+        },
+    }
+}
+
+/// `uses` of a step: `./path`, `docker://image`, or `owner/repo[/path]@ref`.
+fn action_ref(uses: Spanned<String>, problems: &mut Problems) -> Spanned<ActionRef> {
+    let value = parse_action_ref(&uses).unwrap_or_else(|| {
+        let message = format!("Expected format {{org}}/{{repo}}[/path]@ref. Actual '{}'", uses.value);
+        let hint = "other forms are `./path` for an action in the repository, and `docker://image`";
+        problems.error_with_hint(codes::USES_FORMAT, &uses.span, message, hint);
+        ActionRef::Local(uses.value.clone())
+    });
+    Spanned { value, span: uses.span }
+}
+
+fn parse_action_ref(uses: &str) -> Option<ActionRef> {
+    if let Some(image) = uses.strip_prefix(DOCKER) {
+        return Some(ActionRef::Docker(image.to_owned()));
+    }
+    if uses.starts_with("./") || uses.starts_with(".\\") {
+        return Some(ActionRef::Local(uses.to_owned()));
+    }
+    let (name, reference) = uses.split_once('@')?;
+    if reference.is_empty() || reference.contains('@') {
+        return None;
+    }
+    let mut parts = name.split(['/', '\\']).filter(|part| !part.is_empty());
+    let (owner, repo) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+    let path = parts.collect::<Vec<_>>().join("/");
+    Some(ActionRef::Repository { owner, repo, path, reference: reference.to_owned() })
+}
+
+/// What a made-up id is made of.
+fn work_name(work: &StepWork) -> String {
+    match work {
+        StepWork::Run { .. } => "run".to_owned(),
+        StepWork::Uses { uses, .. } => match &uses.value {
+            ActionRef::Local(_) => "self".to_owned(),
+            ActionRef::Docker(image) if image.is_empty() => "run".to_owned(),
+            ActionRef::Docker(image) => image.clone(),
+            ActionRef::Repository { owner, repo, .. } => format!("{owner}/{repo}"),
+        },
+    }
+}
