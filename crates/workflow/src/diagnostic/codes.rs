@@ -85,6 +85,10 @@ codes! {
     INPUT_DEFINITION = "input-definition", Exact;
     /// The version of a snapshot has the wrong form.
     SNAPSHOT_VERSION = "snapshot-version", Exact;
+    /// A filter under `on` is no pattern.
+    INVALID_FILTER_PATTERN = "invalid-filter-pattern", Exact;
+    /// A filter under `on` only takes away, so nothing is left.
+    FILTER_INCLUDES_NOTHING = "filter-includes-nothing", Exact;
     /// A key that GitHub ignores.
     IGNORED_KEY = "ignored-key", Exact;
     /// A called workflow is not there.

@@ -10,9 +10,6 @@ use crate::syntax::{CallSecrets, InputKind, Job, JobWork, Node, NodeKind, Permis
 use super::permissions::violations;
 use super::{Limits, WorkflowRef};
 
-/// Longest message that GitHub shows whole; the rest is replaced by a mark.
-const MESSAGE_CHARS: usize = 500;
-
 /// GitHub's words for too many calls inside of calls.
 pub fn too_deep(depth: usize) -> String {
     format!("Nested reusable workflow depth exceeded {depth}.")
@@ -193,14 +190,13 @@ impl Check<'_> {
     }
 
     fn add(&mut self, code: &'static str, span: Option<&Span>, message: String, hint: Option<&str>) {
-        let mut diagnostic = Diagnostic {
+        let diagnostic = Diagnostic {
             severity: Severity::Error,
             code,
             span: span.cloned(),
             message,
             hint: hint.map(str::to_owned),
         };
-        shorten(&mut diagnostic);
         self.keep(diagnostic);
     }
 
@@ -209,16 +205,6 @@ impl Check<'_> {
         if !self.problems.contains(&diagnostic) {
             self.problems.push(diagnostic);
         }
-    }
-}
-
-/// Cuts a message so that it, with its place, has GitHub's greatest length.
-fn shorten(diagnostic: &mut Diagnostic) {
-    let whole = diagnostic.to_string().chars().count();
-    if whole > MESSAGE_CHARS {
-        let place = whole - diagnostic.message.chars().count();
-        let kept: String = diagnostic.message.chars().take(MESSAGE_CHARS.saturating_sub(place)).collect();
-        diagnostic.message = kept + "[...]";
     }
 }
 

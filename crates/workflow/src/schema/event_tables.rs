@@ -1,9 +1,7 @@
 //! The shape of `on`: which events there are, and what may be asked of each.
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows>
 
-use super::definition::{
-    BOOL, Definition, NAME, NULL, NUMBER, Property, TEXT, TEXTS, optional, required,
-};
+use super::definition::{BOOL, Definition, NAME, NULL, NUMBER, Property, TEXT, TEXTS, optional, required};
 use super::workflow_tables::{CALL_INPUT_DEFAULT, CALL_OUTPUT_VALUE, NAME_OR_NAMES};
 
 /// A pattern list that may be left empty.
@@ -43,12 +41,33 @@ macro_rules! pull_request {
     () => {
         event!(
             [
-                "assigned", "unassigned", "labeled", "unlabeled", "opened", "edited", "closed", "reopened",
-                "synchronize", "converted_to_draft", "locked", "unlocked", "enqueued", "dequeued", "milestoned",
-                "demilestoned", "ready_for_review", "review_requested", "review_request_removed",
-                "auto_merge_enabled", "auto_merge_disabled", "stacked",
+                "assigned",
+                "unassigned",
+                "labeled",
+                "unlabeled",
+                "opened",
+                "edited",
+                "closed",
+                "reopened",
+                "synchronize",
+                "converted_to_draft",
+                "locked",
+                "unlocked",
+                "enqueued",
+                "dequeued",
+                "milestoned",
+                "demilestoned",
+                "ready_for_review",
+                "review_requested",
+                "review_request_removed",
+                "auto_merge_enabled",
+                "auto_merge_disabled",
+                "stacked",
             ],
-            BRANCHES[0], BRANCHES[1], PATHS[0], PATHS[1]
+            BRANCHES[0],
+            BRANCHES[1],
+            PATHS[0],
+            PATHS[1]
         )
     };
 }
@@ -115,8 +134,7 @@ static ON_NAMES: Definition = Definition::list(&ON_NAME);
 static PUSH: Definition =
     Definition::mapping(&[BRANCHES[0], BRANCHES[1], TAGS[0], TAGS[1], PATHS[0], PATHS[1]]);
 static REPOSITORY_DISPATCH: Definition = Definition::mapping(&[optional("types", &PATTERNS)]);
-static SCHEDULE: Definition =
-    Definition::mapping(&[required("cron", &NAME), optional("timezone", &NAME)]);
+static SCHEDULE: Definition = Definition::mapping(&[required("cron", &NAME), optional("timezone", &NAME)]);
 
 static WORKFLOW_CALL: Definition = Definition::mapping(&[
     optional("inputs", &CALL_INPUTS),

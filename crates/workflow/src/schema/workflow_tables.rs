@@ -43,8 +43,7 @@ static RUN_DEFAULTS: Definition =
     Definition::mapping(&[optional("shell", &NAME), optional("working-directory", &NAME)]);
 static WORKFLOW_ENV: Definition = Definition::named(&NAME, &TEXT).with(RUN_AND_SECRETS);
 
-static PERMISSIONS: Definition =
-    Definition::one_of(&[&PERMISSION_SCOPES, &PERMISSIONS_OF_ALL]);
+static PERMISSIONS: Definition = Definition::one_of(&[&PERMISSION_SCOPES, &PERMISSIONS_OF_ALL]);
 static PERMISSIONS_OF_ALL: Definition = Definition::words(&["read-all", "write-all"]);
 static PERMISSION_SCOPES: Definition = Definition::mapping(&[
     optional("actions", &ACCESS),
@@ -125,8 +124,7 @@ static JOB_OUTPUTS: Definition = Definition::named(&NAME, &RUNNER_TEXT);
 static RUNNER_TEXT: Definition = Definition::new(Kind::Text(Text::Any)).with(STEP);
 static JOB_DEFAULTS_OF_RUN: Definition = Definition::mapping(&[optional("run", &JOB_RUN_DEFAULTS)]);
 static JOB_RUN_DEFAULTS: Definition =
-    Definition::mapping(&[optional("shell", &NAME), optional("working-directory", &NAME)])
-        .with(JOB_DEFAULTS);
+    Definition::mapping(&[optional("shell", &NAME), optional("working-directory", &NAME)]).with(JOB_DEFAULTS);
 
 static CALL_WITH: Definition = Definition::named(&NAME, &CALL_VALUE);
 static CALL_VALUE: Definition = Definition::one_of(&[&TEXT, &BOOL, &NUMBER]).with(JOB);

@@ -108,7 +108,7 @@ impl Builder<'_> {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) => self.start_document(marks),
             Event::Scalar(text, style, anchor, tag) => {
-                let span = self.scalar_span(style, marks);
+                let span = self.scalar_span(&text, style, marks);
                 let value = match scalar::resolve(&text, style, tag.as_deref()) {
                     Ok(Value::String(text)) => Value::String(self.at_end_of_file(text, style, marks)),
                     Ok(value) => value,
@@ -215,7 +215,10 @@ impl Builder<'_> {
             codes::YAML_NODES,
             &span,
             "Maximum YAML nodes exceeded",
-            format!("a file may have {} values, and each alias counts for all that it stands for", self.limits.nodes),
+            format!(
+                "a file may have {} values, and each alias counts for all that it stands for",
+                self.limits.nodes
+            ),
         );
         Err(Stop)
     }
@@ -281,9 +284,15 @@ impl Builder<'_> {
         self.problems.span(position(marks.start), position(marks.end))
     }
 
-    /// The parser's place of a block scalar is its first line of text; ours is its header.
-    fn scalar_span(&mut self, style: ScalarStyle, marks: Marks) -> Span {
+    /// The parser's place of a block scalar is its first line of text; ours is its header. Its
+    /// place of nothing after a key is the colon; ours is behind it.
+    fn scalar_span(&mut self, text: &str, style: ScalarStyle, marks: Marks) -> Span {
         let mut span = self.span(marks);
+        if text.is_empty() && marks.is_empty() && self.text_at(marks.start).starts_with(':') {
+            span.start.column += 1;
+            span.end = span.start;
+            return span;
+        }
         if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
             return span;
         }
@@ -311,7 +320,10 @@ impl Builder<'_> {
     /// A block scalar that ends with the file has no more line breaks than the file has.
     fn at_end_of_file(&self, mut text: String, style: ScalarStyle, marks: Marks) -> String {
         let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-        if is_block && marks.end.index() >= self.characters && !self.text.ends_with(['\n', '\r']) && text.ends_with('\n')
+        if is_block
+            && marks.end.index() >= self.characters
+            && !self.text.ends_with(['\n', '\r'])
+            && text.ends_with('\n')
         {
             text.pop();
         }

@@ -91,8 +91,7 @@ fn integer(text: &str) -> Result<Option<f64>, ScalarError> {
         if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
             continue;
         }
-        let bits =
-            u32::from_str_radix(digits, radix).map_err(|_| ScalarError::Value { tag: INTEGER_TAG })?;
+        let bits = u32::from_str_radix(digits, radix).map_err(|_| ScalarError::Value { tag: INTEGER_TAG })?;
         return Ok(Some(f64::from(bits.cast_signed())));
     }
     Ok(None)

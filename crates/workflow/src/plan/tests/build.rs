@@ -139,6 +139,8 @@ fn trigger((event, json): (&String, &Json)) -> Trigger {
         paths: None,
         paths_ignore: None,
         workflows: Vec::new(),
+        names: None,
+        versions: None,
         schedule: Vec::new(),
         inputs: entries("inputs").map(input).collect(),
         outputs: entries("outputs").map(|(name, value)| (spanned(name), node(value))).collect(),

@@ -18,9 +18,7 @@ pub(super) fn condition(node: Option<&Node>, place: &Definition, problems: &mut 
     let Some(node) = node else { return "success()".into() };
     let Some(source) = source(node, problems) else { return "success()".into() };
     match parse(&source, &node.span, place, problems) {
-        Some(expression) if !expression.calls_status_function() => {
-            format!("success() && ({source})").into()
-        }
+        Some(expression) if !expression.calls_status_function() => format!("success() && ({source})").into(),
         _ => source,
     }
 }

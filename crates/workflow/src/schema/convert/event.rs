@@ -62,7 +62,10 @@ fn trigger(event: Spanned<String>, config: &Node, problems: &mut Problems) -> Tr
         names: list("names"),
         versions: list("versions"),
         schedule: config.items().iter().filter_map(|item| schedule(item, problems)).collect(),
-        inputs: config.get("inputs").map(|inputs| input::inputs(inputs, is_call, problems)).unwrap_or_default(),
+        inputs: config
+            .get("inputs")
+            .map(|inputs| input::inputs(inputs, is_call, problems))
+            .unwrap_or_default(),
         outputs: config.get("outputs").map(outputs).unwrap_or_default(),
         secrets: config.get("secrets").map(secrets).unwrap_or_default(),
         ..bare(event)

@@ -60,7 +60,9 @@ fn legal(character: char) -> char {
 
 fn is_valid(id: &str) -> bool {
     let starts_well = id.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    starts_well && id.len() < MAX_LENGTH && id.chars().all(|character| character == '_' || legal(character) == character)
+    starts_well
+        && id.len() < MAX_LENGTH
+        && id.chars().all(|character| character == '_' || legal(character) == character)
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ pub(super) fn check(node: &Node, jobs: &[Job], problems: &mut Problems) {
 fn report(id: &str, need: &Spanned<String>, jobs: &[Job], problems: &mut Problems) {
     let name = &need.value;
     if jobs.iter().any(|job| job.id.eq_ignore_ascii_case(name)) {
-        let message = format!("Job '{id}' depends on job '{name}' which creates a cycle in the dependency graph.");
+        let message =
+            format!("Job '{id}' depends on job '{name}' which creates a cycle in the dependency graph.");
         let hint = "jobs that need each other never start: remove one of the needs";
         problems.error_with_hint(codes::NEEDS_CYCLE, &need.span, message, hint);
     } else {

@@ -41,7 +41,8 @@ impl Reader<'_> {
                 }
                 Some(key) => {
                     let name = scalar_text(&key.kind);
-                    if let Some(value_place) = self.place_of(&name, &key.span, &mut candidates, others, place) {
+                    if let Some(value_place) = self.place_of(&name, &key.span, &mut candidates, others, place)
+                    {
                         let value = self.value(value, &value_place);
                         read.push((key, value));
                     }
