@@ -3,6 +3,7 @@
 //! `cargo xtask --help` lists them. Each task is one module; [`stage`] strings them into `cargo xtask test`.
 
 mod bench;
+mod codegen;
 mod command;
 mod deny;
 mod docs;
@@ -51,6 +52,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Generates the code of the guest protocol
+    Codegen {
+        /// Only fail when the committed code is not what would be generated
+        #[arg(long)]
+        check: bool,
+    },
     /// Checks the links, and the commands, of every Markdown file
     Docs,
 }
@@ -63,6 +70,7 @@ fn main() -> ExitCode {
         Task::Deny => deny::run(),
         Task::Bench { only, rounds } => bench::run(&only, rounds),
         Task::Measure { words } => bench::measure(&words),
+        Task::Codegen { check } => codegen::run(check),
         Task::Docs => docs::run(),
     };
     match done {

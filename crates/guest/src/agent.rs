@@ -1,1 +1,146 @@
 //! The agent inside of the machine.
+//!
+//! It is one process with one thread that does the work: in a machine it is all that runs
+//! beside the job, so it is small, and starting a process stays cheap. When its stream ends,
+//! it ends everything that it started, and itself.
+
+mod blocking;
+mod children;
+mod exec;
+mod files;
+mod guarded;
+mod listen;
+mod processes;
+mod refusal;
+mod script;
+mod service;
+mod spawn;
+mod standalone;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::StreamExt;
+use tonic::transport::Server;
+
+use crate::bounds::{
+    CONCURRENT_CALLS, CONNECTION_WINDOW_BYTES, FLUSH_DEADLINE, MESSAGE_BYTES, STREAM_WINDOW_BYTES,
+};
+use crate::client::{ExecEvent, ExecSpec};
+use crate::wire::agent_server::AgentServer;
+use children::Children;
+pub use children::Scope;
+use guarded::Guarded;
+use service::Service;
+pub use spawn::MACHINE_VARIABLE;
+pub use standalone::{AGENT_ARGUMENT, main_from_fd, run_if_asked};
+
+/// How an agent behaves.
+#[derive(Clone)]
+pub struct Options {
+    /// Which processes are its own.
+    pub scope: Scope,
+    /// For tests: while set, everything that writes files is refused as on a full disk.
+    pub full_disk: Option<Arc<AtomicBool>>,
+    /// For tests: plays processes instead of starting them.
+    pub script: Option<Arc<dyn Script>>,
+}
+
+impl Options {
+    /// An agent that lives in a process of its own, or shares one with others.
+    #[must_use]
+    pub fn new(scope: Scope) -> Self {
+        Self { scope, full_disk: None, script: None }
+    }
+}
+
+/// Plays processes, for tests of those who run them.
+pub trait Script: Send + Sync {
+    /// What the process would tell. Without a last [`ExecEvent::Exited`] it runs until it is
+    /// killed. `None`: start it really.
+    fn play(&self, spec: &ExecSpec) -> Option<Vec<ExecEvent>>;
+}
+
+/// Serves one stream until it ends or a shutdown is asked for; then ends all processes of its scope.
+///
+/// For use inside of another process ([`Scope::Library`]); a machine's own agent starts
+/// with [`main_from_fd`].
+///
+/// # Errors
+/// When the system does not let it listen for the end of children, or the transport breaks.
+pub async fn serve<S>(stream: S) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    serve_with(stream, Options::new(Scope::Library)).await
+}
+
+/// As [`serve`], with options.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_with<S>(stream: S, options: Options) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    serve_until(stream, options, std::future::pending()).await
+}
+
+/// As [`serve_with`], and ends when `told_to_end` does.
+async fn serve_until<S>(stream: S, options: Options, told_to_end: impl Future<Output = ()>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let children = Arc::new(Children::new(options.scope));
+    let mut child_ended = signal(SignalKind::child())?;
+    let service = Service::new(Arc::clone(&children), options);
+    let served = {
+        let reaping = async {
+            while child_ended.recv().await.is_some() {
+                children.reap();
+            }
+        };
+        tokio::select! {
+            served = transport(stream, service) => served,
+            () = reaping => Ok(()),
+            () = told_to_end => Ok(()),
+        }
+    };
+    children.end_all(Duration::ZERO).await;
+    served
+}
+
+/// Speaks HTTP/2 on the stream until it ends or the service was told to shut down.
+async fn transport<S>(stream: S, service: Service) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let ending = service.ending();
+    let closed = tokio_util::sync::CancellationToken::new();
+    let stream = Guarded::new(stream, closed.clone());
+    // The connection's end is told by its drop: the listener itself must not end, or the
+    // server would take this for its own end and stop.
+    let incoming = tokio_stream::once(Ok::<_, io::Error>(stream)).chain(tokio_stream::pending());
+    let server = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(CONCURRENT_CALLS)
+        .serve_with_incoming_shutdown(
+            AgentServer::new(service).max_decoding_message_size(MESSAGE_BYTES),
+            incoming,
+            ending.clone().cancelled_owned(),
+        );
+    let flushed = async {
+        ending.cancelled().await;
+        tokio::time::sleep(FLUSH_DEADLINE).await;
+    };
+    tokio::select! {
+        served = server => served.map_err(io::Error::other),
+        () = closed.cancelled() => Ok(()),
+        () = flushed => Ok(()),
+    }
+}

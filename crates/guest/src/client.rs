@@ -1,14 +1,33 @@
 //! The host's side of the protocol.
 
+mod error;
+mod exec;
+mod files;
+mod tunnel;
+
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::bounds::{
+    CONNECTION_WINDOW_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES, PROTOCOL,
+    STREAM_WINDOW_BYTES,
+};
+use crate::wire::agent_client::AgentClient;
+use crate::wire::{ExecRequest, ExecResponse, InfoRequest, ShutdownRequest};
+use error::failure;
 
 /// A connection to the agent of one machine. Clones share it; calls may overlap.
 #[derive(Clone)]
 pub struct Guest {
-    _private: (),
+    rpc: AgentClient<Channel>,
 }
 
 /// What can go wrong on the way into a machine.
@@ -115,26 +134,13 @@ pub enum ExitStatus {
 
 /// A running process. Dropping it kills the process and its group.
 pub struct Exec {
-    _private: (),
-}
-
-impl Exec {
-    /// The next event, in the order in which the agent read the pipes; `None` after `Exited`.
-    pub async fn next(&mut self) -> Result<Option<ExecEvent>, GuestError> {
-        unimplemented!()
-    }
-    /// Sends a signal to the process group (numbers of Linux).
-    pub async fn signal(&self, _signal: i32) -> Result<(), GuestError> {
-        unimplemented!()
-    }
-    /// More standard input; an empty chunk closes it.
-    pub async fn write_stdin(&self, _data: Bytes) -> Result<(), GuestError> {
-        unimplemented!()
-    }
-    /// New size of the terminal.
-    pub async fn resize(&self, _size: TtySize) -> Result<(), GuestError> {
-        unimplemented!()
-    }
+    guest: Guest,
+    /// What the agent calls it.
+    number: u64,
+    program: String,
+    events: Streaming<ExecResponse>,
+    stdin: Mutex<Option<mpsc::Sender<ExecRequest>>>,
+    ended: bool,
 }
 
 /// What the agent says of its machine.
@@ -186,76 +192,83 @@ pub struct FileStat {
 pub struct Tunnel {
     /// The port in the guest, on 127.0.0.1.
     pub guest_port: u16,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl Guest {
-    /// Speaks to the agent at the other end of `stream`.
-    pub async fn connect<S>(_stream: S) -> Result<Guest, GuestError>
+    /// Speaks to the agent at the other end of `stream`. Waits until it has answered; the bound
+    /// of that time is the caller's. When the last clone is dropped, the stream is closed, on
+    /// which the agent ends everything that it started.
+    ///
+    /// # Errors
+    /// [`GuestError::Lost`] when nobody is there or it is no agent; refused as
+    /// [`RefusalKind::Invalid`] when it speaks another version of the protocol.
+    pub async fn connect<S>(stream: S) -> Result<Guest, GuestError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        unimplemented!()
+        const CONNECT: &str = "connecting";
+        let mut stream = Some(stream);
+        let connector = tower::service_fn(move |_: Uri| {
+            let stream = stream.take().map(TokioIo::new);
+            async move { stream.ok_or_else(|| io::Error::other("the stream to the agent has ended")) }
+        });
+        // HTTP/2 wants an authority; nobody looks at it.
+        let channel = Endpoint::from_static("http://agent")
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .connect_with_connector(connector)
+            .await
+            .map_err(|error| failure(CONNECT, "", &tonic::Status::from_error(error.into())))?;
+        let guest = Guest { rpc: AgentClient::new(channel).max_decoding_message_size(MESSAGE_BYTES) };
+        let answer = guest.rpc().info(InfoRequest {}).await;
+        let protocol = answer.map_err(|status| failure(CONNECT, "", &status))?.into_inner().protocol;
+        if protocol != PROTOCOL {
+            return Err(GuestError::Refused {
+                operation: CONNECT,
+                object: "to the agent".to_owned(),
+                reason: format!(
+                    "it speaks version {protocol} of the protocol, this is version {PROTOCOL}; rebuild the machine's image"
+                ),
+                kind: RefusalKind::Invalid,
+            });
+        }
+        Ok(guest)
     }
+
     /// Who is there. Also the health check.
+    ///
+    /// # Errors
+    /// When the agent is lost.
     pub async fn info(&self) -> Result<Info, GuestError> {
-        unimplemented!()
+        let answer = self.rpc().info(InfoRequest {}).await;
+        let info = answer.map_err(|status| failure("asking", "the agent", &status))?.into_inner();
+        Ok(Info {
+            version: info.version,
+            hostname: info.hostname,
+            arch: info.arch,
+            user: info.user,
+            uid: info.uid,
+            home: info.home,
+            path: info.path,
+        })
     }
-    /// Starts a process.
-    pub async fn exec(&self, _spec: ExecSpec) -> Result<Exec, GuestError> {
-        unimplemented!()
-    }
-    /// Reads a file of at most `limit` bytes.
-    pub async fn read_file(&self, _path: &str, _limit: u64) -> Result<Bytes, GuestError> {
-        unimplemented!()
-    }
-    /// Writes a file (parents are made), replacing it.
-    pub async fn write_file(&self, _path: &str, _mode: u32, _data: Bytes) -> Result<(), GuestError> {
-        unimplemented!()
-    }
-    /// Makes a directory and its parents; fine if it is there.
-    pub async fn make_dir(&self, _path: &str) -> Result<(), GuestError> {
-        unimplemented!()
-    }
-    /// Removes a file or a whole tree; fine if it is not there. Links are not followed.
-    pub async fn remove(&self, _path: &str) -> Result<(), GuestError> {
-        unimplemented!()
-    }
-    /// Looks at one path; `None` when nothing is there.
-    pub async fn stat(&self, _path: &str) -> Result<Option<FileStat>, GuestError> {
-        unimplemented!()
-    }
-    /// Everything below `root`, parents first, sorted; at most `limit` entries.
-    pub async fn walk(&self, _root: &str, _limit: usize) -> Result<Vec<FileStat>, GuestError> {
-        unimplemented!()
-    }
-    /// SHA-256 of each file, in order.
-    pub async fn digest(&self, _paths: Vec<String>) -> Result<Vec<[u8; 32]>, GuestError> {
-        unimplemented!()
-    }
-    /// Unpacks a tar stream below `dest`; a member that would climb out is an error.
-    pub async fn archive_in<R>(&self, _dest: &str, _tar: R) -> Result<(), GuestError>
-    where
-        R: AsyncRead + Send + Unpin + 'static,
-    {
-        unimplemented!()
-    }
-    /// Packs `root` (a file or a tree) as a tar stream with relative names into `to`; at most `limit` bytes.
-    pub async fn archive_out<W>(&self, _root: &str, _to: W, _limit: u64) -> Result<(), GuestError>
-    where
-        W: AsyncWrite + Send + Unpin,
-    {
-        unimplemented!()
-    }
-    /// Listens on `guest_port` of 127.0.0.1 in the guest (0: any) and carries each connection to `target` on the host.
-    pub async fn tunnel(
-        &self,
-        _guest_port: u16,
-        _target: std::net::SocketAddr,
-    ) -> Result<Tunnel, GuestError> {
-        unimplemented!()
-    }
+
     /// Ends all processes (TERM, then KILL after `grace`) and the agent.
-    pub async fn shutdown(&self, _grace: Duration) -> Result<(), GuestError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// When the agent is lost before it has answered.
+    pub async fn shutdown(&self, grace: Duration) -> Result<(), GuestError> {
+        let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let answer = self.rpc().shutdown(ShutdownRequest { grace_millis }).await;
+        answer.map(drop).map_err(|status| failure("ending", "the machine", &status))
+    }
+
+    /// A handle for one call.
+    fn rpc(&self) -> AgentClient<Channel> {
+        self.rpc.clone()
     }
 }

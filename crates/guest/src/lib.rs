@@ -8,4 +8,9 @@
 //! The host trusts nothing that comes from the agent: every size is bounded here.
 
 pub mod agent;
+pub mod archive;
+pub mod bounds;
 pub mod client;
+
+mod carry;
+mod wire;

@@ -4,6 +4,8 @@
 //! guest agent speaks. Drivers differ in how strong the wall is and how the stream comes
 //! up, and in nothing else that their users can see. This crate knows no workflows and no jobs.
 
+mod agent_program;
 mod driver;
 
+pub use agent_program::AgentProgram;
 pub use driver::*;

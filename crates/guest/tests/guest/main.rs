@@ -1,0 +1,4 @@
+//! The agent in a process of its own, and the client that speaks to it.
+
+mod agent;
+mod exec;
