@@ -2,3 +2,4 @@
 
 mod agent;
 mod exec;
+mod files;
