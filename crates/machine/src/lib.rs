@@ -6,6 +6,7 @@
 
 mod agent_program;
 mod driver;
+pub mod sandbox;
 
 pub use agent_program::AgentProgram;
 pub use driver::*;

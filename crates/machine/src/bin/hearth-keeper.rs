@@ -1,0 +1,10 @@
+//! The sandbox's keeper and agent alone, for tests that have no `hearth` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    machine::sandbox::run_if_asked().unwrap_or_else(|| {
+        eprintln!("hearth-keeper: started by Hearth's sandbox driver, not by people");
+        ExitCode::from(2)
+    })
+}

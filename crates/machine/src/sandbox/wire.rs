@@ -1,0 +1,164 @@
+//! What the driver, the keeper and the inside of a machine say to each other while it starts.
+//!
+//! One JSON value a line, over socket pairs that only these processes hold. After the
+//! start nothing is said any more: the end of the stream is the only message left, and
+//! it means "die".
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Longest line: a configuration with a few hundred exposed folders fits many times.
+pub(crate) const MAX_LINE: usize = 256 * 1024;
+
+/// From the driver to the keeper: the machine to build.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StageConfig {
+    /// The machine's id: its folder, its host name.
+    pub(crate) id: String,
+    /// Hearth's data folder: never visible inside.
+    pub(crate) data_dir: PathBuf,
+    /// Where the job's folders go.
+    pub(crate) layout: StageLayout,
+    /// Whether it shares the host's network.
+    pub(crate) host_network: bool,
+    /// Host folders and files to show read-only.
+    pub(crate) expose: Vec<PathBuf>,
+    /// What it may use.
+    pub(crate) limits: StageLimits,
+    /// What to do without, though the host has it.
+    pub(crate) without: Without,
+}
+
+/// [`crate::Layout`], as it travels.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct StageLayout {
+    pub(crate) home: String,
+    pub(crate) work: String,
+    pub(crate) temp: String,
+    pub(crate) tool_cache: String,
+}
+
+impl StageLayout {
+    /// All folders that must be there, parents before children where one holds the other.
+    pub(crate) fn folders(&self) -> [&str; 4] {
+        [&self.home, &self.work, &self.temp, &self.tool_cache]
+    }
+}
+
+/// The bounds of [`crate::MachineSpec`], as they travel.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct StageLimits {
+    pub(crate) vcpus: Option<u32>,
+    pub(crate) memory_mib: Option<u64>,
+    pub(crate) disk_mib: Option<u64>,
+    pub(crate) processes: u32,
+}
+
+/// Parts of the wall that a caller switches off, so that tests reach each fallback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Without {
+    /// No overlay: the host's folders are bound read-only.
+    pub overlay: bool,
+    /// No id-mapped mounts: the host's files belong to nobody.
+    pub idmap: bool,
+    /// No Landlock.
+    pub landlock: bool,
+    /// No control groups.
+    pub cgroups: bool,
+}
+
+/// From the keeper to the driver, once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The agent is about to speak on its stream.
+    Ready(Started),
+    /// Nothing was started, nothing is left.
+    Failed(Failure),
+}
+
+/// What a start has to tell.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Started {
+    /// What of the wall could not be built.
+    pub(crate) notes: Vec<String>,
+    /// Microseconds that each part took.
+    pub(crate) boot: Vec<(String, u64)>,
+}
+
+/// What could not be done, and why.
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{operation}: {reason}")]
+pub(crate) struct Failure {
+    pub(crate) operation: String,
+    pub(crate) reason: String,
+}
+
+impl Failure {
+    /// `operation` failed for `reason`.
+    pub(crate) fn new(operation: impl Into<String>, reason: impl ToString) -> Self {
+        Failure { operation: operation.into(), reason: reason.to_string() }
+    }
+}
+
+/// Says what was being done when something failed.
+pub(crate) trait Doing<T> {
+    /// Turns the error into a [`Failure`] of this operation.
+    fn doing(self, operation: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T, E: ToString> Doing<T> for Result<T, E> {
+    fn doing(self, operation: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(operation(), error))
+    }
+}
+
+/// From the inside to the keeper.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum FromInside {
+    /// The user namespace is there and wants its id maps.
+    Unshared,
+    /// The first process of the machine has this id, as the keeper sees it.
+    Forked(i32),
+    /// All is built and sealed; the agent comes next.
+    Ready(Started),
+    /// It can't be built.
+    Failed(Failure),
+}
+
+/// From the keeper to the inside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum ToInside {
+    /// What you waited for is done.
+    Go,
+}
+
+/// Writes one message.
+pub(crate) fn send<T: Serialize>(stream: &UnixStream, message: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    let mut stream = stream;
+    stream.write_all(&line)
+}
+
+/// Reads one message; the end of the stream is an error of kind `UnexpectedEof`.
+///
+/// Reads byte by byte: what follows the line belongs to the next reader.
+pub(crate) fn receive<T: DeserializeOwned>(stream: &UnixStream) -> io::Result<T> {
+    let mut line = Vec::new();
+    let mut byte = [0_u8];
+    let mut stream = stream;
+    loop {
+        stream.read_exact(&mut byte)?;
+        if byte[0] == b'\n' {
+            return Ok(serde_json::from_slice(&line)?);
+        }
+        if line.len() == MAX_LINE {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));
+        }
+        line.push(byte[0]);
+    }
+}
