@@ -15,6 +15,7 @@ mod workflow_tables;
 
 use crate::diagnostic::Diagnostic;
 use crate::syntax::{Action, Workflow};
+use crate::trigger;
 use crate::yaml::{self, Limits, Problems};
 
 /// How a file is read.
@@ -39,6 +40,9 @@ pub fn read_workflow(file: &str, text: &str, options: &ReadOptions) -> (Option<W
         }
         convert::workflow(&root, &mut problems)
     });
+    for problem in workflow.iter().flat_map(trigger::check_filters) {
+        problems.add(problem);
+    }
     let workflow = workflow.filter(|_| !problems.has_errors());
     (workflow, problems.into_found())
 }

@@ -89,6 +89,10 @@ codes! {
     INVALID_FILTER_PATTERN = "invalid-filter-pattern", Exact;
     /// A filter under `on` only takes away, so nothing is left.
     FILTER_INCLUDES_NOTHING = "filter-includes-nothing", Exact;
+    /// An input of a manual start is missing or not of its type.
+    INVALID_INPUT = "invalid-input", Exact;
+    /// An input of a manual start that the workflow does not know.
+    UNEXPECTED_INPUT = "unexpected-input", Exact;
     /// A key that GitHub ignores.
     IGNORED_KEY = "ignored-key", Exact;
     /// A called workflow is not there.

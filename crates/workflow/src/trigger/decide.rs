@@ -81,6 +81,7 @@ fn reason_of_trigger(trigger: &Trigger, event: &Event) -> Result<Option<String>,
         }
         "workflow_run" => reason_of_workflow_run(trigger, &filters, &payload["workflow_run"], payload),
         "schedule" => reason_of_schedule(trigger, text(&payload["schedule"])),
+        "image_version" => filters.reason_of_image(&payload["image_version"]),
         _ => None,
     });
     Ok(reason)
@@ -161,6 +162,8 @@ struct Filters<'a> {
     tags_ignore: Option<Filter>,
     paths: Option<Filter>,
     paths_ignore: Option<Filter>,
+    names: Option<Filter>,
+    versions: Option<Filter>,
 }
 
 impl<'a> Filters<'a> {
@@ -177,6 +180,8 @@ impl<'a> Filters<'a> {
             tags_ignore: compile(&trigger.tags_ignore),
             paths: compile(&trigger.paths),
             paths_ignore: compile(&trigger.paths_ignore),
+            names: compile(&trigger.names),
+            versions: compile(&trigger.versions),
         };
         if problems.is_empty() { Ok(filters) } else { Err(problems) }
     }
@@ -206,6 +211,12 @@ impl<'a> Filters<'a> {
 
     fn reason_of_tag(&self, name: &str) -> Option<String> {
         reason_of_name("tag", name, "tags", self.tags.as_ref(), self.tags_ignore.as_ref())
+    }
+
+    fn reason_of_image(&self, image: &Json) -> Option<String> {
+        let (name, version) = (text(&image["name"]), text(&image["version"]));
+        reason_of_name("image", name, "names", self.names.as_ref(), None)
+            .or_else(|| reason_of_name("version", version, "versions", self.versions.as_ref(), None))
     }
 
     fn reason_of_paths(&self, event: &Event) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Lists of patterns: each name is in or out by the last pattern that matches it.
 
 use super::pattern::Pattern;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::span::Spanned;
 use crate::syntax::{Trigger, Workflow};
 
@@ -20,7 +20,7 @@ impl Filter {
                 Ok(pattern) => compiled.push(pattern),
                 Err(error) => problems.push(Diagnostic {
                     severity: Severity::Error,
-                    code: "invalid-filter-pattern",
+                    code: codes::INVALID_FILTER_PATTERN,
                     span: Some(pattern.span.clone()),
                     message: error.to_string(),
                     hint: Some("A character is taken as it is when '\\' stands before it.".to_owned()),
@@ -49,7 +49,13 @@ pub fn check_filters(workflow: &Workflow) -> Vec<Diagnostic> {
 }
 
 fn check_trigger(trigger: &Trigger) -> Vec<Diagnostic> {
-    let including = [("branches", &trigger.branches), ("tags", &trigger.tags), ("paths", &trigger.paths)];
+    let including = [
+        ("branches", &trigger.branches),
+        ("tags", &trigger.tags),
+        ("paths", &trigger.paths),
+        ("names", &trigger.names),
+        ("versions", &trigger.versions),
+    ];
     let ignoring = [&trigger.branches_ignore, &trigger.tags_ignore, &trigger.paths_ignore];
     let mut problems = Vec::new();
     for patterns in ignoring.into_iter().flatten() {
@@ -61,10 +67,10 @@ fn check_trigger(trigger: &Trigger) -> Vec<Diagnostic> {
             Err(found) => problems.extend(found),
             Ok(filter) if filter.only_negates() => problems.push(Diagnostic {
                 severity: Severity::Warning,
-                code: "filter-includes-nothing",
+                code: codes::FILTER_INCLUDES_NOTHING,
                 span: patterns.first().map(|pattern| pattern.span.clone()),
                 message: format!("Every pattern of '{key}' begins with '!', so it matches nothing"),
-                hint: Some(format!("Put '**' first, or use '{key}-ignore' without '!'.")),
+                hint: Some("Put '**' before it.".to_owned()),
             }),
             Ok(_) => {}
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expr::Value;
 use crate::span::Span;
 use crate::syntax::{Input, InputKind, NodeKind, Workflow};
@@ -31,7 +31,9 @@ pub fn resolve_inputs(workflow: &Workflow, given: BTreeMap<String, String>) -> R
             Ok(value) => {
                 inputs.insert(name.clone(), value);
             }
-            Err(message) => problems.push(error("invalid-input", Some(input.name.span.clone()), message)),
+            Err(message) => {
+                problems.push(error(codes::INVALID_INPUT, Some(input.name.span.clone()), message))
+            }
         }
     }
     if problems.is_empty() { Ok(Json::Object(inputs)) } else { Err(problems) }
@@ -94,7 +96,7 @@ fn convert(input: &Input, text: &str) -> Result<Json, String> {
 }
 
 fn unexpected(name: &str, declared: &[Input]) -> Diagnostic {
-    let mut problem = error("unexpected-input", None, format!("Unexpected inputs provided: '{name}'"));
+    let mut problem = error(codes::UNEXPECTED_INPUT, None, format!("Unexpected inputs provided: '{name}'"));
     let names: Vec<&str> = declared.iter().map(|input| input.name.value.as_str()).collect();
     problem.hint = Some(if names.is_empty() {
         "The workflow declares no inputs under 'workflow_dispatch'.".to_owned()

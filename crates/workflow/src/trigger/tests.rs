@@ -265,6 +265,12 @@ fn other_events_are_matched_by_what_they_carry() {
     let inactive = event("deployment_status", json!({"deployment_status": {"state": "inactive"}}));
     skips(on("deployment_status"), &inactive, "the deployment became inactive");
 
+    let image = json!({"action": "ready", "image_version": {"name": "base", "version": "1.4"}});
+    let ready =
+        |names: &[&str]| Trigger { names: list(names), versions: list(&["1.*"]), ..on("image_version") };
+    runs(ready(&["base"]), &event("image_version", image.clone()));
+    skips(ready(&["x"]), &event("image_version", image), "image base matches no pattern of names");
+
     let draft = |action: &str| event("release", json!({"action": action, "release": {"draft": true}}));
     skips(on("release"), &draft("created"), "the release is a draft");
     runs(on("release"), &draft("released"));
