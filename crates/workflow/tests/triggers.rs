@@ -81,12 +81,18 @@ fn a_pattern_that_can_not_be_read_is_reported_when_the_file_is() {
 }
 
 #[test]
-fn a_filter_that_includes_nothing_is_a_warning() {
-    let text = "on:\n  push:\n    paths: ['!a']\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: a\n";
-    let (workflow, problems) = read_workflow("ci.yml", text, &ReadOptions::default());
-    assert!(workflow.is_some());
-    assert_eq!(problems.len(), 1);
-    assert_eq!((problems[0].severity, problems[0].code), (Severity::Warning, "filter-includes-nothing"));
+fn filters_that_github_would_not_accept_are_warnings() {
+    for (filters, code) in [
+        ("paths: ['!a']", "filter-includes-nothing"),
+        ("branches: [a]\n    branches-ignore: [b]", "filter-conflict"),
+    ] {
+        let text =
+            format!("on:\n  push:\n    {filters}\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: a\n");
+        let (workflow, problems) = read_workflow("ci.yml", &text, &ReadOptions::default());
+        assert!(workflow.is_some());
+        assert_eq!(problems.len(), 1);
+        assert_eq!((problems[0].severity, problems[0].code), (Severity::Warning, code));
+    }
 }
 
 #[test]

@@ -42,38 +42,54 @@ impl Filter {
     }
 }
 
-/// What is wrong with the filters of a workflow: patterns that can't be read, and lists that
-/// include nothing because every pattern in them begins with `!`.
+/// What is wrong with the filters of a workflow: patterns that can't be read, lists that include
+/// nothing because every pattern in them begins with `!`, and filters beside their `-ignore` form.
 pub fn check_filters(workflow: &Workflow) -> Vec<Diagnostic> {
     workflow.on.iter().flat_map(check_trigger).collect()
 }
 
 fn check_trigger(trigger: &Trigger) -> Vec<Diagnostic> {
-    let including = [
-        ("branches", &trigger.branches),
-        ("tags", &trigger.tags),
-        ("paths", &trigger.paths),
-        ("names", &trigger.names),
-        ("versions", &trigger.versions),
+    let filters = [
+        ("branches", &trigger.branches, &trigger.branches_ignore),
+        ("tags", &trigger.tags, &trigger.tags_ignore),
+        ("paths", &trigger.paths, &trigger.paths_ignore),
+        ("names", &trigger.names, &None),
+        ("versions", &trigger.versions, &None),
     ];
-    let ignoring = [&trigger.branches_ignore, &trigger.tags_ignore, &trigger.paths_ignore];
     let mut problems = Vec::new();
-    for patterns in ignoring.into_iter().flatten() {
-        problems.extend(Filter::new(patterns).err().unwrap_or_default());
-    }
-    for (key, patterns) in including {
-        let Some(patterns) = patterns else { continue };
-        match Filter::new(patterns) {
-            Err(found) => problems.extend(found),
-            Ok(filter) if filter.only_negates() => problems.push(Diagnostic {
-                severity: Severity::Warning,
-                code: codes::FILTER_INCLUDES_NOTHING,
-                span: patterns.first().map(|pattern| pattern.span.clone()),
-                message: format!("Every pattern of '{key}' begins with '!', so it matches nothing"),
-                hint: Some("Put '**' before it.".to_owned()),
-            }),
-            Ok(_) => {}
+    for (key, included, ignored) in filters {
+        match included.as_deref().map(Filter::new) {
+            Some(Err(found)) => problems.extend(found),
+            Some(Ok(filter)) if filter.only_negates() => problems.extend(includes_nothing(key, included)),
+            _ => {}
+        }
+        if let Some(Err(found)) = ignored.as_deref().map(Filter::new) {
+            problems.extend(found);
+        }
+        if included.is_some() && ignored.is_some() {
+            problems.push(conflict(key, trigger));
         }
     }
     problems
+}
+
+fn includes_nothing(key: &str, patterns: &Option<Vec<Spanned<String>>>) -> Option<Diagnostic> {
+    let first = patterns.as_ref()?.first()?;
+    Some(Diagnostic {
+        severity: Severity::Warning,
+        code: codes::FILTER_INCLUDES_NOTHING,
+        span: Some(first.span.clone()),
+        message: format!("Every pattern of '{key}' begins with '!', so it matches nothing"),
+        hint: Some("Put '**' before it.".to_owned()),
+    })
+}
+
+fn conflict(key: &str, trigger: &Trigger) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        code: codes::FILTER_CONFLICT,
+        span: Some(trigger.event.span.clone()),
+        message: format!("you may only define one of `{key}` and `{key}-ignore` for a single event"),
+        hint: Some(format!("Write what is ignored into '{key}', each with '!' before it.")),
+    }
 }
