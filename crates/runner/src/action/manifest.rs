@@ -1,6 +1,8 @@
 //! What an `action.yml` says, as far as running it needs.
 
 use model::{Step, Template};
+use workflow::diagnostic::Severity;
+use workflow::syntax::{ActionRuns, Node, Step as WorkflowStep};
 
 /// Names of the file, the first that is there counts.
 pub(crate) const MANIFEST_FILES: [&str; 2] = ["action.yml", "action.yaml"];
@@ -52,7 +54,48 @@ pub(crate) struct NodeScripts {
 
 impl Manifest {
     /// Reads a manifest; the error names every problem.
-    pub(crate) fn read(_text: &str, file: &str) -> Result<Manifest, String> {
-        Err(format!("can't read {file} yet"))
+    pub(crate) fn read(text: &str, file: &str) -> Result<Manifest, String> {
+        let (action, diagnostics) = workflow::schema::read_action(file, text);
+        let errors = diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        let action = match action {
+            Some(action) if errors.is_empty() => action,
+            _ => return Err(format!("{}\nFailed to load {file}", errors.join("\n"))),
+        };
+        let inputs = action.inputs.iter().map(|input| ManifestInput {
+            name: input.name.value.clone(),
+            default: input.default.as_ref().map(Node::to_template),
+            deprecation: input.deprecation_message.clone(),
+        });
+        let outputs = action.outputs.iter().filter_map(|output| {
+            let value = output.value.as_ref()?.to_template();
+            Some((output.name.value.clone(), value))
+        });
+        let (inputs, outputs) = (inputs.collect(), outputs.collect());
+        Ok(Manifest { inputs, outputs, runs: runs(action.runs)? })
     }
+}
+
+fn runs(runs: ActionRuns) -> Result<Runs, String> {
+    Ok(match runs {
+        ActionRuns::JavaScript { using, main, pre, pre_if, post, post_if } => Runs::Node(NodeScripts {
+            version: node_version(&using)?,
+            main,
+            pre,
+            pre_if: Some(pre_if.to_string()),
+            post,
+            post_if: Some(post_if.to_string()),
+        }),
+        ActionRuns::Composite { steps } => Runs::Composite(steps.iter().map(WorkflowStep::to_model).collect()),
+        ActionRuns::Docker { .. } => Runs::Docker,
+    })
+}
+
+/// `node20` is 20.
+fn node_version(using: &str) -> Result<u32, String> {
+    let digits = using.trim().to_ascii_lowercase();
+    let version = digits.strip_prefix("node").and_then(|digits| digits.parse().ok());
+    version.ok_or_else(|| {
+        format!("'using: {using}' is not supported, use 'docker', 'node12', 'node16', 'node20' or 'node24' instead.")
+    })
 }

@@ -1,0 +1,59 @@
+//! Machines that fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::Conclusion::{Failure, Skipped};
+
+use crate::bench::{Bench, StepExt, job, run};
+
+#[tokio::test]
+async fn a_stream_cut_in_mid_step_is_an_infrastructure_error() {
+    let bench = Bench::new();
+    let steps = vec![run("echo ready; sleep 60; exit 0").named("long"), run("echo no").when("always()")];
+    let cut = async {
+        bench.wait_for("ready").await;
+        bench.cut();
+    };
+    let (outcome, ()) = tokio::join!(bench.run(job(steps)), cut);
+    assert_eq!(outcome.result.conclusion, Failure);
+    let error = outcome.result.infrastructure_error.as_deref().expect("an infrastructure error");
+    assert!(error.contains("job 'build'") && error.contains("step 1 ('long')"), "{error}");
+    assert_eq!(outcome.conclusions(), [Failure, Skipped], "{}", outcome.all());
+}
+
+#[tokio::test]
+async fn an_agent_that_is_gone_before_the_job_is_an_infrastructure_error() {
+    let bench = Bench::new();
+    let machine = bench.machine().await;
+    bench.cut();
+    let result = runner::run_job(
+        job(vec![run("echo no")]),
+        &machine,
+        bench.services.clone(),
+        bench.sink.clone(),
+        bench.cancel.clone(),
+        bench.options.clone(),
+    )
+    .await;
+    assert_eq!(result.conclusion, Failure);
+    assert!(result.infrastructure_error.is_some());
+    assert_eq!(result.steps[0].conclusion, Skipped);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_infrastructure_error_that_says_so() {
+    let full = Arc::new(AtomicBool::new(false));
+    let mut bench = Bench::new();
+    bench.agent_options.full_disk = Some(full.clone());
+    let steps = vec![run("echo ready; sleep 0.3"), run("echo no")];
+    let fill = async {
+        bench.wait_for("ready").await;
+        full.store(true, Ordering::SeqCst);
+    };
+    let (outcome, ()) = tokio::join!(bench.run(job(steps)), fill);
+    assert_eq!(outcome.result.conclusion, Failure);
+    let error = outcome.result.infrastructure_error.as_deref().expect("an infrastructure error");
+    assert!(error.contains("step 2"), "{error}");
+    assert_eq!(outcome.output(), ["ready"]);
+}

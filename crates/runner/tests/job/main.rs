@@ -1,0 +1,7 @@
+//! Whole jobs on an agent in this process.
+
+mod actions;
+mod bench;
+mod failures;
+mod files;
+mod status;
