@@ -92,7 +92,6 @@ impl JobRun<'_> {
         &mut self,
         uses: &ActionRef,
         with: Option<&Template>,
-        stage: Stage,
         frame: &mut Frame,
         instance: &mut ActionInstance,
         run: &mut StepRun,
@@ -110,28 +109,26 @@ impl JobRun<'_> {
         instance.action = Some(action.clone());
         if let Runs::Node(node) = &action.manifest.runs
             && node.post.is_some()
-            && stage != Stage::Post
+            && run.stage != Stage::Post
         {
             instance.post = Some(node.post_if.clone().unwrap_or_else(|| ALWAYS.to_owned()));
         }
         set_origin(&mut run.github, action.origin.as_ref());
-        let unique = self.name_command_files(run);
-        let inputs = self.action_inputs(&action.manifest, with, frame, run).await?;
-        self.show_action(uses, stage, &inputs, run);
+        self.name_command_files(run);
+        run.inputs = self.action_inputs(&action.manifest, with, frame, run).await?;
+        self.show_action(uses, run);
         match &action.manifest.runs {
-            Runs::Checkout => self.run_checkout(&inputs, frame, run).await,
-            Runs::Composite(steps) => {
-                self.run_composite(steps, &action, &inputs, stage, frame, instance, run).await
-            }
+            Runs::Checkout => self.run_checkout(frame, run).await,
+            Runs::Composite(steps) => self.run_composite(steps, &action, frame, instance, run).await,
             Runs::Node(node) => {
-                let stage_file = match stage {
+                let file = match run.stage {
                     Stage::Pre => node.pre.as_deref(),
                     Stage::Main => Some(node.main.as_str()),
                     Stage::Post => node.post.as_deref(),
                 };
-                let Some(file) = stage_file else { return Ok(WorkEnd::Success) };
+                let Some(file) = file else { return Ok(WorkEnd::Success) };
                 let file = format!("{}/{file}", action.folder);
-                self.run_node(&file, node.version, &inputs, &unique, frame, &mut instance.state, run).await
+                self.run_node(&file, node.version, frame, &mut instance.state, run).await
             }
             Runs::Docker => Err(WorkError::Step(format!(
                 "The action {uses} runs in a container, which needs a machine with a container engine; none of \
@@ -141,13 +138,13 @@ impl JobRun<'_> {
     }
 
     /// The group at the head of the step's log.
-    fn show_action(&self, uses: &ActionRef, stage: Stage, inputs: &Variables, run: &StepRun) {
-        if stage == Stage::Post {
+    fn show_action(&self, uses: &ActionRef, run: &StepRun) {
+        if run.stage == Stage::Post {
             self.log.note(run.at, "Post job cleanup.");
             return;
         }
         self.log.start_group(run.at, &format!("Run {uses}"));
-        let mut shown = inputs.iter().filter(|(_, value)| !value.is_empty()).peekable();
+        let mut shown = run.inputs.iter().filter(|(_, value)| !value.is_empty()).peekable();
         if shown.peek().is_some() {
             self.log.note(run.at, "with:");
         }

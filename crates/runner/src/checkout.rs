@@ -106,7 +106,6 @@ impl JobRun<'_> {
     /// Fills the workspace, or the folder that `path` names.
     pub(crate) async fn run_checkout(
         &mut self,
-        inputs: &Variables,
         frame: &mut Frame,
         run: &StepRun,
     ) -> Result<WorkEnd, WorkError> {
@@ -114,6 +113,7 @@ impl JobRun<'_> {
             return Err(WorkError::Step("the built-in actions/checkout is switched off".to_owned()));
         };
         let own = run.github.get("repository").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let inputs = &run.inputs;
         let request = request(inputs, own).map_err(WorkError::Step)?;
         let target = target(input(inputs, "path"), &self.place.workspace).map_err(WorkError::Step)?;
         let shown = if request.repository.is_empty() { own } else { &request.repository };

@@ -99,7 +99,7 @@ fn parse_line(line: &str, lines: &mut Lines<'_>) -> Result<(String, String), Str
 fn read_block(delimiter: &str, lines: &mut Lines<'_>) -> Result<String, String> {
     let mut value = String::new();
     let mut first = true;
-    while let Some((line, ended)) = lines.next() {
+    for (line, ended) in lines.by_ref() {
         if line == delimiter {
             return Ok(value);
         }

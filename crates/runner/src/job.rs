@@ -203,10 +203,7 @@ async fn carry_out(
     };
     log.step_finished(SET_UP, Conclusion::Success, Conclusion::Success, begun.elapsed());
     let mut frame = Frame::of_job();
-    let failure = match Box::pin(run.run_steps(&mut frame)).await {
-        Ok(()) => None,
-        Err(failure) => Some(failure),
-    };
+    let failure = Box::pin(run.run_steps(&mut frame)).await.err();
     run.complete(&frame, failure).await
 }
 

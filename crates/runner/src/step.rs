@@ -11,6 +11,7 @@ use model::{Conclusion, Step, StepPhase, StepRef, StepResult, StepWork};
 use serde_json::{Map, Value as Json};
 use workflow::expr::Value;
 
+use crate::action::ActionInstance;
 use crate::contexts::{Status, StepRecords, StepScope};
 use crate::environment::Variables;
 use crate::job::{JobRun, MachineFailure, WorkError};
@@ -60,8 +61,16 @@ impl Frame {
 pub(crate) struct StepRun {
     /// What events call it.
     pub(crate) at: StepRef,
+    /// Which part of its life.
+    pub(crate) stage: Stage,
     /// Its id.
     pub(crate) id: String,
+    /// What people call it.
+    pub(crate) name: String,
+    /// Ends the names of its command files.
+    pub(crate) unique: String,
+    /// Inputs of its action.
+    pub(crate) inputs: Variables,
     /// What its expressions see.
     pub(crate) scope: StepScope,
     /// `github`, without `event`.
@@ -198,21 +207,21 @@ impl JobRun<'_> {
         step: &Step,
         place: StepPlace,
         frame: &mut Frame,
-        instance: &mut crate::action::ActionInstance,
+        instance: &mut ActionInstance,
     ) -> Result<StepEnd, MachineFailure> {
         self.note_cancellation();
         let mut run = self.begin(step, &place, frame);
         let env = self.step_env(step, &mut run).await;
-        let name = self.step_name(step, place.stage, &mut run).await?;
+        run.name = self.step_name(step, &mut run).await?;
         if place.announce {
-            self.log.step_started(place.at, &name);
+            self.log.step_started(place.at, &run.name);
         }
         let wanted = match env {
             Ok(()) => self.wanted(step, &place, instance, &mut run).await,
             Err(error) => Err(error),
         };
         let end = match wanted {
-            Ok(true) => self.work(step, &place, &name, frame, instance, &mut run).await?,
+            Ok(true) => self.work(step, frame, instance, &mut run).await?,
             Ok(false) => StepEnd::both(Conclusion::Skipped),
             Err(WorkError::Machine(failure)) => return Err(failure),
             Err(WorkError::Step(message)) => {
@@ -235,7 +244,11 @@ impl JobRun<'_> {
         scope.set_env(&env);
         StepRun {
             at: place.at,
+            stage: place.stage,
             id: step.id.clone(),
+            name: String::new(),
+            unique: String::new(),
+            inputs: Variables::new(),
             scope,
             github: self.github(frame, status, &step.id),
             env,
@@ -262,7 +275,7 @@ impl JobRun<'_> {
         &self,
         step: &Step,
         place: &StepPlace,
-        instance: &crate::action::ActionInstance,
+        instance: &ActionInstance,
         run: &mut StepRun,
     ) -> Result<bool, WorkError> {
         let condition = match place.stage {
@@ -285,10 +298,8 @@ impl JobRun<'_> {
     async fn work(
         &mut self,
         step: &Step,
-        place: &StepPlace,
-        name: &str,
         frame: &mut Frame,
-        instance: &mut crate::action::ActionInstance,
+        instance: &mut ActionInstance,
         run: &mut StepRun,
     ) -> Result<StepEnd, MachineFailure> {
         let minutes = self.timeout(step, run).await?;
@@ -296,11 +307,11 @@ impl JobRun<'_> {
             let timeout = Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(MAX_TIMEOUT).min(MAX_TIMEOUT);
             run.stop = run.stop.with_deadline(Some(tokio::time::Instant::now() + timeout));
         }
-        let ended = match (&step.work, place.stage) {
+        let ended = match (&step.work, run.stage) {
             (StepWork::Script(script), Stage::Main) => self.run_script(script, frame, run).await,
             (StepWork::Script(_), _) => Ok(WorkEnd::Success),
-            (StepWork::Action { uses, with }, stage) => {
-                Box::pin(self.run_action(uses, with.as_ref(), stage, frame, instance, run)).await
+            (StepWork::Action { uses, with }, _) => {
+                Box::pin(self.run_action(uses, with.as_ref(), frame, instance, run)).await
             }
         };
         let outcome = match ended {
@@ -309,10 +320,10 @@ impl JobRun<'_> {
             Ok(WorkEnd::Cancelled) => Conclusion::Cancelled,
             Ok(WorkEnd::TimedOut) => {
                 self.log.error(
-                    place.at,
+                    run.at,
                     match (minutes, frame.depth) {
                         (Some(minutes), 0) => {
-                            format!("The action '{name}' has timed out after {minutes} minutes.")
+                            format!("The action '{}' has timed out after {minutes} minutes.", run.name)
                         }
                         _ => "The action has timed out.".to_owned(),
                     },
@@ -321,7 +332,7 @@ impl JobRun<'_> {
             }
             Err(WorkError::Machine(failure)) => return Err(failure),
             Err(WorkError::Step(message)) => {
-                self.log.error(place.at, message);
+                self.log.error(run.at, message);
                 Conclusion::Failure
             }
         };

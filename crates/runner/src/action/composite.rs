@@ -4,7 +4,6 @@ use model::{Conclusion, Step};
 
 use super::{ActionInstance, LoadedAction};
 use crate::contexts::{Status, text_object};
-use crate::environment::Variables;
 use crate::job::{JobRun, WorkError};
 use crate::step::{ActionFrame, Frame, Stage, StepPlace, StepRun, WorkEnd};
 
@@ -13,13 +12,10 @@ const COMPOSITE_DEPTH: usize = 9;
 
 impl JobRun<'_> {
     /// Runs one stage of each step of a composite action.
-    #[expect(clippy::too_many_arguments, reason = "an action, its use, and the step that uses it")]
     pub(super) async fn run_composite(
         &mut self,
         steps: &[Step],
         action: &LoadedAction,
-        inputs: &Variables,
-        stage: Stage,
         outer: &mut Frame,
         instance: &mut ActionInstance,
         run: &mut StepRun,
@@ -30,8 +26,8 @@ impl JobRun<'_> {
             )));
         }
         instance.children.resize_with(steps.len(), ActionInstance::default);
-        let mut frame = self.composite_frame(action, inputs, stage, outer, instance, run);
-        let order: Vec<usize> = match stage {
+        let mut frame = self.composite_frame(action, outer, instance, run);
+        let order: Vec<usize> = match run.stage {
             Stage::Pre => (0..steps.len()).filter(|index| self.has_pre(&steps[*index])).collect(),
             Stage::Main => (0..steps.len()).collect(),
             Stage::Post => {
@@ -50,7 +46,7 @@ impl JobRun<'_> {
                 frame.status = Some(Conclusion::Cancelled);
                 end = Conclusion::Cancelled;
             }
-            let place = StepPlace { at: run.at, stage, stop: run.stop.clone(), announce: false };
+            let place = StepPlace { at: run.at, stage: run.stage, stop: run.stop.clone(), announce: false };
             let child = &mut instance.children[index];
             let ended = Box::pin(self.run_step(&steps[index], place, &mut frame, child)).await?;
             end = worse(end, ended.conclusion);
@@ -61,7 +57,7 @@ impl JobRun<'_> {
         if instance.children.iter().any(ActionInstance::has_post) {
             instance.post = Some(super::ALWAYS.to_owned());
         }
-        if stage == Stage::Main {
+        if run.stage == Stage::Main {
             self.composite_outputs(action, &frame, outer, run).await?;
         }
         instance.records = frame.records;
@@ -71,13 +67,11 @@ impl JobRun<'_> {
     fn composite_frame(
         &self,
         action: &LoadedAction,
-        inputs: &Variables,
-        stage: Stage,
         outer: &Frame,
         instance: &mut ActionInstance,
         run: &StepRun,
     ) -> Frame {
-        let inputs = text_object(inputs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let inputs = text_object(run.inputs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let step = outer.action.as_ref().map_or_else(|| run.id.clone(), |action| action.step.clone());
         Frame {
             depth: outer.depth + 1,
@@ -89,7 +83,7 @@ impl JobRun<'_> {
                 step,
             }),
             overrides: run.overrides.clone(),
-            status: (stage == Stage::Main).then_some(Conclusion::Success),
+            status: (run.stage == Stage::Main).then_some(Conclusion::Success),
         }
     }
 

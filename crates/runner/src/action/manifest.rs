@@ -86,7 +86,9 @@ fn runs(runs: ActionRuns) -> Result<Runs, String> {
             post,
             post_if: Some(post_if.to_string()),
         }),
-        ActionRuns::Composite { steps } => Runs::Composite(steps.iter().map(WorkflowStep::to_model).collect()),
+        ActionRuns::Composite { steps } => {
+            Runs::Composite(steps.iter().map(WorkflowStep::to_model).collect())
+        }
         ActionRuns::Docker { .. } => Runs::Docker,
     })
 }

@@ -12,13 +12,10 @@ const VERSION_BYTES: usize = 256;
 
 impl JobRun<'_> {
     /// Runs a file of an action with Node.js.
-    #[expect(clippy::too_many_arguments, reason = "an action, its use, and the step that uses it")]
     pub(super) async fn run_node(
         &mut self,
         file: &str,
         wanted: u32,
-        inputs: &Variables,
-        unique: &str,
         frame: &mut Frame,
         state: &mut Variables,
         run: &StepRun,
@@ -26,11 +23,11 @@ impl JobRun<'_> {
         let node = self.node(wanted, run).await?;
         let mut layer = run.env.clone();
         layer.extend(state.iter().map(|(name, value)| (format!("STATE_{name}"), value.clone())));
-        layer.extend(inputs.iter().map(|(name, value)| (input_name(name), value.clone())));
+        layer.extend(run.inputs.iter().map(|(name, value)| (input_name(name), value.clone())));
         let mut variables = self.process_variables(&layer, run);
         variables.extend(self.fixed.service_variables.clone());
         variables.shift_remove("NODE_ICU_DATA");
-        self.write_step_files(unique, None).await?;
+        self.write_step_files(run, None).await?;
         let spec = ExecSpec {
             argv: vec![node, file.to_owned()],
             cwd: self.place.workspace.clone(),
@@ -38,7 +35,7 @@ impl JobRun<'_> {
             ..ExecSpec::default()
         };
         let (end, requests) = self.run_process(spec, run).await?;
-        let applied = self.apply(requests, unique, frame, Some(state), run).await?;
+        let applied = self.apply(requests, frame, Some(state), run).await?;
         Ok(match end {
             ProcessEnd::Exited(0) if applied => WorkEnd::Success,
             ProcessEnd::Exited(_) => WorkEnd::Failure,

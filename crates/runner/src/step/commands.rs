@@ -76,13 +76,12 @@ impl JobRun<'_> {
     pub(crate) async fn apply(
         &mut self,
         requests: Requests,
-        unique: &str,
         frame: &mut Frame,
         state: Option<&mut Variables>,
         run: &StepRun,
     ) -> Result<bool, MachineFailure> {
         let mut requests = requests;
-        self.read_command_files(unique, run, &mut requests).await?;
+        self.read_command_files(run, &mut requests).await?;
         for path in requests.paths {
             self.progress.paths.retain(|known| *known != path);
             self.progress.paths.push(path);
@@ -108,13 +107,8 @@ impl JobRun<'_> {
         }
     }
 
-    async fn read_command_files(
-        &self,
-        unique: &str,
-        run: &StepRun,
-        requests: &mut Requests,
-    ) -> Result<(), MachineFailure> {
-        for (file, path) in self.place.command_files(unique) {
+    async fn read_command_files(&self, run: &StepRun, requests: &mut Requests) -> Result<(), MachineFailure> {
+        for (file, path) in self.place.command_files(&run.unique) {
             let size = match self.guest.stat(&path).await {
                 Ok(Some(stat)) if stat.size > 0 => stat.size,
                 Ok(_) => continue,

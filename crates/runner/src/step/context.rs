@@ -56,12 +56,7 @@ impl JobRun<'_> {
     }
 
     /// The name of a step, as far as it can be told; a wrong expression is no reason to fail.
-    pub(crate) async fn step_name(
-        &self,
-        step: &Step,
-        stage: Stage,
-        run: &mut StepRun,
-    ) -> Result<String, MachineFailure> {
+    pub(crate) async fn step_name(&self, step: &Step, run: &mut StepRun) -> Result<String, MachineFailure> {
         let (prefix, template) = name_source(step);
         let text = match self.evaluator.text(Some(&template), &mut run.scope).await {
             Ok(text) => text.unwrap_or_default(),
@@ -69,7 +64,7 @@ impl JobRun<'_> {
             Err(EvaluationError::Expression(_)) => plain_text(&template),
         };
         let name = format!("{prefix}{}", first_line(&text));
-        Ok(match stage {
+        Ok(match run.stage {
             Stage::Pre => format!("Pre {name}"),
             Stage::Main => name,
             Stage::Post => format!("Post {name}"),

@@ -18,7 +18,7 @@ impl JobRun<'_> {
         run: &mut StepRun,
     ) -> Result<WorkEnd, WorkError> {
         set_origin(&mut run.github, None);
-        let unique = self.name_command_files(run);
+        self.name_command_files(run);
         let script = self.evaluator.text(Some(&step.script), &mut run.scope).await?.unwrap_or_default();
         let (shell, folder) = self.shell_and_folder(step, frame, run).await?;
         let shell = Shell::parse(shell.as_deref()).map_err(|error| WorkError::Step(error.to_string()))?;
@@ -32,8 +32,8 @@ impl JobRun<'_> {
                 "{name}: command not found. Install it in an earlier step, or choose another `shell` (PATH is {path})"
             ))
         })?;
-        let file = format!("{unique}{}", shell.extension);
-        self.write_step_files(&unique, Some((&file, &shell.wrap(&script)))).await?;
+        let file = format!("{}{}", run.unique, shell.extension);
+        self.write_step_files(run, Some((&file, &shell.wrap(&script)))).await?;
         let mut argv = vec![program];
         argv.extend(shell.arguments_for(&format!("{}/{file}", self.place.temp)));
         let spec = ExecSpec {
@@ -43,7 +43,7 @@ impl JobRun<'_> {
             ..ExecSpec::default()
         };
         let (end, requests) = self.run_process(spec, run).await?;
-        let applied = self.apply(requests, &unique, frame, None, run).await?;
+        let applied = self.apply(requests, frame, None, run).await?;
         Ok(match self.script_end(end, run) {
             WorkEnd::Success if !applied => WorkEnd::Failure,
             end => end,
@@ -95,14 +95,13 @@ impl JobRun<'_> {
     }
 
     /// Makes up names for the step's command files and puts them into `github`.
-    pub(crate) fn name_command_files(&self, run: &mut StepRun) -> String {
-        let unique = self.names.next();
-        for (file, path) in self.place.command_files(&unique) {
+    pub(crate) fn name_command_files(&self, run: &mut StepRun) {
+        run.unique = self.names.next();
+        for (file, path) in self.place.command_files(&run.unique) {
             run.github.insert(file.context_key().to_owned(), path.into());
         }
         let github = self.github_value(&run.github);
         run.scope.set("github", github);
-        unique
     }
 
     /// The environment of a process: what the machine has, `layer`, and GitHub's variables on top.
@@ -118,7 +117,7 @@ impl JobRun<'_> {
     /// Writes the step's empty command files, and its script, in one go.
     pub(crate) async fn write_step_files(
         &self,
-        unique: &str,
+        run: &StepRun,
         script: Option<(&str, &str)>,
     ) -> Result<(), GuestError> {
         let mut tar = tar::Builder::new(Vec::new());
@@ -130,7 +129,7 @@ impl JobRun<'_> {
             tar.append_data(&mut header, path, text.as_bytes()).expect("writing to memory");
         };
         let root = format!("{}/", self.place.temp);
-        for (_, path) in self.place.command_files(unique) {
+        for (_, path) in self.place.command_files(&run.unique) {
             add(path.strip_prefix(&root).unwrap_or(&path), "", 0o644);
         }
         if let Some((name, text)) = script {

@@ -16,7 +16,7 @@ use serde_json::json;
 
 /// Records every event.
 #[derive(Default)]
-pub struct Recorder(Mutex<Vec<JobEvent>>);
+pub(crate) struct Recorder(Mutex<Vec<JobEvent>>);
 
 impl EventSink for Recorder {
     fn emit(&self, event: JobEvent) {
@@ -25,7 +25,7 @@ impl EventSink for Recorder {
 }
 
 /// No action store at all.
-pub struct Folder(pub std::path::PathBuf);
+pub(crate) struct Folder(pub(crate) std::path::PathBuf);
 
 #[async_trait]
 impl ActionStore for Folder {
@@ -54,19 +54,19 @@ impl MachineGuard for NoGuard {
 }
 
 /// A place to run jobs in.
-pub struct Bench {
-    pub root: tempfile::TempDir,
-    pub cancel: Cancellation,
-    pub sink: Arc<Recorder>,
-    pub options: RunnerOptions,
-    pub services: Services,
+pub(crate) struct Bench {
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) cancel: Cancellation,
+    pub(crate) sink: Arc<Recorder>,
+    pub(crate) options: RunnerOptions,
+    pub(crate) services: Services,
     /// Carries the stream to the agent; [`Bench::cut`] ends it.
-    pub wire: Mutex<Option<tokio::task::JoinHandle<()>>>,
-    pub agent_options: guest::agent::Options,
+    pub(crate) wire: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    pub(crate) agent_options: guest::agent::Options,
 }
 
 impl Bench {
-    pub fn new() -> Bench {
+    pub(crate) fn new() -> Bench {
         let root = tempfile::tempdir().unwrap();
         let actions = Arc::new(Folder(root.path().join("store")));
         Bench {
@@ -80,26 +80,18 @@ impl Bench {
         }
     }
 
-    pub fn path(&self, path: &str) -> String {
+    pub(crate) fn path(&self, path: &str) -> String {
         self.root.path().join(path).to_str().unwrap().to_owned()
     }
 
-    pub fn workspace(&self) -> String {
-        self.path("work/app/app")
-    }
-
     /// Writes a file on the host, with its folders.
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.root.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    pub fn read(&self, path: &str) -> String {
-        std::fs::read_to_string(self.root.path().join(path)).unwrap()
-    }
-
-    pub async fn machine(&self) -> Machine {
+    pub(crate) async fn machine(&self) -> Machine {
         let (host, mut outside) = tokio::io::duplex(1024 * 1024);
         let (mut inside, stream) = tokio::io::duplex(1024 * 1024);
         let options = self.agent_options.clone();
@@ -127,7 +119,7 @@ impl Bench {
         }
     }
 
-    pub async fn run(&self, job: Job) -> Outcome {
+    pub(crate) async fn run(&self, job: Job) -> Outcome {
         let machine = self.machine().await;
         let run = runner::run_job(
             job,
@@ -143,12 +135,12 @@ impl Bench {
     }
 
     /// Breaks the stream to the agent.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.wire.lock().unwrap().take().expect("a machine was started").abort();
     }
 
     /// Waits until the log has this line.
-    pub async fn wait_for(&self, text: &str) {
+    pub(crate) async fn wait_for(&self, text: &str) {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         loop {
             let seen = self
@@ -168,24 +160,25 @@ impl Bench {
 }
 
 /// How a job ended, and what it told.
-pub struct Outcome {
-    pub result: JobResult,
-    pub events: Vec<JobEvent>,
+pub(crate) struct Outcome {
+    pub(crate) result: JobResult,
+    pub(crate) events: Vec<JobEvent>,
 }
 
 impl Outcome {
     /// The lines that a step of the job printed, set-up and completion left out.
-    pub fn log(&self) -> Vec<&str> {
+    pub(crate) fn log(&self) -> Vec<&str> {
         self.lines(|phase| !matches!(phase, StepPhase::SetUp | StepPhase::Complete), false)
     }
 
-    /// Standard output and error of processes, and nothing else.
-    pub fn output(&self) -> Vec<&str> {
-        self.lines(|_| true, true)
+    /// Standard output and error of processes, without the warnings that commands of theirs led to.
+    pub(crate) fn output(&self) -> Vec<&str> {
+        let lines = self.lines(|_| true, true).into_iter();
+        lines.filter(|line| !line.starts_with("Warning: ")).collect()
     }
 
     /// Everything, as one text.
-    pub fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         format!("{:#?}", self.events)
     }
 
@@ -203,7 +196,7 @@ impl Outcome {
             .collect()
     }
 
-    pub fn annotations(&self) -> Vec<&Annotation> {
+    pub(crate) fn annotations(&self) -> Vec<&Annotation> {
         self.events
             .iter()
             .filter_map(|event| match event {
@@ -213,11 +206,11 @@ impl Outcome {
             .collect()
     }
 
-    pub fn messages(&self) -> Vec<&str> {
+    pub(crate) fn messages(&self) -> Vec<&str> {
         self.annotations().into_iter().map(|annotation| annotation.message.as_str()).collect()
     }
 
-    pub fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.events
             .iter()
             .filter_map(|event| match event {
@@ -228,21 +221,21 @@ impl Outcome {
     }
 
     /// Conclusion of each step, one letter each: success, failure, cancelled, kipped (k).
-    pub fn conclusions(&self) -> Vec<Conclusion> {
+    pub(crate) fn conclusions(&self) -> Vec<Conclusion> {
         self.result.steps.iter().map(|step| step.conclusion).collect()
     }
 
-    pub fn outcomes(&self) -> Vec<Conclusion> {
+    pub(crate) fn outcomes(&self) -> Vec<Conclusion> {
         self.result.steps.iter().map(|step| step.outcome).collect()
     }
 
-    pub fn output_of(&self, name: &str) -> Option<&str> {
+    pub(crate) fn output_of(&self, name: &str) -> Option<&str> {
         self.result.outputs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// A job of these steps.
-pub fn job(steps: Vec<Step>) -> Job {
+pub(crate) fn job(steps: Vec<Step>) -> Job {
     Job {
         id: JobId(1),
         run: RunId(7),
@@ -269,18 +262,18 @@ pub fn job(steps: Vec<Step>) -> Job {
 }
 
 /// A job whose only output is `value`.
-pub fn with_output(mut job: Job, name: &str, expression: &str) -> Job {
+pub(crate) fn with_output(mut job: Job, name: &str, expression: &str) -> Job {
     job.outputs.push((name.to_owned(), Template::expression(expression)));
     job
 }
 
-pub fn with_secret(mut job: Job, name: &str, value: &str) -> Job {
+pub(crate) fn with_secret(mut job: Job, name: &str, value: &str) -> Job {
     job.secrets.insert(name.to_owned(), Secret(value.to_owned()));
     job
 }
 
 /// A step that runs a script with the default shell.
-pub fn run(script: &str) -> Step {
+pub(crate) fn run(script: &str) -> Step {
     Step {
         id: "__run".to_owned(),
         name: None,
@@ -297,7 +290,7 @@ pub fn run(script: &str) -> Step {
 }
 
 /// A step whose script is an expression.
-pub fn run_expression(expression: &str) -> Step {
+pub(crate) fn run_expression(expression: &str) -> Step {
     let mut step = run("");
     let StepWork::Script(script) = &mut step.work else { unreachable!() };
     script.script = Template::expression(expression);
@@ -305,7 +298,7 @@ pub fn run_expression(expression: &str) -> Step {
 }
 
 /// A step that uses a local or remote action.
-pub fn uses(reference: &str, with: &[(&str, &str)]) -> Step {
+pub(crate) fn uses(reference: &str, with: &[(&str, &str)]) -> Step {
     let uses = match reference.strip_prefix("./") {
         Some(_) => ActionRef::Local(reference.to_owned()),
         None => {
@@ -324,7 +317,7 @@ pub fn uses(reference: &str, with: &[(&str, &str)]) -> Step {
 }
 
 /// Small changes to a step.
-pub trait StepExt: Sized {
+pub(crate) trait StepExt: Sized {
     fn id(self, id: &str) -> Self;
     fn named(self, name: &str) -> Self;
     fn when(self, condition: &str) -> Self;
