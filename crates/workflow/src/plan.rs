@@ -25,11 +25,9 @@ use model::limits::{REUSABLE_WORKFLOW_DEPTH, RUN_JOBS};
 use model::{Conclusion, Job, JobId, JobResult, RunId, Secrets, Trust};
 use serde_json::Value as Json;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expr::Value;
 use crate::syntax::{self, Workflow};
-
-pub(crate) use graph::needs;
 
 use call::TOKEN;
 use concurrency::Groups;
@@ -142,7 +140,7 @@ impl RunPlan {
         called: CalledWorkflows,
         context: RunContext,
     ) -> Result<RunPlan, Vec<Diagnostic>> {
-        let needs = needs(&workflow)?;
+        let needs = graph::needs(&workflow)?;
         let chosen = graph::chosen(&workflow, &needs, &context.only)?;
         let problems = crate::resolve::check_calls(&workflow, &called, &crate::resolve::Limits::default());
         if !problems.is_empty() {
@@ -166,7 +164,7 @@ impl RunPlan {
         };
         plan.run_group = plan.evaluate_run_group(&workflow)?;
         let frame = plan.root_frame(Arc::clone(&workflow));
-        plan.open(frame, &needs, &chosen).map_err(|message| vec![error("job-limit", None, message)])?;
+        plan.open(frame, &needs, &chosen).map_err(|message| vec![error(codes::JOB_LIMIT, None, message)])?;
         Ok(plan)
     }
 
@@ -204,7 +202,7 @@ impl RunPlan {
         let contexts = self.base_contexts(Value::from_json(&self.context.inputs));
         match (Evaluator { job: &workflow.file, contexts: &contexts }).concurrency(node) {
             Ok(concurrency) => Ok(Some(concurrency.group)),
-            Err(message) => Err(vec![error("concurrency-group", Some(node.span.clone()), message)]),
+            Err(message) => Err(vec![error(codes::CONCURRENCY_GROUP, Some(node.span.clone()), message)]),
         }
     }
 
@@ -233,7 +231,7 @@ impl RunPlan {
             return Err(crate::resolve::too_deep(REUSABLE_WORKFLOW_DEPTH - 1));
         }
         let first = |problems: Vec<Diagnostic>| problems.first().map(ToString::to_string).unwrap_or_default();
-        let needs = needs(&call.workflow).map_err(first)?;
+        let needs = graph::needs(&call.workflow).map_err(first)?;
         let all = (0..call.workflow.jobs.len()).collect();
         let frame = Frame {
             workflow: call.workflow,

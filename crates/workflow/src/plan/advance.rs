@@ -3,7 +3,7 @@
 use model::{Conclusion, Contexts as JobContexts, Job, RunId};
 use serde_json::Value as Json;
 
-use crate::syntax::JobWork;
+use crate::syntax::{JobWork, Node as SyntaxNode, Step};
 
 use super::call::TOKEN;
 use super::concurrency::Entry;
@@ -157,14 +157,14 @@ impl RunPlan {
             attempt: self.context.attempt,
             key: job.id.value.clone(),
             name: leg.name.clone(),
-            steps: steps.iter().map(lower::step).collect(),
+            steps: steps.iter().map(Step::to_model).collect(),
             contexts: self.job_contexts(leg),
             env: lower::env_layers(frame.workflow.env.as_ref(), job.env.as_ref()),
             defaults: lower::defaults(&frame.workflow.defaults, &job.defaults),
             outputs: lower::outputs(job),
             environment_url: lower::environment_url(job),
-            container: container.map(crate::syntax::Node::to_template),
-            services: services.map(crate::syntax::Node::to_template),
+            container: container.map(SyntaxNode::to_template),
+            services: services.map(SyntaxNode::to_template),
             timeout,
             cancel_timeout,
             secrets: frame.secrets.clone(),

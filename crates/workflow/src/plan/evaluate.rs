@@ -126,7 +126,7 @@ impl Evaluator<'_> {
     /// The name of the `environment`; its `url` is left for the runner.
     pub(super) fn environment(&self, node: &Node) -> Result<Option<String>, String> {
         let name = match &node.kind {
-            NodeKind::Mapping(_) => match mapping_entry(node, "name") {
+            NodeKind::Mapping(_) => match node.get("name") {
                 Some(name) => self.text("environment", name)?,
                 None => return Ok(None),
             },
@@ -167,15 +167,6 @@ fn plain_keys(node: &Node) -> Option<impl Iterator<Item = (&str, &Node)>> {
         })
         .collect();
     plain.map(Vec::into_iter)
-}
-
-/// The value under a literal key of a mapping.
-pub(super) fn mapping_entry<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
-    let NodeKind::Mapping(pairs) = &node.kind else { return None };
-    pairs
-        .iter()
-        .find(|(key, _)| matches!(&key.kind, NodeKind::String(key) if key == name))
-        .map(|(_, value)| value)
 }
 
 pub(super) fn scalar_text(value: &Value) -> Result<String, String> {

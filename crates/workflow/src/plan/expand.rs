@@ -192,9 +192,7 @@ fn strategy_parts<'a>(
     node: &'a SyntaxNode,
 ) -> Result<Vec<StrategyPart<'a>>, String> {
     let parts = evaluator.entries("strategy", node)?;
-    let written = |key: &str| {
-        super::evaluate::mapping_entry(node, key).filter(|node| matches!(node.kind, NodeKind::Mapping(_)))
-    };
+    let written = |key: &str| node.get(key).filter(|node| matches!(node.kind, NodeKind::Mapping(_)));
     Ok(parts.into_iter().map(|entry| StrategyPart { node: written(&entry.key), entry }).collect())
 }
 

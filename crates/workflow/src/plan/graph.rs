@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, codes};
+use crate::span::{Span, Spanned};
 use crate::syntax::Workflow;
 
 /// Most letters by which a mistyped name may differ from the one that is suggested.
@@ -13,65 +14,33 @@ fn position(workflow: &Workflow, key: &str) -> Option<usize> {
     workflow.jobs.iter().position(|job| job.id.eq_ignore_ascii_case(key))
 }
 
-/// For each job the positions of those that it needs, or what is wrong with the graph.
-pub(crate) fn needs(workflow: &Workflow) -> Result<Vec<Vec<usize>>, Vec<Diagnostic>> {
+/// For each job the positions of those that it needs.
+///
+/// # Errors
+/// A need that does not exist, or a circle. The reader of files refuses both; a plan made of
+/// such a graph would never end, so it is not left to chance.
+pub(super) fn needs(workflow: &Workflow) -> Result<Vec<Vec<usize>>, Vec<Diagnostic>> {
     let places: HashMap<String, usize> =
         workflow.jobs.iter().enumerate().map(|(place, job)| (job.id.to_ascii_lowercase(), place)).collect();
-    let mut problems = Vec::new();
-    let mut needs = Vec::with_capacity(workflow.jobs.len());
-    for job in &workflow.jobs {
-        let mut of_job = Vec::new();
-        for need in &job.needs {
-            match places.get(&need.to_ascii_lowercase()) {
-                Some(found) => of_job.push(*found),
-                None => problems.push(Diagnostic {
-                    severity: Severity::Error,
-                    code: "unknown-job",
-                    span: Some(need.span.clone()),
-                    message: format!("Job '{}' depends on unknown job '{}'.", *job.id, **need),
-                    hint: Some(suggestion(workflow, need)),
-                }),
-            }
+    let place = |need: &Spanned<String>| {
+        let unknown =
+            || problem(codes::UNKNOWN_JOB, Some(&need.span), format!("There is no job '{}'.", **need));
+        places.get(&need.to_ascii_lowercase()).copied().ok_or_else(|| vec![unknown()])
+    };
+    let needs: Vec<Vec<usize>> =
+        workflow.jobs.iter().map(|job| job.needs.iter().map(place).collect()).collect::<Result<_, _>>()?;
+    match unreachable(&needs).first() {
+        None => Ok(needs),
+        Some(job) => {
+            let id = &workflow.jobs[*job].id;
+            let message = format!("Job '{}' can never start: its needs lead in a circle.", **id);
+            Err(vec![problem(codes::NEEDS_CYCLE, Some(&id.span), message)])
         }
-        needs.push(of_job);
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let problems = cycles(workflow, &needs);
-    if problems.is_empty() { Ok(needs) } else { Err(problems) }
 }
 
-/// A complaint for every need that is part of a circle.
-fn cycles(workflow: &Workflow, needs: &[Vec<usize>]) -> Vec<Diagnostic> {
-    let stuck = unreachable(needs);
-    if stuck.is_empty() {
-        return Vec::new();
-    }
-    // What waits behind a circle is not part of one: it never frees anybody in the graph turned round.
-    let mut needed_by = vec![Vec::new(); needs.len()];
-    for (job, of_job) in needs.iter().enumerate() {
-        of_job.iter().for_each(|need| needed_by[*need].push(job));
-    }
-    let turned: BTreeSet<usize> = unreachable(&needed_by).into_iter().collect();
-    let in_circle: BTreeSet<usize> = stuck.into_iter().filter(|job| turned.contains(job)).collect();
-    in_circle
-        .iter()
-        .flat_map(|job| {
-            workflow.jobs[*job].needs.iter().zip(&needs[*job]).map(move |(need, target)| (job, need, target))
-        })
-        .filter(|(_, _, target)| in_circle.contains(target))
-        .map(|(job, need, _)| Diagnostic {
-            severity: Severity::Error,
-            code: "needs-cycle",
-            span: Some(need.span.clone()),
-            message: format!(
-                "Job '{}' depends on job '{}' which creates a cycle in the dependency graph.",
-                *workflow.jobs[*job].id, **need
-            ),
-            hint: Some("take one job out of the circle's `needs`".to_owned()),
-        })
-        .collect()
+fn problem(code: &'static str, span: Option<&Span>, message: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Error, code, span: span.cloned(), message, hint: None }
 }
 
 /// Jobs that never become free, because they stand in a circle or behind one.
@@ -108,11 +77,8 @@ pub(super) fn chosen(
         match position(workflow, name) {
             Some(found) => open.push(found),
             None => problems.push(Diagnostic {
-                severity: Severity::Error,
-                code: "unknown-job",
-                span: None,
-                message: format!("{} has no job '{name}'.", workflow.file),
                 hint: Some(suggestion(workflow, name)),
+                ..problem(codes::UNKNOWN_JOB, None, format!("{} has no job '{name}'.", workflow.file))
             }),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::plan::CalledWorkflows;
 use crate::span::Span;
 use crate::syntax::{CallSecrets, InputKind, Job, JobWork, Node, NodeKind, Permissions, Trigger, Workflow};
@@ -25,7 +25,7 @@ pub fn check_calls(workflow: &Workflow, called: &CalledWorkflows, limits: &Limit
     if files > limits.files {
         let message =
             format!("A workflow may not call more than {} others; this one calls {files}", limits.files);
-        check.add("call-files", None, message, None);
+        check.add(codes::CALL_FILES, None, message, None);
         return check.problems;
     }
     check.jobs_of(workflow, None, None, 1);
@@ -51,7 +51,7 @@ impl Check<'_> {
         self.jobs += workflow.jobs.len();
         if self.jobs > self.limits.jobs {
             let message = format!("The workflow may not contain more than {} jobs", self.limits.jobs);
-            return self.add("job-limit", None, message, None);
+            return self.add(codes::JOB_LIMIT, None, message, None);
         }
         let own = workflow.permissions.as_ref().or(max);
         for job in &workflow.jobs {
@@ -60,7 +60,7 @@ impl Check<'_> {
                 Ok(reference) => {
                     self.call(job, &reference.seen_from(file), job.permissions.as_ref().or(own), depth)
                 }
-                Err(error) => self.add("uses-format", Some(&uses.span), error.to_string(), None),
+                Err(error) => self.add(codes::USES_FORMAT, Some(&uses.span), error.to_string(), None),
             }
             if self.jobs > self.limits.jobs || depth > self.limits.depth {
                 return;
@@ -71,31 +71,28 @@ impl Check<'_> {
     fn call(&mut self, job: &Job, reference: &WorkflowRef, max: Option<&Permissions>, depth: usize) {
         let JobWork::Call { uses, .. } = &job.work else { return };
         if depth > self.limits.depth {
-            if !self.problems.iter().any(|problem| problem.code == "call-depth") {
+            if !self.problems.iter().any(|problem| problem.code == codes::CALL_DEPTH) {
                 let hint = "a workflow may not call itself, and calls may not be nested deeper";
-                self.add("call-depth", None, too_deep(self.limits.depth), Some(hint));
+                self.add(codes::CALL_DEPTH, None, too_deep(self.limits.depth), Some(hint));
             }
             return;
         }
         let key = reference.to_string();
         let Some(callee) = self.called.get(&key).map(Arc::clone) else {
             let message = format!("error parsing called workflow \"{key}\": workflow was not found.");
-            return self.add("call-not-found", Some(&uses.span), message, None);
+            return self.add(codes::CALL_NOT_FOUND, Some(&uses.span), message, None);
         };
         let Some(trigger) = callee.on.iter().find(|trigger| *trigger.event == "workflow_call") else {
             let message = format!(
                 "error parsing called workflow \"{key}\": workflow is not reusable as it is missing a `on.workflow_call` trigger"
             );
             return self.add(
-                "call-trigger",
+                codes::CALL_TRIGGER,
                 Some(&uses.span),
                 message,
                 Some("add `workflow_call` to its `on`"),
             );
         };
-        for problem in crate::plan::needs(&callee).err().into_iter().flatten() {
-            self.keep(problem);
-        }
         self.inputs(job, trigger);
         self.secrets(job, trigger);
         self.permissions(job, &key, &callee, max);
@@ -111,7 +108,7 @@ impl Check<'_> {
                 None if input.required => {
                     let message =
                         format!("Input {} is required, but not provided while calling.", *input.name);
-                    self.add("call-input", Some(&uses.span), message, Some("give it under `with`"));
+                    self.add(codes::CALL_INPUT, Some(&uses.span), message, Some("give it under `with`"));
                 }
                 None => {}
             }
@@ -119,7 +116,7 @@ impl Check<'_> {
         for (key, value) in given {
             if !trigger.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(key)) {
                 let message = format!("Invalid input, {key} is not defined in the referenced workflow.");
-                self.add("call-input", Some(&value.span), message, None);
+                self.add(codes::CALL_INPUT, Some(&value.span), message, None);
             }
         }
     }
@@ -134,7 +131,7 @@ impl Check<'_> {
             (InputKind::Boolean, NodeKind::Number(value)) => value.to_string(),
             _ => return,
         };
-        self.add("call-input", Some(&value.span), format!("Unexpected value '{shown}'"), None);
+        self.add(codes::CALL_INPUT, Some(&value.span), format!("Unexpected value '{shown}'"), None);
     }
 
     fn secrets(&mut self, job: &Job, trigger: &Trigger) {
@@ -148,7 +145,7 @@ impl Check<'_> {
             if *required && !given.iter().any(|(key, _)| name.eq_ignore_ascii_case(key)) {
                 let message = format!("Secret {} is required, but not provided while calling.", **name);
                 self.add(
-                    "call-secret",
+                    codes::CALL_SECRET,
                     Some(&uses.span),
                     message,
                     Some("give it under `secrets`, or `secrets: inherit`"),
@@ -158,7 +155,7 @@ impl Check<'_> {
         for (key, value) in given {
             if !trigger.secrets.iter().any(|(name, _)| name.eq_ignore_ascii_case(key)) {
                 let message = format!("Invalid secret, {key} is not defined in the referenced workflow.");
-                self.add("call-secret", Some(&value.span), message, None);
+                self.add(codes::CALL_SECRET, Some(&value.span), message, None);
             }
         }
     }
@@ -182,7 +179,7 @@ impl Check<'_> {
             "Error calling workflow '{key}'. {who} is requesting '{requested}', but is only allowed '{allowed}'."
         );
         self.add(
-            "call-permissions",
+            codes::CALL_PERMISSIONS,
             Some(&job.id.span),
             message,
             Some("raise `permissions` of the caller, or lower those of the callee"),
@@ -209,14 +206,7 @@ impl Check<'_> {
 }
 
 fn pairs(node: &Node) -> Vec<(&str, &Node)> {
-    let NodeKind::Mapping(pairs) = &node.kind else { return Vec::new() };
-    pairs
-        .iter()
-        .filter_map(|(key, value)| match &key.kind {
-            NodeKind::String(key) => Some((key.as_str(), value)),
-            _ => None,
-        })
-        .collect()
+    node.entries().map(|(key, _, value)| (key, value)).collect()
 }
 
 fn shown_name(job: &Job) -> String {

@@ -119,5 +119,5 @@ fn more_than_fifty_files_are_refused_and_not_all_loaded() {
     assert_eq!(missing(&workflow, &CalledWorkflows::new()).len(), CALLED_FILES + 1);
     let problems = check_calls(&workflow, &CalledWorkflows::new(), &Limits::default());
     assert_eq!(problems.len(), 1);
-    assert_eq!(problems[0].code, "call-files");
+    assert_eq!(problems[0].code, crate::diagnostic::codes::CALL_FILES);
 }

@@ -69,8 +69,11 @@ fn a_job_can_not_ask_for_the_group_of_its_own_run() {
 fn wrong_groups_fail_their_job() {
     for (wish, expected) in [
         (json!("${{ github.none }}"), "Concurrency group name cannot be empty"),
-        (json!({"group": "g", "cancel-in-progress": "${{ 'yes' }}"}), "Unexpected value 'yes'"),
-        (json!("x".repeat(401)), "less than 400 characters"),
+        (
+            json!({"group": "g", "cancel-in-progress": "${{ vars.YES == 'true' && 'yes' }}"}),
+            "Unexpected value 'yes'",
+        ),
+        (json!(format!("{}${{{{ github.sha }}}}", "x".repeat(400))), "less than 400 characters"),
     ] {
         let run = Drive::new(&json!({"jobs": {"a": {"concurrency": wish}}}));
         assert!(run.reason("a").contains(expected), "{}", run.reason("a"));

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::build::{self, called};
 use super::drive::Drive;
+use crate::diagnostic::codes;
 use crate::plan::{CalledWorkflows, RunPlan};
 
 #[test]
@@ -38,5 +39,5 @@ fn a_file_with_too_many_jobs_is_refused() {
         (0..=RUN_JOBS).map(|number| (format!("j{number}"), json!({}))).collect();
     let plan =
         RunPlan::new(build::workflow(&json!({"jobs": jobs})), CalledWorkflows::new(), build::context());
-    assert_eq!(plan.unwrap_err()[0].code, "job-limit");
+    assert_eq!(plan.unwrap_err()[0].code, codes::JOB_LIMIT);
 }

@@ -138,10 +138,10 @@ fn play(seed: u64) -> (Conclusion, usize) {
 fn every_random_run_ends_and_keeps_the_rules() {
     let mut endings = BTreeMap::new();
     let mut started = 0;
-    for seed in 0..3000 {
+    for seed in 0..2000 {
         let (conclusion, jobs) = play(seed);
         *endings.entry(conclusion.as_str()).or_insert(0) += 1;
         started += jobs;
     }
-    assert!(endings.len() >= 3 && started > 10_000, "the runs differ: {endings:?}, {started} jobs");
+    assert!(endings.len() >= 3 && started > 5_000, "the runs differ: {endings:?}, {started} jobs");
 }
