@@ -71,5 +71,8 @@ fn files(folders: &[&str], extensions: &[&str]) -> Result<Vec<Vec<u8>>> {
         }
     }
     found.sort();
-    found.iter().map(|path| fs::read(path).with_context(|| format!("can't read {}", path.display()))).collect()
+    found
+        .iter()
+        .map(|path| fs::read(path).with_context(|| format!("can't read {}", path.display())))
+        .collect()
 }

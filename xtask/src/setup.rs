@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("python", "python-is-python3"),
     ("shellcheck", "shellcheck"),
+    ("protoc", "protobuf-compiler"),
 ];
 
 /// The oldest Node that GitHub's own clients (`@actions/cache` 6, `@actions/artifact` 6) run on.

@@ -9,7 +9,10 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::command::{cargo, check, program, runs, shown};
-use crate::{deny, docs, layers, setup};
+use crate::{codegen, deny, docs, layers, setup};
+
+/// For each target: long enough to try thousands of inputs, short enough for every commit.
+const FUZZ_SECONDS: &str = "10";
 
 /// One part of the test suite, in the order in which all of them run: the quick ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,6 +27,8 @@ pub(crate) enum Stage {
     Layers,
     /// Licences, sources, and versions of dependencies
     Deny,
+    /// What is generated is what is committed
+    Codegen,
     /// Lints
     Clippy,
     /// Links, README, and the API's documentation
@@ -32,6 +37,8 @@ pub(crate) enum Stage {
     Unit,
     /// GitHub's own expected results
     Conformance,
+    /// Broken input for every reader, some seconds each
+    Fuzz,
     /// Workflows end to end, on the sandbox and on the host
     Scenario,
     /// README's first command, as a newcomer types it
@@ -89,12 +96,16 @@ impl Stage {
             Stage::Shell => shell_scripts(),
             Stage::Layers => layers::run(),
             Stage::Deny => deny::run(),
+            Stage::Codegen => codegen::run(true),
             Stage::Clippy => {
                 check(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
             }
             Stage::Docs => documentation(),
             Stage::Unit => unit(counts),
             Stage::Conformance => conformance(counts),
+            Stage::Fuzz => {
+                check(&mut cargo(["run", "--quiet", "-p", "hearth-fuzz", "--", "--seconds", FUZZ_SECONDS]))
+            }
             Stage::Scenario => scenarios(counts),
             Stage::Readme => readme(),
         }
