@@ -28,6 +28,7 @@ pub(crate) fn run() -> Result<()> {
     if !commands(&readme).contains(&TEST_COMMAND) {
         faults.push(format!("README.md: no line of an `sh` block is `{TEST_COMMAND}`"));
     }
+    faults.extend(unproved(&root)?);
     for fault in &faults {
         eprintln!("docs: {fault}");
     }
@@ -36,6 +37,32 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("docs: the links of {} files lead somewhere", files.len());
     Ok(())
+}
+
+/// Proofs that SPECIFICATION names and nobody has: a proof is the name of a test or of a scenario.
+fn unproved(root: &Path) -> Result<Vec<String>> {
+    let text =
+        std::fs::read_to_string(root.join("SPECIFICATION.md")).context("can't read SPECIFICATION.md")?;
+    let sources =
+        output(&mut program("git", ["grep", "--untracked", "-h", "-E", "fn [a-z0-9_]+\\(", "--", "*.rs"]))?;
+    let exists = |name: &str| {
+        sources.contains(&format!("fn {name}(")) || root.join("e2e/scenarios").join(name).is_dir()
+    };
+    Ok(proofs(&text)
+        .into_iter()
+        .filter(|name| !exists(name))
+        .map(|name| format!("SPECIFICATION.md: `{name}` is neither a test nor a scenario"))
+        .collect())
+}
+
+/// Names of tests and scenarios in the last column of tables.
+fn proofs(text: &str) -> Vec<&str> {
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    let words = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    words
+        .filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+        .collect()
 }
 
 /// The command that README tells a newcomer to type first.
@@ -119,7 +146,7 @@ fn outside_of_blocks(text: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use std::path::Path;
 
-    use super::{anchors, broken_links, commands, links};
+    use super::{anchors, broken_links, commands, links, proofs};
 
     #[test]
     fn only_links_into_the_repository_are_looked_at() {
@@ -136,6 +163,13 @@ mod tests {
         let faults = broken_links(&root, Path::new("deny.toml"), text);
         assert_eq!(faults, ["deny.toml: nothing.md: there is no such file"]);
         assert!(anchors("# The `title`, or so\n").contains("the-title-or-so"));
+    }
+
+    #[test]
+    fn proofs_are_the_names_in_the_last_column() {
+        let text =
+            "| Promise | Proof |\n|---|---|\n| `no` | `a_test`, `b` and `cargo xtask bench` |\n`neither`\n";
+        assert_eq!(proofs(text), ["a_test", "b"]);
     }
 
     #[test]
