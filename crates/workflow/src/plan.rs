@@ -14,6 +14,7 @@ mod expand;
 mod graph;
 mod lower;
 mod matrix;
+mod preview;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ use serde_json::Value as Json;
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expr::Value;
 use crate::syntax::{self, Workflow};
+
+pub use preview::{Outlook, PreviewJob, preview};
 
 use call::TOKEN;
 use concurrency::Groups;

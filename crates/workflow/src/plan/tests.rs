@@ -8,5 +8,6 @@ mod groups;
 mod limits;
 mod matrices;
 mod needs;
+mod previews;
 mod random;
 mod settings;
