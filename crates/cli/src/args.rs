@@ -1,0 +1,188 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// CI on your own machines: real GitHub Actions workflows, each job in a machine of its own.
+#[derive(Debug, Parser)]
+#[command(name = "hearth", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the workflows of a repository here, each job in an isolated machine
+    Run(Box<RunArgs>),
+    /// Check workflow files and report every problem in them
+    Check(CheckArgs),
+    /// Find out which machine drivers work on this host, and why not
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Workflows to run: a path, a file name in .github/workflows, or a workflow's name;
+    /// without any, all that the event starts
+    pub(crate) workflows: Vec<String>,
+
+    /// Folder of the repository
+    #[arg(short = 'C', long = "directory", value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+
+    /// Event that starts the workflows [default: push, or what the named workflow has]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) event: Option<String>,
+
+    /// File with the event's payload (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event_payload: Option<PathBuf>,
+
+    /// Run only this job and those that it needs (repeatable)
+    #[arg(short, long = "job", value_name = "ID")]
+    pub(crate) jobs: Vec<String>,
+
+    /// Input of workflow_dispatch (repeatable)
+    #[arg(long = "input", value_name = "NAME=VALUE")]
+    pub(crate) inputs: Vec<String>,
+
+    /// Secret; without a value it is taken from the environment (repeatable)
+    #[arg(short, long = "secret", value_name = "NAME[=VALUE]")]
+    pub(crate) secrets: Vec<String>,
+
+    /// File with secrets, a NAME=VALUE a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    /// Configuration variable, for the `vars` context (repeatable)
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub(crate) vars: Vec<String>,
+
+    /// Environment variable of every step (repeatable)
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+
+    /// Jobs that run at once [default: number of CPUs]
+    #[arg(long = "jobs", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) parallel: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+
+    /// Where actions are fetched from, before github.com (repeatable):
+    /// file:///srv/git/{owner}/{repo}
+    #[arg(long = "actions-mirror", value_name = "TEMPLATE")]
+    pub(crate) actions_mirrors: Vec<String>,
+
+    /// Use the action actions/checkout itself instead of the built-in one
+    #[arg(long)]
+    pub(crate) real_checkout: bool,
+
+    /// Folder for artifacts [default: in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) artifacts: Option<PathBuf>,
+
+    /// How the run is shown
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    pub(crate) format: Format,
+
+    /// Show debug messages (sets RUNNER_DEBUG=1 in the jobs)
+    #[arg(long)]
+    pub(crate) debug: bool,
+
+    /// Show which workflows and jobs would run, and run nothing
+    #[arg(short, long)]
+    pub(crate) list: bool,
+
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MachineArgs {
+    /// Machine that each job gets [default: sandbox]
+    #[arg(short, long = "machine", value_enum)]
+    pub(crate) driver: Option<DriverName>,
+
+    /// What of the network a job sees [default: host]
+    #[arg(long, value_enum)]
+    pub(crate) network: Option<NetworkName>,
+
+    /// Memory of a job's machine in MiB
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+
+    /// Host folder that jobs see read-only at the same path (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) expose: Vec<PathBuf>,
+
+    /// Run jobs for these labels, which this host is not made for (windows-latest, macos-latest), all the same
+    #[arg(long = "accept-label", value_name = "LABEL")]
+    pub(crate) accept_labels: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Data folder: caches, actions, artifacts [default: $XDG_DATA_HOME/hearth]
+    #[arg(long, value_name = "DIR", env = "HEARTH_DATA")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Configuration file [default: $XDG_CONFIG_HOME/hearth/hearth.yaml]
+    #[arg(long, value_name = "FILE", env = "HEARTH_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Workflow or action files; without any, all of .github/workflows
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Folder of the repository
+    #[arg(short = 'C', long = "directory", value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+
+    /// How problems are shown
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
+}
+
+/// Machine drivers by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DriverName {
+    /// Linux namespaces: the host's kernel, nothing else of the host
+    Sandbox,
+    /// No isolation at all: jobs run as you, on your files
+    Host,
+}
+
+/// What of the network a job sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NetworkName {
+    /// Its own loopback only
+    None,
+    /// The host's network
+    Host,
+}
+
+/// How results are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// pretty on a terminal, plain elsewhere
+    Auto,
+    /// For people, with colours
+    Pretty,
+    /// For people, without colours
+    Plain,
+    /// One JSON object a line
+    Json,
+}

@@ -1,0 +1,94 @@
+//! `hearth.yaml`: what a user wants of every run. The command line goes before it.
+//!
+//! It is read from the user's own configuration folder, never from the repository that
+//! is run: a repository must not choose its own walls.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::args::{DriverName, NetworkName};
+
+/// The configuration file. Unknown keys are refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Config {
+    /// Data folder.
+    pub(crate) data: Option<PathBuf>,
+    /// Driver of `hearth run`.
+    pub(crate) machine: Option<DriverName>,
+    /// What of the network a job sees.
+    pub(crate) network: Option<NetworkName>,
+    /// Jobs at once.
+    pub(crate) jobs: Option<u16>,
+    /// Memory of a machine in MiB.
+    pub(crate) memory: Option<u64>,
+    /// Where actions are fetched from before github.com.
+    #[serde(default)]
+    pub(crate) actions_mirrors: Vec<String>,
+    /// Host folders that jobs see read-only.
+    #[serde(default)]
+    pub(crate) expose: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads the file given, or the user's own where there is one.
+    pub(crate) fn load(given: Option<&Path>) -> Result<Config> {
+        let path = match given {
+            Some(path) => path.to_owned(),
+            None => match default_path().filter(|path| path.exists()) {
+                Some(path) => path,
+                None => return Ok(Config::default()),
+            },
+        };
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("can't read the configuration file {}", path.display()))?;
+        Config::parse(&text).with_context(|| format!("the configuration file {} is wrong", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Config> {
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Ok(Config::default());
+        }
+        Ok(serde_saphyr::from_str(text)?)
+    }
+}
+
+fn default_path() -> Option<PathBuf> {
+    let base = match std::env::var_os("XDG_CONFIG_HOME").filter(|value| !value.is_empty()) {
+        Some(base) => PathBuf::from(base),
+        None => PathBuf::from(std::env::var_os("HOME")?).join(".config"),
+    };
+    Some(base.join("hearth/hearth.yaml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = Config::parse("jobs: 2\nmachin: host\n").unwrap_err().to_string();
+        assert!(error.contains("machin"), "{error}");
+        assert!(error.contains("line 2") || error.contains("2:") || error.contains("2 |"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_comments_only_is_the_default() {
+        assert!(Config::parse("# nothing\n\n").unwrap().machine.is_none());
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = Config::parse(
+            "data: /d\nmachine: host\nnetwork: none\njobs: 3\nmemory: 512\n\
+             actions-mirrors: ['file:///srv/{owner}/{repo}']\nexpose: [/opt/x]\n",
+        )
+        .unwrap();
+        assert_eq!(config.machine, Some(DriverName::Host));
+        assert_eq!(config.network, Some(NetworkName::None));
+        assert_eq!((config.jobs, config.memory), (Some(3), Some(512)));
+        assert_eq!(config.actions_mirrors, ["file:///srv/{owner}/{repo}"]);
+    }
+}

@@ -1,0 +1,59 @@
+//! One JSON object a line, for programs.
+
+use std::io::{BufWriter, Stdout, Write};
+
+use model::{Conclusion, JobEvent};
+use serde_json::json;
+
+use super::{JobTitle, Output, RunEnd};
+
+/// Writes events as JSON lines to standard output.
+pub(crate) struct Json {
+    out: BufWriter<Stdout>,
+}
+
+impl Json {
+    pub(crate) fn new() -> Json {
+        Json { out: BufWriter::new(std::io::stdout()) }
+    }
+
+    /// A reader that has gone away must not end the run: its jobs still clean up.
+    fn line(&mut self, value: &serde_json::Value) {
+        let _ = writeln!(self.out, "{value}");
+        let _ = self.out.flush();
+    }
+}
+
+fn job_json(job: &JobTitle) -> serde_json::Value {
+    json!({"id": job.id, "key": job.key, "name": job.name})
+}
+
+impl Output for Json {
+    fn run_started(&mut self, workflow: &str, run_name: &str, what: &str, driver: &str) {
+        self.line(&json!({"type": "run_started", "workflow": workflow, "name": run_name, "what": what, "driver": driver}));
+    }
+
+    fn job_queued(&mut self, job: &JobTitle) {
+        self.line(&json!({"type": "job_queued", "job": job_json(job)}));
+    }
+
+    fn machine_note(&mut self, job: &JobTitle, note: &str) {
+        self.line(&json!({"type": "machine_note", "job": job_json(job), "note": note}));
+    }
+
+    fn job_event(&mut self, job: &JobTitle, event: &JobEvent) {
+        self.line(&json!({"type": "job_event", "job": job_json(job), "event": event}));
+    }
+
+    fn decided(&mut self, job: &JobTitle, conclusion: Conclusion, reason: Option<&str>) {
+        self.line(&json!({"type": "decided", "job": job_json(job), "conclusion": conclusion, "error": reason}));
+    }
+
+    fn run_finished(&mut self, end: &RunEnd<'_>) {
+        self.line(&json!({"type": "run_finished", "conclusion": end.conclusion, "artifacts": end.artifacts}));
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(&json!({"type": "note", "text": text}));
+    }
+}
