@@ -47,6 +47,8 @@ pub(crate) trait Output: Send {
     fn run_finished(&mut self, end: &RunEnd<'_>);
     /// A remark to the user.
     fn note(&mut self, text: &str);
+    /// Brings buffered lines to the reader.
+    fn flush(&mut self);
 }
 
 /// The output for a format. `--debug` shows debug messages.

@@ -20,7 +20,6 @@ impl Json {
     /// A reader that has gone away must not end the run: its jobs still clean up.
     fn line(&mut self, value: &serde_json::Value) {
         let _ = writeln!(self.out, "{value}");
-        let _ = self.out.flush();
     }
 }
 
@@ -51,9 +50,14 @@ impl Output for Json {
 
     fn run_finished(&mut self, end: &RunEnd<'_>) {
         self.line(&json!({"type": "run_finished", "conclusion": end.conclusion, "artifacts": end.artifacts}));
+        self.flush();
     }
 
     fn note(&mut self, text: &str) {
         self.line(&json!({"type": "note", "text": text}));
+    }
+
+    fn flush(&mut self) {
+        let _ = self.out.flush();
     }
 }

@@ -63,10 +63,6 @@ impl People {
         let _ = writeln!(self.out, "{text}");
     }
 
-    fn flush(&mut self) {
-        let _ = self.out.flush();
-    }
-
     fn paint(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -263,7 +259,10 @@ impl Output for People {
             }
             JobEvent::JobFinished { result, duration } => self.job_finished(job, result, *duration),
         }
-        self.flush();
+        // Log lines may wait for the next flush: there may be millions of them.
+        if !matches!(event, JobEvent::Log(_)) {
+            self.flush();
+        }
     }
 
     fn decided(&mut self, job: &JobTitle, conclusion: Conclusion, reason: Option<&str>) {
@@ -294,6 +293,10 @@ impl Output for People {
         let text = self.paint("33", &format!("note: {text}"));
         self.line(&text);
         self.flush();
+    }
+
+    fn flush(&mut self) {
+        let _ = self.out.flush();
     }
 }
 

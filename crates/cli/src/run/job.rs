@@ -1,0 +1,104 @@
+//! One job of a local run: a machine for it, what it may ask of the host, and its end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use machine::{Driver, Machine, MachineSpec, Network};
+use model::{Conclusion, EventSink, Job, JobEvent, JobResult, MachineId};
+use runner::{Cancellation, Services};
+use workflow::plan::RunsOn;
+
+use super::drive::{Screen, ended_without_running};
+use super::machines::foreign_label;
+use super::output::JobTitle;
+
+/// What machines of this run are like.
+pub(crate) struct MachineWishes {
+    /// Memory bound.
+    pub(crate) memory_mib: Option<u64>,
+    /// What of the network jobs see.
+    pub(crate) network: Network,
+    /// Host folders that jobs see read-only.
+    pub(crate) expose: Vec<PathBuf>,
+    /// Foreign labels that the user wants run here all the same.
+    pub(crate) accepted_labels: Vec<String>,
+}
+
+/// Runs the jobs of one run, each on a machine of its own.
+pub(crate) struct JobRunner {
+    /// Where machines come from.
+    pub(crate) driver: Arc<dyn Driver>,
+    /// What they are like.
+    pub(crate) wishes: MachineWishes,
+    /// Gives each job what it may ask of the host.
+    pub(crate) services: Box<dyn Fn(&Job) -> Services + Send + Sync>,
+    /// How jobs are run.
+    pub(crate) options: runner::RunnerOptions,
+}
+
+impl JobRunner {
+    /// Why a job with these labels can't be run here, if so.
+    pub(crate) fn refusal(&self, runs_on: &RunsOn) -> Option<String> {
+        foreign_label(&runs_on.labels, &self.wishes.accepted_labels)
+    }
+
+    /// Gives the job a machine, runs it, and destroys the machine.
+    pub(crate) async fn run(
+        &self,
+        job: Job,
+        title: &JobTitle,
+        sink: Arc<dyn EventSink>,
+        screen: Screen,
+        cancellation: Cancellation,
+    ) -> JobResult {
+        let began = Instant::now();
+        let machine = tokio::select! {
+            started = self.driver.start(self.spec(&job)) => started,
+            () = cancellation.cancelled() => {
+                return ended(&*sink, ended_without_running(Conclusion::Cancelled, None), began.elapsed());
+            }
+        };
+        let machine = match machine {
+            Ok(machine) => machine,
+            Err(error) => {
+                let result = ended_without_running(Conclusion::Failure, Some(error.to_string()));
+                return ended(&*sink, result, began.elapsed());
+            }
+        };
+        for note in &machine.notes {
+            screen.lock().machine_note(title, note);
+        }
+        let services = (self.services)(&job);
+        let result =
+            runner::run_job(job, &machine, services, Arc::clone(&sink), cancellation, self.options.clone()).await;
+        self.destroy(machine, title, &screen).await;
+        result
+    }
+
+    /// The job has its result; a machine that does not go away is told to the user, and does not change it.
+    async fn destroy(&self, machine: Machine, title: &JobTitle, screen: &Screen) {
+        if let Err(error) = machine.destroy().await {
+            screen.lock().machine_note(title, &error.to_string());
+        }
+    }
+
+    fn spec(&self, job: &Job) -> MachineSpec {
+        MachineSpec {
+            id: MachineId(format!("hearth-{}-{}", job.run, job.id)),
+            layout: None,
+            vcpus: None,
+            memory_mib: self.wishes.memory_mib,
+            disk_mib: None,
+            processes: None,
+            network: self.wishes.network,
+            expose: self.wishes.expose.clone(),
+        }
+    }
+}
+
+/// Tells the end of a job that the runner has not seen.
+fn ended(sink: &dyn EventSink, result: JobResult, duration: Duration) -> JobResult {
+    sink.emit(JobEvent::JobFinished { result: result.clone(), duration });
+    result
+}
