@@ -44,6 +44,10 @@ pub(crate) struct RunArgs {
     #[arg(short, long = "job", value_name = "ID")]
     pub(crate) jobs: Vec<String>,
 
+    /// Run only the configurations of matrices that have this value (repeatable)
+    #[arg(long = "matrix", value_name = "KEY=VALUE")]
+    pub(crate) matrix: Vec<String>,
+
     /// Input of workflow_dispatch (repeatable)
     #[arg(long = "input", value_name = "NAME=VALUE")]
     pub(crate) inputs: Vec<String>,

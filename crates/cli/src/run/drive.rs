@@ -114,9 +114,9 @@ impl Driving {
                             cancellation.cancel();
                         }
                     }
-                    PlanCommand::Decided { id, name, conclusion, error } => {
+                    PlanCommand::Decided { id, name, conclusion, reason } => {
                         let title = JobTitle { id, key: name.clone(), name };
-                        self.screen.lock().decided(&title, conclusion, error.as_deref());
+                        self.screen.lock().decided(&title, conclusion, reason.as_deref());
                     }
                     PlanCommand::Finished(conclusion) => return Some(conclusion),
                 }

@@ -1,0 +1,82 @@
+//! `hearth run`: the workflows of a folder, here and now.
+
+mod called;
+mod drive;
+mod event;
+mod given;
+mod interrupt;
+mod job;
+mod list;
+pub(crate) mod machines;
+mod number;
+pub(crate) mod output;
+mod session;
+pub(crate) mod workflows;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use workflow::diagnostic::Diagnostic;
+
+use crate::args::{Format, RunArgs};
+use crate::config::Config;
+use crate::{check, diagnostics, exit};
+
+use drive::Screen;
+use session::Session;
+use workflows::{Sources, WorkflowFile};
+
+/// Runs what the arguments ask for. Returns the exit code.
+pub(crate) async fn run(args: RunArgs) -> Result<u8> {
+    let config = Config::load(args.places.config.as_deref())?;
+    let root = args
+        .directory
+        .canonicalize()
+        .with_context(|| format!("can't open the folder {}", args.directory.display()))?;
+    let files = wanted_files(&root, &args)?;
+    if !show_problems(&files, args.format) {
+        return Ok(exit::USAGE);
+    }
+    let session = Session::open(root, args, config).await?;
+    let chosen = session.choose(files)?;
+    if session.args.list {
+        list::list(&session, &chosen)?;
+        return Ok(exit::SUCCESS);
+    }
+    let screen = Screen::new(output::for_format(session.args.format, session.args.debug));
+    session.run_all(&chosen, &screen).await
+}
+
+fn wanted_files(root: &Path, args: &RunArgs) -> Result<Vec<WorkflowFile>> {
+    if !args.workflows.is_empty() {
+        return workflows::select(root, &args.workflows);
+    }
+    let files = workflows::discover(root)?;
+    if files.is_empty() {
+        bail!("there are no workflow files in {}", root.join(workflows::FOLDER).display());
+    }
+    Ok(files)
+}
+
+/// Shows every problem of the files on standard error; false if one of them can't be run.
+fn show_problems(files: &[WorkflowFile], format: Format) -> bool {
+    let mut sources = Sources::default();
+    files.iter().for_each(|file| sources.add(file));
+    let all: Vec<Diagnostic> = files.iter().flat_map(|file| file.diagnostics.iter().cloned()).collect();
+    show_diagnostics(&all, &sources, format);
+    !files.iter().any(WorkflowFile::is_broken)
+}
+
+/// Shows diagnostics in the form that the user chose.
+fn show_diagnostics(all: &[Diagnostic], sources: &Sources, format: Format) {
+    if format == Format::Json {
+        all.iter().for_each(|diagnostic| println!("{}", check::diagnostic_json(diagnostic)));
+        return;
+    }
+    let colour = match format {
+        Format::Plain => false,
+        Format::Pretty => true,
+        Format::Auto | Format::Json => output::colour_wanted(),
+    };
+    eprint!("{}", diagnostics::render(all, &|path| sources.text(path), colour));
+}

@@ -1,0 +1,288 @@
+//! What all workflows of one `hearth run` share: the event, the repository, machines, services.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use machine::{Driver, Network};
+use model::{Conclusion, Secrets, Template, Trust};
+use serde_json::{Value as Json, json};
+use workflow::plan::{RunContext, RunPlan};
+use workflow::syntax::Workflow;
+
+use super::drive::{Screen, drive};
+use super::event::{Facts, LocalEvent, RunIdentity, github_context, local_event};
+use super::interrupt::Interrupts;
+use super::job::{JobRunner, MachineWishes};
+use super::output::RunEnd;
+use super::workflows::{Sources, WorkflowFile};
+use super::{called, given, machines, number, show_diagnostics};
+use crate::args::{DriverName, NetworkName, RunArgs};
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::exit;
+
+/// One `hearth run`.
+pub(crate) struct Session {
+    /// The command line.
+    pub(crate) args: RunArgs,
+    /// The repository's folder.
+    root: PathBuf,
+    data: DataFolder,
+    driver: Arc<dyn Driver>,
+    config: Config,
+    facts: Facts,
+    secrets: Secrets,
+    vars: Json,
+    env: Option<Template>,
+    actions: Arc<runner::action_store::GitActionStore>,
+}
+
+/// A workflow that will run, with the event that starts it.
+pub(crate) struct Chosen {
+    /// Its file.
+    pub(crate) file: WorkflowFile,
+    /// What it says.
+    pub(crate) workflow: Arc<Workflow>,
+    /// The event.
+    pub(crate) event: LocalEvent,
+    /// `inputs`.
+    pub(crate) inputs: Json,
+}
+
+impl Session {
+    /// Gathers everything that does not depend on a workflow.
+    pub(crate) async fn open(root: PathBuf, args: RunArgs, config: Config) -> Result<Session> {
+        let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
+        let name = args.machine.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
+        let driver = machines::driver(name, &data)?;
+        let mut mirrors = args.actions_mirrors.clone();
+        mirrors.extend(config.actions_mirrors.iter().cloned());
+        let actions = runner::action_store::GitActionStore::new(data.root(), &mirrors)?;
+        let facts = Facts::of(&root).await?;
+        let secrets = given::secrets(&args.secrets, args.secret_file.as_deref())?;
+        let vars = json!(given::pairs("--var", &args.vars)?);
+        let env = given::pairs("--env", &args.env)?;
+        let env = (!env.is_empty()).then(|| {
+            Template::Mapping(env.into_iter().map(|(k, v)| (Template::text(k), Template::text(v))).collect())
+        });
+        let actions = Arc::new(actions);
+        Ok(Session { args, root, data, driver, config, facts, secrets, vars, env, actions })
+    }
+
+    /// Which of these workflows run, by which event. A workflow that the user has named runs even if
+    /// the event would not start it, unless the event was named as well.
+    pub(crate) fn choose(&self, files: Vec<WorkflowFile>) -> Result<Vec<Chosen>> {
+        let named = !self.args.workflows.is_empty();
+        let given_inputs = given::pairs("--input", &self.args.inputs)?;
+        let (mut chosen, mut reasons) = (Vec::new(), Vec::new());
+        for file in files {
+            let Some(workflow) = file.workflow.clone() else { continue };
+            let event_name = self.event_name(&workflow, named);
+            let inputs = if event_name == "workflow_dispatch" {
+                self.inputs(&file, &workflow, given_inputs.clone())?
+            } else {
+                Json::Null
+            };
+            let payload = self.args.event_payload.as_deref();
+            let event = local_event(&event_name, payload, &self.facts, &inputs)?;
+            match self.refusal(&workflow, &event) {
+                Some(reason) if !named || self.args.event.is_some() => {
+                    reasons.push(format!("{}: {reason}", file.path));
+                }
+                _ => chosen.push(Chosen { file, workflow, event, inputs }),
+            }
+        }
+        if chosen.is_empty() {
+            bail!("nothing to run; no workflow is started:\n  {}", reasons.join("\n  "));
+        }
+        if !given_inputs.is_empty() && !chosen.iter().any(|one| one.event.name == "workflow_dispatch") {
+            bail!("--input is for workflow_dispatch, and no chosen workflow runs by it; add --event workflow_dispatch");
+        }
+        Ok(chosen)
+    }
+
+    /// The event named, or `push`; for a workflow that was named, what it has.
+    fn event_name(&self, workflow: &Workflow, named: bool) -> String {
+        if let Some(event) = &self.args.event {
+            return event.clone();
+        }
+        if !named && self.args.inputs.is_empty() {
+            return "push".to_owned();
+        }
+        let has = |name: &str| workflow.on.iter().any(|trigger| trigger.event.value == name);
+        let mut preferred = vec!["push", "pull_request", "workflow_dispatch"];
+        if !self.args.inputs.is_empty() {
+            preferred.rotate_right(1);
+        }
+        match preferred.into_iter().find(|name| has(name)) {
+            Some(name) => name.to_owned(),
+            None => workflow.on.first().map_or("push".to_owned(), |trigger| trigger.event.value.clone()),
+        }
+    }
+
+    fn inputs(
+        &self,
+        file: &WorkflowFile,
+        workflow: &Workflow,
+        given: std::collections::BTreeMap<String, String>,
+    ) -> Result<Json> {
+        workflow::trigger::resolve_inputs(workflow, given).map_err(|problems| {
+            let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("the inputs of {} are wrong:\n  {}", file.path, all.join("\n  "))
+        })
+    }
+
+    /// Why the event does not start the workflow, if it does not.
+    fn refusal(&self, workflow: &Workflow, event: &LocalEvent) -> Option<String> {
+        use workflow::trigger::{Decision, Event, decide};
+        let event = Event {
+            name: &event.name,
+            payload: &event.payload,
+            changed_files: None,
+            default_branch: &self.facts.default_branch,
+        };
+        match decide(workflow, &event) {
+            Decision::Run => None,
+            Decision::Skip(reason) => Some(reason),
+        }
+    }
+
+    /// Runs each workflow, one after the other. Returns the exit code of the worst.
+    pub(crate) async fn run_all(&self, chosen: &[Chosen], screen: &Screen) -> Result<u8> {
+        let mut interrupts = Interrupts::new().context("can't listen for Ctrl-C")?;
+        self.driver.reap().await.context("can't clean up what an earlier run left")?;
+        if self.driver.capabilities().isolation == machine::Isolation::Host {
+            screen.lock().note("no isolation: jobs run as you, on your files, with your network");
+        }
+        let mut code = exit::SUCCESS;
+        for one in chosen {
+            let this = self.run_one(one, screen, &mut interrupts).await?;
+            code = code.max(this);
+            if this == exit::CANCELLED {
+                break;
+            }
+        }
+        Ok(code)
+    }
+}
+
+impl Session {
+    async fn run_one(&self, one: &Chosen, screen: &Screen, interrupts: &mut Interrupts) -> Result<u8> {
+        let run = number::new_run(self.data.root())?;
+        let number = number::next_number(self.data.root(), &self.facts.repository, &one.file.path)?;
+        let github = self.github(one, run, number);
+        let Some(plan) = self.plan(one, run, github.clone()).await? else { return Ok(exit::USAGE) };
+        let run_name = run_name(&one.workflow, &github, &one.inputs, &self.vars);
+        let what = format!("{} {}", one.event.name, self.facts.short());
+        screen.lock().run_started(one.file.title(), &run_name, &what, self.driver.name());
+
+        let artifacts = self.args.artifacts.clone().unwrap_or_else(|| self.data.run(run).join("artifacts"));
+        let services = self.services(&artifacts).await?;
+        let jobs = JobRunner {
+            driver: Arc::clone(&self.driver),
+            wishes: self.wishes(),
+            env: self.env.clone(),
+            services,
+            options: runner::RunnerOptions { debug: self.args.debug, ..Default::default() },
+        };
+        let outcome = drive(plan, Arc::new(jobs), screen.clone(), interrupts).await;
+
+        let has_artifacts = std::fs::read_dir(&artifacts).is_ok_and(|mut entries| entries.next().is_some());
+        let artifacts = has_artifacts.then_some(artifacts.as_path());
+        screen.lock().run_finished(&RunEnd { conclusion: outcome.conclusion, artifacts });
+        Ok(match outcome.conclusion {
+            _ if outcome.infrastructure_failed => exit::INFRASTRUCTURE,
+            Conclusion::Success | Conclusion::Skipped => exit::SUCCESS,
+            Conclusion::Failure => exit::FAILURE,
+            Conclusion::Cancelled => exit::CANCELLED,
+        })
+    }
+
+    fn github(&self, one: &Chosen, run: model::RunId, number: u64) -> Json {
+        let identity = RunIdentity {
+            run,
+            number,
+            workflow: one.file.title(),
+            workflow_path: &one.file.path,
+            actor: &self.facts.actor(),
+            token: self.secrets.get("GITHUB_TOKEN").map_or("", |secret| &secret.0),
+        };
+        github_context(&one.event, &self.facts, &identity)
+    }
+
+    /// The plan of a run, with the workflows that it calls; `None` after problems were shown.
+    pub(crate) async fn plan(&self, one: &Chosen, run: model::RunId, github: Json) -> Result<Option<RunPlan>> {
+        let mut sources = Sources::default();
+        sources.add(&one.file);
+        let called = called::load(&self.root, &one.workflow, &*self.actions, &mut sources).await;
+        let called = match called {
+            Ok(called) => called,
+            Err(called::LoadError::Wrong(problems)) => {
+                show_diagnostics(&problems, &sources, self.args.format);
+                return Ok(None);
+            }
+            Err(called::LoadError::Unreachable(error)) => return Err(error),
+        };
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let parallel = self.args.parallel.or(self.config.jobs).map_or(cpus, usize::from);
+        let context = RunContext {
+            run,
+            attempt: 1,
+            github,
+            vars: self.vars.clone(),
+            inputs: one.inputs.clone(),
+            secrets: self.secrets.clone(),
+            trust: Trust::Trusted,
+            parallel,
+            only: self.args.jobs.clone(),
+            matrix: given::pairs("--matrix", &self.args.matrix)?.into_iter().collect(),
+            first_job: model::JobId(1),
+        };
+        match RunPlan::new(Arc::clone(&one.workflow), called, context) {
+            Ok(plan) => Ok(Some(plan)),
+            Err(problems) => {
+                show_diagnostics(&problems, &sources, self.args.format);
+                Ok(None)
+            }
+        }
+    }
+
+    fn wishes(&self) -> MachineWishes {
+        let network = self.args.machine.network.or(self.config.network).unwrap_or(NetworkName::Host);
+        let mut expose = machines::toolchains();
+        expose.extend(self.config.expose.iter().chain(&self.args.machine.expose).cloned());
+        MachineWishes {
+            memory_mib: self.args.machine.memory.or(self.config.memory),
+            network: match network {
+                NetworkName::None => Network::None,
+                NetworkName::Host => Network::Host,
+            },
+            expose,
+            accepted_labels: self.args.machine.accept_labels.clone(),
+        }
+    }
+}
+
+/// `run-name`, evaluated; empty where there is none or it can't be evaluated.
+fn run_name(workflow: &Workflow, github: &Json, inputs: &Json, vars: &Json) -> String {
+    struct RunScope<'a>(&'a Json, &'a Json, &'a Json);
+    impl workflow::expr::Scope for RunScope<'_> {
+        fn context(&self, name: &str) -> Option<workflow::expr::Value> {
+            let json = match name {
+                "github" => self.0,
+                "inputs" => self.1,
+                "vars" => self.2,
+                _ => return None,
+            };
+            Some(workflow::expr::Value::from_json(json))
+        }
+        fn status(&self, _: &str) -> Option<bool> {
+            None
+        }
+    }
+    let Some(node) = &workflow.run_name else { return String::new() };
+    workflow::expr::evaluate_template(&node.to_template(), &RunScope(github, inputs, vars))
+        .map(|value| value.to_text())
+        .unwrap_or_default()
+}
