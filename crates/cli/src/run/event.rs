@@ -24,6 +24,8 @@ pub(crate) struct Facts {
     pub(crate) email: String,
     /// The parent commit; zeros where there is none.
     pub(crate) before: String,
+    /// Paths that a push of this state would change; `None` when that is not known.
+    pub(crate) changed_files: Option<Vec<String>>,
 }
 
 /// An event, ready for deciding and running.
@@ -239,6 +241,7 @@ mod tests {
             author: "Ada".into(),
             email: "ada@example.com".into(),
             before: "b".repeat(40),
+            changed_files: None,
         }
     }
 

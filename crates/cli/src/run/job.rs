@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use machine::{Driver, Machine, MachineSpec, Network};
-use model::{Conclusion, EventSink, Job, JobEvent, JobResult, MachineId};
+use model::{Conclusion, EventSink, Job, JobEvent, JobResult, MachineId, Template};
 use runner::{Cancellation, Services};
 use workflow::plan::RunsOn;
 
@@ -31,6 +31,8 @@ pub(crate) struct JobRunner {
     pub(crate) driver: Arc<dyn Driver>,
     /// What they are like.
     pub(crate) wishes: MachineWishes,
+    /// Environment of every step, outside of the workflow's own (`--env`).
+    pub(crate) env: Option<Template>,
     /// Gives each job what it may ask of the host.
     pub(crate) services: Box<dyn Fn(&Job) -> Services + Send + Sync>,
     /// How jobs are run.
@@ -46,13 +48,16 @@ impl JobRunner {
     /// Gives the job a machine, runs it, and destroys the machine.
     pub(crate) async fn run(
         &self,
-        job: Job,
+        mut job: Job,
         title: &JobTitle,
         sink: Arc<dyn EventSink>,
         screen: Screen,
         cancellation: Cancellation,
     ) -> JobResult {
         let began = Instant::now();
+        if let Some(env) = &self.env {
+            job.env.insert(0, env.clone());
+        }
         let machine = tokio::select! {
             started = self.driver.start(self.spec(&job)) => started,
             () = cancellation.cancelled() => {

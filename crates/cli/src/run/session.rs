@@ -137,15 +137,13 @@ impl Session {
     fn refusal(&self, workflow: &Workflow, event: &LocalEvent) -> Option<String> {
         use workflow::trigger::{Decision, Event, decide};
         let event = Event {
-            name: &event.name,
-            payload: &event.payload,
-            changed_files: None,
-            default_branch: &self.facts.default_branch,
+            name: event.name.clone(),
+            payload: event.payload.clone(),
+            changed_files: self.facts.changed_files.clone(),
+            head_commit_message: Some(self.facts.message.clone()),
         };
-        match decide(workflow, &event) {
-            Decision::Run => None,
-            Decision::Skip(reason) => Some(reason),
-        }
+        let decision = decide(workflow, &event);
+        (decision != Decision::Run).then(|| decision.to_string())
     }
 
     /// Runs each workflow, one after the other. Returns the exit code of the worst.
