@@ -3,6 +3,7 @@
 mod called;
 mod drive;
 mod event;
+mod facts;
 mod given;
 mod interrupt;
 mod job;

@@ -5,28 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value as Json, json};
 
-/// What is known of the repository and of its current commit.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Facts {
-    /// `owner/name`.
-    pub(crate) repository: String,
-    /// The commit, 40 hexadecimal digits; zeros where there is none.
-    pub(crate) sha: String,
-    /// The full ref (`refs/heads/main`).
-    pub(crate) reference: String,
-    /// The default branch's name.
-    pub(crate) default_branch: String,
-    /// Message of the commit.
-    pub(crate) message: String,
-    /// Author's name.
-    pub(crate) author: String,
-    /// Author's address.
-    pub(crate) email: String,
-    /// The parent commit; zeros where there is none.
-    pub(crate) before: String,
-    /// Paths that a push of this state would change; `None` when that is not known.
-    pub(crate) changed_files: Option<Vec<String>>,
-}
+use super::facts::Facts;
 
 /// An event, ready for deciding and running.
 #[derive(Clone, Debug)]

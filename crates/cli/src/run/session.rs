@@ -11,7 +11,8 @@ use workflow::plan::{RunContext, RunPlan};
 use workflow::syntax::Workflow;
 
 use super::drive::{Screen, drive};
-use super::event::{Facts, LocalEvent, RunIdentity, github_context, local_event};
+use super::event::{LocalEvent, RunIdentity, github_context, local_event};
+use super::facts::Facts;
 use super::interrupt::Interrupts;
 use super::job::{JobRunner, MachineWishes};
 use super::output::RunEnd;

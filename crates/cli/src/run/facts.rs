@@ -1,0 +1,185 @@
+//! What git knows of the folder: repository, commit, branch, changed files.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+/// The commit of a folder that has none.
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+
+/// Branch that is taken for the default where nothing names one.
+const DEFAULT_BRANCH: &str = "main";
+
+/// What is known of the repository and of its current commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// `owner/name`.
+    pub(crate) repository: String,
+    /// The commit, 40 hexadecimal digits; zeros where there is none.
+    pub(crate) sha: String,
+    /// The full ref (`refs/heads/main`).
+    pub(crate) reference: String,
+    /// The default branch's name.
+    pub(crate) default_branch: String,
+    /// Message of the commit.
+    pub(crate) message: String,
+    /// Author's name.
+    pub(crate) author: String,
+    /// Author's address.
+    pub(crate) email: String,
+    /// The parent commit; zeros where there is none.
+    pub(crate) before: String,
+    /// Paths that the commit and the uncommitted changes touch; `None` when that is not known.
+    pub(crate) changed_files: Option<Vec<String>>,
+}
+
+impl Facts {
+    /// Asks git about the folder. A folder that is no repository has facts too, made up from its name.
+    pub(crate) async fn of(root: &Path) -> Result<Facts> {
+        let git = Git { root };
+        let (commit, branch, tag, remote, remote_head) = tokio::try_join!(
+            git.ask(&["log", "-1", "--format=%H%x00%P%x00%an%x00%ae%x00%B"]),
+            git.ask(&["symbolic-ref", "--quiet", "HEAD"]),
+            git.ask(&["describe", "--exact-match", "--tags", "HEAD"]),
+            git.ask(&["config", "--get", "remote.origin.url"]),
+            git.ask(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]),
+        )?;
+        let default_branch = remote_head
+            .and_then(|head| head.strip_prefix("refs/remotes/origin/").map(str::to_owned))
+            .unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
+        let reference = match (branch, tag) {
+            (Some(branch), _) => branch,
+            (None, Some(tag)) => format!("refs/tags/{tag}"),
+            (None, None) => format!("refs/heads/{default_branch}"),
+        };
+        let repository = remote.as_deref().and_then(owner_and_name).unwrap_or_else(|| local_name(root));
+        let mut facts = Facts { repository, reference, default_branch, ..Facts::default() };
+        facts.take_commit(commit.as_deref().unwrap_or_default());
+        facts.changed_files = git.changed_files(&facts.before).await?;
+        Ok(facts)
+    }
+
+    fn take_commit(&mut self, log: &str) {
+        let mut fields = log.splitn(5, '\0');
+        let mut field = || fields.next().unwrap_or_default().trim_end().to_owned();
+        let (sha, parents) = (field(), field());
+        self.author = field();
+        self.email = field();
+        self.message = field();
+        let before = parents.split(' ').next().unwrap_or_default().to_owned();
+        let or_none = |sha: String| if sha.is_empty() { NO_COMMIT.to_owned() } else { sha };
+        self.sha = or_none(sha);
+        self.before = or_none(before);
+    }
+
+    /// The branch or tag with the commit's first digits, to show.
+    pub(crate) fn short(&self) -> String {
+        let name = self.reference.strip_prefix("refs/heads/").or(self.reference.strip_prefix("refs/tags/"));
+        let name = name.unwrap_or(&self.reference);
+        if self.sha == NO_COMMIT { name.to_owned() } else { format!("{name}@{}", &self.sha[..7.min(self.sha.len())]) }
+    }
+
+    /// Whom the run is for: the commit's author, as one word, since logins have no spaces.
+    pub(crate) fn actor(&self) -> String {
+        let name = self.email.split('@').next().unwrap_or_default();
+        if name.is_empty() { "local".to_owned() } else { name.replace(' ', "-") }
+    }
+}
+
+struct Git<'a> {
+    root: &'a Path,
+}
+
+impl Git<'_> {
+    /// What git answers, trimmed at the end; `None` when it refuses.
+    async fn ask(&self, args: &[&str]) -> Result<Option<String>> {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(self.root)
+            .args(args)
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output()
+            .await
+            .context("can't run git; install it")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(output.status.success().then(|| text.trim_end_matches('\n').to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    /// What differs from the parent commit, in the commit or in the folder.
+    async fn changed_files(&self, before: &str) -> Result<Option<Vec<String>>> {
+        if before == NO_COMMIT {
+            return Ok(None);
+        }
+        let (tracked, untracked) = tokio::try_join!(
+            self.ask(&["diff", "--name-only", "-z", before, "--"]),
+            self.ask(&["ls-files", "--others", "--exclude-standard", "-z"]),
+        )?;
+        let names = [tracked, untracked].into_iter().flatten();
+        let files: Vec<String> = names
+            .flat_map(|names| names.split('\0').map(str::to_owned).collect::<Vec<_>>())
+            .filter(|name| !name.is_empty())
+            .collect();
+        Ok(Some(files))
+    }
+}
+
+/// `owner/name` of a remote's URL: its last two parts, whatever the host.
+fn owner_and_name(url: &str) -> Option<String> {
+    let url = url.trim_end_matches('/');
+    let url = url.strip_suffix(".git").unwrap_or(url);
+    let mut parts = url.rsplit(['/', ':']).filter(|part| !part.is_empty());
+    let (name, owner) = (parts.next()?, parts.next()?);
+    Some(format!("{owner}/{name}"))
+}
+
+fn local_name(root: &Path) -> String {
+    let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name: String = name.chars().map(|c| if plain(c) { c } else { '-' }).collect();
+    if name.is_empty() { "local/workspace".to_owned() } else { format!("local/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owner_and_name_come_from_any_form_of_url() {
+        for url in [
+            "https://github.com/octo/hello.git",
+            "git@github.com:octo/hello.git",
+            "ssh://git@host:22/octo/hello/",
+            "https://token:x@example.com/group/octo/hello",
+        ] {
+            assert_eq!(owner_and_name(url).as_deref(), Some("octo/hello"), "{url}");
+        }
+        assert_eq!(owner_and_name("hello"), None);
+    }
+
+    #[test]
+    fn a_folder_without_a_name_that_fits_gets_one() {
+        assert_eq!(local_name(Path::new("/x/Grüße bar")), "local/Gr--e-bar");
+        assert_eq!(local_name(Path::new("/")), "local/workspace");
+    }
+
+    #[test]
+    fn a_first_commit_has_no_commit_before_it() {
+        let mut facts = Facts::default();
+        facts.take_commit("abc\0\0Ada\0ada@x\0Add\n\nbody\n");
+        assert_eq!((facts.sha.as_str(), facts.before.as_str()), ("abc", NO_COMMIT));
+        assert_eq!(facts.message, "Add\n\nbody");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_no_repository_has_facts_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let facts = Facts::of(folder.path()).await.unwrap();
+        assert_eq!(facts.sha, NO_COMMIT);
+        assert_eq!(facts.reference, "refs/heads/main");
+        assert_eq!(facts.changed_files, None);
+    }
+}
