@@ -129,8 +129,8 @@ impl Driving {
         let title = JobTitle { id, key: job.key.clone(), name: job.name.clone() };
         self.titles.insert(id, title.clone());
         if let Some(reason) = self.jobs.refusal(runs_on) {
-            self.screen.lock().decided(&title, Conclusion::Skipped, Some(&reason));
-            self.plan.job_finished(id, &ended_without_running(Conclusion::Skipped, None));
+            self.screen.lock().decided(&title, Conclusion::Failure, Some(&reason));
+            self.plan.job_finished(id, &ended_without_running(Conclusion::Failure, None));
             return;
         }
         self.screen.lock().job_queued(&title);
