@@ -75,10 +75,14 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 
-    /// Where actions are fetched from, before github.com (repeatable):
+    /// Where actions are fetched from, instead of github.com (repeatable, tried in order):
     /// file:///srv/git/{owner}/{repo}
     #[arg(long = "actions-mirror", value_name = "TEMPLATE")]
     pub(crate) actions_mirrors: Vec<String>,
+
+    /// Use actions and workflows of other repositories as they were last fetched
+    #[arg(long)]
+    pub(crate) offline: bool,
 
     /// Use the action actions/checkout itself instead of the built-in one
     #[arg(long)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use machine::{Driver, Network};
 use model::{Conclusion, Secrets, Template, Trust};
+use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate};
 use serde_json::{Value as Json, json};
 use workflow::plan::{RunContext, RunPlan};
 use workflow::syntax::Workflow;
@@ -36,7 +37,7 @@ pub(crate) struct Session {
     secrets: Secrets,
     vars: Json,
     env: Option<Template>,
-    actions: Arc<runner::action_store::GitActionStore>,
+    actions: Arc<GitActionStore>,
 }
 
 /// A workflow that will run, with the event that starts it.
@@ -57,9 +58,7 @@ impl Session {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
         let name = args.machine.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
         let driver = machines::driver(name, &data)?;
-        let mut mirrors = args.actions_mirrors.clone();
-        mirrors.extend(config.actions_mirrors.iter().cloned());
-        let actions = runner::action_store::GitActionStore::new(data.root(), &mirrors)?;
+        let actions = open_actions(&data, &args, &config)?;
         let facts = Facts::of(&root).await?;
         let secrets = given::secrets(&args.secrets, args.secret_file.as_deref())?;
         let vars = json!(given::pairs("--var", &args.vars)?);
@@ -261,6 +260,20 @@ impl Session {
             accepted_labels: self.args.machine.accept_labels.clone(),
         }
     }
+}
+
+/// Mirrors of the command line go before those of the configuration.
+fn open_actions(data: &DataFolder, args: &RunArgs, config: &Config) -> Result<GitActionStore> {
+    let templates = args.actions_mirrors.iter().chain(&config.actions_mirrors);
+    let mirrors = templates.map(|template| template.parse::<MirrorTemplate>()).collect::<Result<_, _>>()?;
+    let folder = data.root().join("actions");
+    let config = ActionStoreConfig {
+        mirrors,
+        offline: args.offline,
+        warn: Arc::new(|warning| eprintln!("hearth: {warning}")),
+        ..ActionStoreConfig::new(&folder)
+    };
+    GitActionStore::open(config).with_context(|| format!("can't open the cache of actions {}", folder.display()))
 }
 
 /// `run-name`, evaluated; empty where there is none or it can't be evaluated.
