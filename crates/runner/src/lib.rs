@@ -45,11 +45,14 @@ pub struct RunnerOptions {
     pub debug: bool,
     /// `runner.name`.
     pub runner_name: String,
+    /// Variables of the machine's own environment (`PATH`, where toolchains are), which every
+    /// layer of the job's environment may replace.
+    pub machine_env: Vec<(String, String)>,
 }
 
 impl Default for RunnerOptions {
     fn default() -> RunnerOptions {
-        RunnerOptions { debug: false, runner_name: "hearth".to_owned() }
+        RunnerOptions { debug: false, runner_name: "hearth".to_owned(), machine_env: Vec::new() }
     }
 }
 

@@ -114,10 +114,9 @@ impl Git<'_> {
         if before == NO_COMMIT {
             return Ok(None);
         }
-        let (tracked, untracked) = tokio::try_join!(
-            self.ask(&["diff", "--name-only", "-z", before, "--"]),
-            self.ask(&["ls-files", "--others", "--exclude-standard", "-z"]),
-        )?;
+        let (diff, others) =
+            (["diff", "--name-only", "-z", before, "--"], ["ls-files", "--others", "--exclude-standard", "-z"]);
+        let (tracked, untracked) = tokio::try_join!(self.ask(&diff), self.ask(&others))?;
         let names = [tracked, untracked].into_iter().flatten();
         let files: Vec<String> = names
             .flat_map(|names| names.split('\0').map(str::to_owned).collect::<Vec<_>>())

@@ -1,9 +1,12 @@
 //! Drivers by name, machine specs for jobs, and the hidden arguments under which this program is part of a machine.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use machine::host::HostDriver;
+use machine::sandbox::{Exposures, KeeperProgram, SandboxDriver, default_exposures};
 use machine::{AgentProgram, Driver};
 
 use crate::args::DriverName;
@@ -11,16 +14,27 @@ use crate::data::DataFolder;
 
 /// The driver of this name on this data folder.
 pub(crate) fn driver(name: DriverName, data: &DataFolder) -> Result<Arc<dyn Driver>> {
-    let agent = AgentProgram::current_exe()?;
     Ok(match name {
-        DriverName::Sandbox => Arc::new(machine::sandbox::SandboxDriver::new(data.root(), agent)),
-        DriverName::Host => Arc::new(machine::host::HostDriver::new(data.root(), agent)),
+        DriverName::Sandbox => {
+            let keeper = KeeperProgram::this().context("can't find this program to start machines with")?;
+            Arc::new(SandboxDriver::new(data.root().to_owned(), keeper))
+        }
+        DriverName::Host => Arc::new(HostDriver::new(data.root(), AgentProgram::current_exe())),
     })
 }
 
 /// Plays the part in a machine that the first argument names, if it names one.
 pub(crate) fn become_part_of_a_machine() -> Option<ExitCode> {
-    machine::hidden_main(std::env::args_os().skip(1))
+    machine::sandbox::run_if_asked().or_else(guest::agent::run_if_asked)
+}
+
+/// The user's own toolchains, where a driver would hide them.
+pub(crate) fn toolchains(name: DriverName) -> Exposures {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match (name, std::env::var_os("HOME")) {
+        (DriverName::Sandbox, Some(home)) => default_exposures(&path, Path::new(&home)),
+        _ => Exposures::default(),
+    }
 }
 
 /// Labels of hosts that a Linux machine can't stand in for.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use machine::sandbox::Exposures;
 use machine::{Driver, Network};
 use model::{Conclusion, Secrets, Template, Trust};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate};
@@ -32,6 +33,7 @@ pub(crate) struct Session {
     root: PathBuf,
     data: DataFolder,
     driver: Arc<dyn Driver>,
+    toolchains: Exposures,
     config: Config,
     facts: Facts,
     secrets: Secrets,
@@ -58,6 +60,7 @@ impl Session {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
         let name = args.machine.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
         let driver = machines::driver(name, &data)?;
+        let toolchains = machines::toolchains(name);
         let actions = open_actions(&data, &args, &config)?;
         let facts = Facts::of(&root).await?;
         let secrets = given::secrets(&args.secrets, args.secret_file.as_deref())?;
@@ -67,7 +70,7 @@ impl Session {
             Template::Mapping(env.into_iter().map(|(k, v)| (Template::text(k), Template::text(v))).collect())
         });
         let actions = Arc::new(actions);
-        Ok(Session { args, root, data, driver, config, facts, secrets, vars, env, actions })
+        Ok(Session { args, root, data, driver, toolchains, config, facts, secrets, vars, env, actions })
     }
 
     /// Which of these workflows run, by which event. A workflow that the user has named runs even if
@@ -182,7 +185,11 @@ impl Session {
             wishes: self.wishes(),
             env: self.env.clone(),
             services,
-            options: runner::RunnerOptions { debug: self.args.debug, ..Default::default() },
+            options: runner::RunnerOptions {
+                debug: self.args.debug,
+                machine_env: self.toolchains.env.clone(),
+                ..Default::default()
+            },
         };
         let outcome = drive(plan, Arc::new(jobs), screen.clone(), interrupts).await;
 
@@ -246,9 +253,15 @@ impl Session {
         }
     }
 
+    /// What each job of a run may ask of the host.
+    async fn services(&self, _artifacts: &std::path::Path) -> Result<Box<dyn Fn(&model::Job) -> runner::Services + Send + Sync>> {
+        let actions = Arc::clone(&self.actions);
+        Ok(Box::new(move |_job| runner::Services { actions: actions.clone(), checkout: None, results: None }))
+    }
+
     fn wishes(&self) -> MachineWishes {
         let network = self.args.machine.network.or(self.config.network).unwrap_or(NetworkName::Host);
-        let mut expose = machines::toolchains();
+        let mut expose = self.toolchains.paths.clone();
         expose.extend(self.config.expose.iter().chain(&self.args.machine.expose).cloned());
         MachineWishes {
             memory_mib: self.args.machine.memory.or(self.config.memory),
