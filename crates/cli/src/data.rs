@@ -19,14 +19,11 @@ impl DataFolder {
             None => default_path()
                 .context("no data folder: neither HOME nor XDG_DATA_HOME is set; name one with --data")?,
         };
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&root)
-            .with_context(|| format!("can't make the data folder {}; name another with --data", root.display()))?;
-        let root = root
-            .canonicalize()
-            .with_context(|| format!("can't open the data folder {}", root.display()))?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&root).with_context(|| {
+            format!("can't make the data folder {}; name another with --data", root.display())
+        })?;
+        let root =
+            root.canonicalize().with_context(|| format!("can't open the data folder {}", root.display()))?;
         Ok(DataFolder { root })
     }
 
@@ -44,7 +41,9 @@ impl DataFolder {
 fn default_path() -> Option<PathBuf> {
     let base = match std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()) {
         Some(base) => PathBuf::from(base),
-        None => PathBuf::from(std::env::var_os("HOME").filter(|value| !value.is_empty())?).join(".local/share"),
+        None => {
+            PathBuf::from(std::env::var_os("HOME").filter(|value| !value.is_empty())?).join(".local/share")
+        }
     };
     Some(base.join("hearth"))
 }

@@ -61,7 +61,8 @@ fn byte_offset(text: &str, position: Position) -> usize {
     for (number, line) in (1..).zip(text.split_inclusive('\n')) {
         if number == position.line {
             let column = position.column.saturating_sub(1) as usize;
-            let within = line.char_indices().nth(column).map_or(line.trim_end_matches('\n').len(), |(i, _)| i);
+            let within =
+                line.char_indices().nth(column).map_or(line.trim_end_matches('\n').len(), |(i, _)| i);
             return offset + within;
         }
         offset += line.len();

@@ -6,8 +6,8 @@ use machine::{Finding, FindingLevel};
 use crate::args::{DoctorArgs, DriverName};
 use crate::config::Config;
 use crate::data::DataFolder;
-use crate::run::machines;
 use crate::exit;
+use crate::run::machines;
 
 /// Probes each driver by a canary machine. Succeeds when the default driver works.
 pub(crate) async fn doctor(args: &DoctorArgs) -> Result<u8> {

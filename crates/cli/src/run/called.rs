@@ -56,10 +56,9 @@ async fn locate(root: &Path, reference: &WorkflowRef, actions: &dyn ActionStore)
                 path: String::new(),
                 reference: reference.clone(),
             };
-            let fetched = actions
-                .fetch(&action)
-                .await
-                .with_context(|| format!("can't get the reusable workflow {owner}/{repo}/{path}@{reference}"))?;
+            let fetched = actions.fetch(&action).await.with_context(|| {
+                format!("can't get the reusable workflow {owner}/{repo}/{path}@{reference}")
+            })?;
             Ok(fetched.tree.join(path))
         }
     }

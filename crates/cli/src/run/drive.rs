@@ -138,9 +138,8 @@ impl Driving {
         self.cancellations.insert(id, cancellation.clone());
         let sink = Arc::new(JobScreen { screen: self.screen.clone(), title: title.clone() });
         let (jobs, screen) = (Arc::clone(&self.jobs), self.screen.clone());
-        let task = self.running.spawn(async move {
-            (id, jobs.run(job, &title, sink, screen, cancellation).await)
-        });
+        let task =
+            self.running.spawn(async move { (id, jobs.run(job, &title, sink, screen, cancellation).await) });
         self.tasks.insert(task.id(), id);
     }
 
@@ -169,7 +168,9 @@ impl Driving {
     fn interrupt(&mut self) {
         self.interrupted += 1;
         if self.interrupted == 1 {
-            self.screen.lock().note("cancelling; steps with always() or cancelled() still run (Ctrl-C again ends them)");
+            self.screen
+                .lock()
+                .note("cancelling; steps with always() or cancelled() still run (Ctrl-C again ends them)");
             self.plan.cancel();
         } else {
             self.screen.lock().note("ending all jobs");
@@ -179,7 +180,10 @@ impl Driving {
 }
 
 /// The result of a job that no machine has run.
-pub(crate) fn ended_without_running(conclusion: Conclusion, infrastructure_error: Option<String>) -> JobResult {
+pub(crate) fn ended_without_running(
+    conclusion: Conclusion,
+    infrastructure_error: Option<String>,
+) -> JobResult {
     JobResult {
         conclusion,
         infrastructure_error,

@@ -17,12 +17,18 @@ pub(crate) struct LocalEvent {
 }
 
 /// Reads the payload that the user gave, or makes one from the repository.
-pub(crate) fn local_event(name: &str, file: Option<&Path>, facts: &Facts, inputs: &Json) -> Result<LocalEvent> {
+pub(crate) fn local_event(
+    name: &str,
+    file: Option<&Path>,
+    facts: &Facts,
+    inputs: &Json,
+) -> Result<LocalEvent> {
     let mut payload = match file {
         Some(path) => read_payload(path)?,
         None => synthesise(name, facts),
     };
-    if let (true, Some(object)) = (name == "workflow_dispatch" && !inputs.is_null(), payload.as_object_mut()) {
+    if let (true, Some(object)) = (name == "workflow_dispatch" && !inputs.is_null(), payload.as_object_mut())
+    {
         object.insert("inputs".to_owned(), inputs.clone());
     }
     Ok(LocalEvent { name: name.to_owned(), payload })

@@ -78,7 +78,11 @@ impl Facts {
     pub(crate) fn short(&self) -> String {
         let name = self.reference.strip_prefix("refs/heads/").or(self.reference.strip_prefix("refs/tags/"));
         let name = name.unwrap_or(&self.reference);
-        if self.sha == NO_COMMIT { name.to_owned() } else { format!("{name}@{}", &self.sha[..7.min(self.sha.len())]) }
+        if self.sha == NO_COMMIT {
+            name.to_owned()
+        } else {
+            format!("{name}@{}", &self.sha[..7.min(self.sha.len())])
+        }
     }
 
     /// Whom the run is for: the commit's author, as one word, since logins have no spaces.
@@ -106,7 +110,11 @@ impl Git<'_> {
             .await
             .context("can't run git; install it")?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(output.status.success().then(|| text.trim_end_matches('\n').to_owned()).filter(|text| !text.is_empty()))
+        Ok(output
+            .status
+            .success()
+            .then(|| text.trim_end_matches('\n').to_owned())
+            .filter(|text| !text.is_empty()))
     }
 
     /// What differs from the parent commit, in the commit or in the folder.
@@ -114,8 +122,10 @@ impl Git<'_> {
         if before == NO_COMMIT {
             return Ok(None);
         }
-        let (diff, others) =
-            (["diff", "--name-only", "-z", before, "--"], ["ls-files", "--others", "--exclude-standard", "-z"]);
+        let (diff, others) = (
+            ["diff", "--name-only", "-z", before, "--"],
+            ["ls-files", "--others", "--exclude-standard", "-z"],
+        );
         let (tracked, untracked) = tokio::try_join!(self.ask(&diff), self.ask(&others))?;
         let names = [tracked, untracked].into_iter().flatten();
         let files: Vec<String> = names

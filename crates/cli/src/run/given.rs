@@ -35,7 +35,9 @@ pub(crate) fn secrets(given: &[String], file: Option<&Path>) -> Result<Secrets> 
 }
 
 fn from_environment(name: &str) -> Result<String> {
-    std::env::var(name).with_context(|| format!("--secret {name}: it has no value, and no environment variable is called so"))
+    std::env::var(name).with_context(|| {
+        format!("--secret {name}: it has no value, and no environment variable is called so")
+    })
 }
 
 fn secret_file(path: &Path) -> Result<Secrets> {

@@ -76,7 +76,8 @@ impl JobRunner {
         }
         let services = (self.services)(&job);
         let result =
-            runner::run_job(job, &machine, services, Arc::clone(&sink), cancellation, self.options.clone()).await;
+            runner::run_job(job, &machine, services, Arc::clone(&sink), cancellation, self.options.clone())
+                .await;
         self.destroy(machine, title, &screen).await;
         result
     }

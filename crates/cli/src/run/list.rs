@@ -11,7 +11,8 @@ pub(crate) fn list(_session: &Session, chosen: &[Chosen]) -> Result<()> {
         println!("{}  ({}, by {})", one.file.title(), one.file.path, one.event.name);
         for job in &one.workflow.jobs {
             let needs: Vec<_> = job.needs.iter().map(|need| need.value.as_str()).collect();
-            let needs = if needs.is_empty() { String::new() } else { format!("  after {}", needs.join(", ")) };
+            let needs =
+                if needs.is_empty() { String::new() } else { format!("  after {}", needs.join(", ")) };
             let what = match &job.work {
                 JobWork::Steps { steps, .. } if steps.len() == 1 => "1 step".to_owned(),
                 JobWork::Steps { steps, .. } => format!("{} steps", steps.len()),

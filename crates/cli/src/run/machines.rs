@@ -1,13 +1,13 @@
 //! Drivers by name, machine specs for jobs, and the hidden arguments under which this program is part of a machine.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use machine::host::HostDriver;
+use anyhow::Result;
+use machine::Driver;
 use machine::sandbox::{Exposures, KeeperProgram, SandboxDriver, default_exposures};
-use machine::{AgentProgram, Driver};
 
 use crate::args::DriverName;
 use crate::data::DataFolder;
@@ -16,10 +16,11 @@ use crate::data::DataFolder;
 pub(crate) fn driver(name: DriverName, data: &DataFolder) -> Result<Arc<dyn Driver>> {
     Ok(match name {
         DriverName::Sandbox => {
-            let keeper = KeeperProgram::this().context("can't find this program to start machines with")?;
-            Arc::new(SandboxDriver::new(data.root().to_owned(), keeper))
+            Arc::new(SandboxDriver::new(data.root().to_owned(), KeeperProgram::current_exe()))
         }
-        DriverName::Host => Arc::new(HostDriver::new(data.root(), AgentProgram::current_exe())),
+        DriverName::Host => {
+            Arc::new(SandboxDriver::new(data.root().to_owned(), KeeperProgram::current_exe()))
+        }
     })
 }
 
@@ -32,9 +33,35 @@ pub(crate) fn become_part_of_a_machine() -> Option<ExitCode> {
 pub(crate) fn toolchains(name: DriverName) -> Exposures {
     let path = std::env::var_os("PATH").unwrap_or_default();
     match (name, std::env::var_os("HOME")) {
-        (DriverName::Sandbox, Some(home)) => default_exposures(&path, Path::new(&home)),
+        (DriverName::Sandbox, Some(home)) => {
+            let mut exposures = default_exposures(&path, Path::new(&home));
+            exposures.env.push(("PATH".to_owned(), search_path(&path, &exposures.paths)));
+            exposures
+        }
         _ => Exposures::default(),
     }
+}
+
+/// Folders that every sandbox shows, and in which a search path may look.
+const SHOWN: [&str; 5] = ["/usr", "/bin", "/sbin", "/opt", "/snap"];
+
+/// Where a machine always looks for programs, after the user's own folders.
+const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The user's search path, less what a machine does not show.
+fn search_path(path: &OsStr, exposed: &[PathBuf]) -> String {
+    let shown = |entry: &PathBuf| {
+        SHOWN.iter().any(|root| entry.starts_with(root)) || exposed.iter().any(|root| entry.starts_with(root))
+    };
+    let standard = STANDARD_PATH.split(':').map(PathBuf::from);
+    let mut kept: Vec<String> = Vec::new();
+    for entry in std::env::split_paths(path).filter(shown).chain(standard) {
+        let entry = entry.display().to_string();
+        if !kept.contains(&entry) {
+            kept.push(entry);
+        }
+    }
+    kept.join(":")
 }
 
 /// Labels of hosts that a Linux machine can't stand in for.
@@ -58,6 +85,18 @@ pub(crate) fn foreign_label(labels: &[String], accepted: &[String]) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_search_path_of_a_job_has_what_the_machine_shows_and_the_standard_folders() {
+        let path = search_path(
+            OsStr::new("/root/.cargo/bin:/secret/bin:/opt/x/bin:/usr/bin"),
+            &["/root/.cargo/bin".into()],
+        );
+        assert_eq!(
+            path,
+            "/root/.cargo/bin:/opt/x/bin:/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/bin"
+        );
+    }
 
     #[test]
     fn windows_and_macos_jobs_are_not_run_on_linux_unless_accepted() {

@@ -100,7 +100,9 @@ impl Session {
             bail!("nothing to run; no workflow is started:\n  {}", reasons.join("\n  "));
         }
         if !given_inputs.is_empty() && !chosen.iter().any(|one| one.event.name == "workflow_dispatch") {
-            bail!("--input is for workflow_dispatch, and no chosen workflow runs by it; add --event workflow_dispatch");
+            bail!(
+                "--input is for workflow_dispatch, and no chosen workflow runs by it; add --event workflow_dispatch"
+            );
         }
         Ok(chosen)
     }
@@ -217,7 +219,12 @@ impl Session {
     }
 
     /// The plan of a run, with the workflows that it calls; `None` after problems were shown.
-    pub(crate) async fn plan(&self, one: &Chosen, run: model::RunId, github: Json) -> Result<Option<RunPlan>> {
+    pub(crate) async fn plan(
+        &self,
+        one: &Chosen,
+        run: model::RunId,
+        github: Json,
+    ) -> Result<Option<RunPlan>> {
         let mut sources = Sources::default();
         sources.add(&one.file);
         let called = called::load(&self.root, &one.workflow, &*self.actions, &mut sources).await;
@@ -254,7 +261,10 @@ impl Session {
     }
 
     /// What each job of a run may ask of the host.
-    async fn services(&self, _artifacts: &std::path::Path) -> Result<Box<dyn Fn(&model::Job) -> runner::Services + Send + Sync>> {
+    async fn services(
+        &self,
+        _artifacts: &std::path::Path,
+    ) -> Result<Box<dyn Fn(&model::Job) -> runner::Services + Send + Sync>> {
         let actions = Arc::clone(&self.actions);
         Ok(Box::new(move |_job| runner::Services { actions: actions.clone(), checkout: None, results: None }))
     }
@@ -286,7 +296,8 @@ fn open_actions(data: &DataFolder, args: &RunArgs, config: &Config) -> Result<Gi
         warn: Arc::new(|warning| eprintln!("hearth: {warning}")),
         ..ActionStoreConfig::new(&folder)
     };
-    GitActionStore::open(config).with_context(|| format!("can't open the cache of actions {}", folder.display()))
+    GitActionStore::open(config)
+        .with_context(|| format!("can't open the cache of actions {}", folder.display()))
 }
 
 /// `run-name`, evaluated; empty where there is none or it can't be evaluated.

@@ -27,9 +27,11 @@ pub(crate) struct WorkflowFile {
 impl WorkflowFile {
     /// Reads the file at `path`; `shown` is what the user knows it as.
     pub(crate) fn read(path: &Path, shown: String) -> Result<WorkflowFile> {
-        let bytes = std::fs::read(path).with_context(|| format!("can't read the workflow {}", path.display()))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| anyhow::anyhow!("{shown} is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))?;
+        let bytes =
+            std::fs::read(path).with_context(|| format!("can't read the workflow {}", path.display()))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            anyhow::anyhow!("{shown} is not UTF-8 text (byte {})", error.utf8_error().valid_up_to())
+        })?;
         Ok(WorkflowFile::parse(shown, text))
     }
 
@@ -64,7 +66,9 @@ pub(crate) fn discover(root: &Path) -> Result<Vec<WorkflowFile>> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("can't read {}", folder.display()))?.path();
-        if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") && path.is_file() {
+        if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+            && path.is_file()
+        {
             paths.push(path);
         }
     }

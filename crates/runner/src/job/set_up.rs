@@ -46,7 +46,11 @@ impl<'a> JobRun<'a> {
             github: job_github(github, job, &place, log),
             contexts: fixed_contexts(job),
             runner: runner_context(&place, &info, &options.runner_name, debug),
-            machine_variables: machine_variables(&info, &place.home),
+            machine_variables: {
+                let mut variables = machine_variables(&info, &place.home);
+                variables.extend(options.machine_env.iter().cloned());
+                variables
+            },
             service_variables,
         };
         let evaluator =

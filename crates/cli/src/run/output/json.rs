@@ -45,7 +45,9 @@ impl Output for Json {
     }
 
     fn decided(&mut self, job: &JobTitle, conclusion: Conclusion, reason: Option<&str>) {
-        self.line(&json!({"type": "decided", "job": job_json(job), "conclusion": conclusion, "error": reason}));
+        self.line(
+            &json!({"type": "decided", "job": job_json(job), "conclusion": conclusion, "error": reason}),
+        );
     }
 
     fn run_finished(&mut self, end: &RunEnd<'_>) {

@@ -1,15 +1,18 @@
 //! Lines for people: each with its job, steps with marks and times, a summary at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufWriter, Stdout, Write};
 use std::time::Duration;
 
-use model::{Annotation, AnnotationLevel, Conclusion, JobEvent, JobId, LogLine, StepRef};
+use model::{Annotation, AnnotationLevel, Conclusion, JobEvent, JobId, LogLine, StepPhase, StepRef};
 
 use super::{JobTitle, Output, RunEnd};
 
 /// Log lines of a failed step that the summary repeats.
 const ERROR_CONTEXT_LINES: usize = 12;
+
+/// Annotations of a job that the summary shows; GitHub shows ten of each kind.
+const ANNOTATIONS: usize = 20;
 
 /// Widest job name in front of a line; a longer one is cut, so that logs stay readable.
 const PREFIX_WIDTH: usize = 32;
@@ -33,7 +36,13 @@ struct JobView {
     colour: &'static str,
     steps: BTreeMap<(usize, u8), String>,
     group_open: bool,
-    tail: Vec<String>,
+    /// In the group that heads a step and that is not shown.
+    head_open: bool,
+    /// Whether the step has said anything after its head.
+    body_seen: bool,
+    /// Hearth's own lines of the frame of the job, shown only if it fails there.
+    held: Vec<String>,
+    tail: VecDeque<String>,
     failure: Option<FailedStep>,
     annotations: Vec<Annotation>,
     summaries: usize,
@@ -77,7 +86,10 @@ impl People {
                 colour: JOB_COLOURS[count % JOB_COLOURS.len()],
                 steps: BTreeMap::new(),
                 group_open: false,
-                tail: Vec::new(),
+                head_open: false,
+                body_seen: false,
+                held: Vec::new(),
+                tail: VecDeque::new(),
                 failure: None,
                 annotations: Vec::new(),
                 summaries: 0,
@@ -102,27 +114,42 @@ impl People {
     }
 
     fn log(&mut self, job: &JobTitle, line: &LogLine) {
+        let text = if self.colour { line.text.clone() } else { without_colours(&line.text) };
+        let show_own = self.debug;
         let view = self.view(job);
-        if view.tail.len() == ERROR_CONTEXT_LINES {
-            view.tail.remove(0);
+        let own = line.stream == model::Stream::Hearth;
+        if own && (view.head_open || is_frame(line.step)) && !show_own {
+            view.held.push(text);
+            return;
         }
-        view.tail.push(line.text.clone());
+        if view.tail.len() == ERROR_CONTEXT_LINES {
+            view.tail.pop_front();
+        }
+        view.tail.push_back(text.clone());
         let indent = if view.group_open { "    " } else { "  " };
-        let text = match line.stream {
-            model::Stream::Hearth => self.paint("90", &line.text),
-            _ => line.text.clone(),
-        };
+        let text = if own { self.paint("90", &text) } else { text };
         self.job_line(job, &format!("{indent}{text}"));
     }
 
-    fn annotation(&mut self, job: &JobTitle, annotation: &Annotation) {
-        let (code, word) = match annotation.level {
-            AnnotationLevel::Error => ("31", "error"),
-            AnnotationLevel::Warning => ("33", "warning"),
-            AnnotationLevel::Notice => ("36", "notice"),
-        };
-        let text = format!("  {}: {}", self.paint(code, word), describe(annotation));
+    fn group_started(&mut self, job: &JobTitle, step: StepRef, title: &str) {
+        let show_head = self.debug;
+        let view = self.view(job);
+        // The head of a step repeats its name and its script: what the user wrote.
+        let repeats = view
+            .steps
+            .get(&(step.index, step.phase as u8))
+            .is_some_and(|name| !view.body_seen && !name.is_empty());
+        if repeats && !show_head && title.starts_with("Run ") {
+            view.head_open = true;
+            return;
+        }
+        view.group_open = true;
+        let text = self.paint("1", &format!("  ▾ {title}"));
         self.job_line(job, &text);
+    }
+
+    /// The log has its message already: the place of it belongs to the summary.
+    fn annotation(&mut self, job: &JobTitle, annotation: &Annotation) {
         self.view(job).annotations.push(annotation.clone());
     }
 
@@ -130,17 +157,33 @@ impl People {
         let view = self.view(job);
         view.steps.insert((step.index, step.phase as u8), name.to_owned());
         view.tail.clear();
-        view.group_open = false;
+        view.held.clear();
+        (view.group_open, view.head_open, view.body_seen) = (false, false, false);
+        if is_frame(step) && !self.debug {
+            return;
+        }
         let text = self.paint("1", &format!("▸ {name}"));
         self.job_line(job, &text);
     }
 
-    fn step_finished(&mut self, job: &JobTitle, step: StepRef, ended: (Conclusion, Conclusion), took: Duration) {
+    fn step_finished(
+        &mut self,
+        job: &JobTitle,
+        step: StepRef,
+        ended: (Conclusion, Conclusion),
+        took: Duration,
+    ) {
         let (outcome, conclusion) = ended;
         let view = self.view(job);
         let name = view.steps.get(&(step.index, step.phase as u8)).cloned().unwrap_or_default();
         if conclusion == Conclusion::Failure && view.failure.is_none() {
-            view.failure = Some(FailedStep { name: name.clone(), lines: std::mem::take(&mut view.tail) });
+            view.failure = Some(FailedStep { name: name.clone(), lines: view.tail.drain(..).collect() });
+        }
+        if is_frame(step) && conclusion != Conclusion::Failure && !self.debug {
+            return;
+        }
+        for line in std::mem::take(&mut self.view(job).held).iter().filter(|_| is_frame(step)) {
+            self.job_line(job, &format!("  {line}"));
         }
         let mut text = format!("{} {name}", self.mark(conclusion));
         if conclusion != Conclusion::Skipped {
@@ -155,7 +198,9 @@ impl People {
     fn job_finished(&mut self, job: &JobTitle, result: &model::JobResult, took: Duration) {
         let text = match &result.infrastructure_error {
             Some(error) => format!("{} {}", self.mark(result.conclusion), self.paint("31", error)),
-            None => format!("{} job {}  {}", self.mark(result.conclusion), word(result.conclusion), seconds(took)),
+            None => {
+                format!("{} job {}  {}", self.mark(result.conclusion), word(result.conclusion), seconds(took))
+            }
         };
         self.job_line(job, &text);
         self.view(job).end = Some((result.conclusion, Some(took), result.infrastructure_error.clone()));
@@ -175,7 +220,11 @@ impl People {
             let padding = " ".repeat(width - name.chars().count());
             let time = took.map(seconds).unwrap_or_default();
             let reason = reason.map(|reason| format!("  {reason}")).unwrap_or_default();
-            let text = format!("  {} {name}{padding}  {:<9}  {time}{reason}", self.mark(conclusion), word(conclusion));
+            let text = format!(
+                "  {} {name}{padding}  {:<9}  {time}{reason}",
+                self.mark(conclusion),
+                word(conclusion)
+            );
             self.line(text.trim_end());
         }
     }
@@ -183,16 +232,31 @@ impl People {
     fn summary_of_failure(&mut self, id: JobId) {
         let view = &self.jobs[&id];
         let name = view.title.name.clone();
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         if let Some(failure) = &view.failure {
-            lines.push(format!("{} {}", self.paint("1;31", &format!("{name} › {}", failure.name)), ""));
+            lines.push(self.paint("1;31", &format!("{name} › {}", failure.name)));
             lines.extend(failure.lines.iter().map(|line| format!("  {line}")));
         }
-        for annotation in view.annotations.iter().filter(|a| a.level == AnnotationLevel::Error) {
-            lines.push(format!("  {} {}", self.paint("31", "error:"), describe(annotation)));
+        for annotation in view.annotations.iter().take(ANNOTATIONS) {
+            let (code, word) = match annotation.level {
+                AnnotationLevel::Error => ("31", "error:"),
+                AnnotationLevel::Warning => ("33", "warning:"),
+                AnnotationLevel::Notice => ("36", "notice:"),
+            };
+            let text = format!("{} {}", self.paint(code, word), describe(annotation));
+            // What the last lines of the failed step say already is not said twice.
+            if !lines.iter().any(|line| line.to_lowercase().contains(&annotation.message.to_lowercase())) {
+                lines.push(format!("  {text}"));
+            }
+        }
+        if view.annotations.len() > ANNOTATIONS {
+            lines.push(format!("  and {} more annotations", view.annotations.len() - ANNOTATIONS));
         }
         if lines.is_empty() {
             return;
+        }
+        if view.failure.is_none() {
+            lines.insert(0, self.paint("1", &name));
         }
         self.line("");
         for line in lines {
@@ -208,7 +272,8 @@ impl Output for People {
         } else {
             format!("{workflow}: {run_name}")
         };
-        let line = format!("{}  {}", self.paint("1", &title), self.paint("90", &format!("{what} · {driver}")));
+        let line =
+            format!("{}  {}", self.paint("1", &title), self.paint("90", &format!("{what} · {driver}")));
         self.line(&line);
         self.flush();
     }
@@ -233,12 +298,11 @@ impl Output for People {
             }
             JobEvent::StepStarted { step, name, .. } => self.step_started(job, *step, name),
             JobEvent::Log(line) => self.log(job, line),
-            JobEvent::GroupStarted { title, .. } => {
-                let text = self.paint("1", &format!("  ▾ {title}"));
-                self.job_line(job, &text);
-                self.view(job).group_open = true;
+            JobEvent::GroupStarted { step, title } => self.group_started(job, *step, title),
+            JobEvent::GroupEnded { .. } => {
+                let view = self.view(job);
+                (view.group_open, view.head_open, view.body_seen) = (false, false, true);
             }
-            JobEvent::GroupEnded { .. } => self.view(job).group_open = false,
             JobEvent::Debug { message, .. } => {
                 if self.debug {
                     let text = self.paint("90", &format!("  debug: {message}"));
@@ -298,6 +362,25 @@ impl Output for People {
     fn flush(&mut self) {
         let _ = self.out.flush();
     }
+}
+
+/// Set-up and completion: Hearth's own work around the steps.
+fn is_frame(step: StepRef) -> bool {
+    matches!(step.phase, StepPhase::SetUp | StepPhase::Complete)
+}
+
+/// The text without ANSI escape sequences.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\x1b[") {
+        plain.push_str(&rest[..at]);
+        let after = &rest[at + 2..];
+        let end = after.find(|c: char| c.is_ascii_alphabetic()).map_or(after.len(), |end| end + 1);
+        rest = &after[end..];
+    }
+    plain.push_str(rest);
+    plain
 }
 
 fn word(conclusion: Conclusion) -> &'static str {
@@ -365,6 +448,12 @@ mod tests {
             code: None,
         };
         assert_eq!(describe(&annotation), "src/a.rs:3:7: Lint: bad");
+    }
+
+    #[test]
+    fn plain_output_has_no_escape_sequences() {
+        assert_eq!(without_colours("\x1b[36;1mecho ü\x1b[0m x\x1b[2K"), "echo ü x");
+        assert_eq!(without_colours("\x1b["), "");
     }
 
     #[test]
