@@ -68,7 +68,7 @@ pub(crate) async fn drive(
         infrastructure_failed: false,
         interrupted: 0,
     };
-    driving.to_the_end(interrupts).await
+    driving.until_finished(interrupts).await
 }
 
 struct Driving {
@@ -84,7 +84,7 @@ struct Driving {
 }
 
 impl Driving {
-    async fn to_the_end(&mut self, interrupts: &mut Interrupts) -> Outcome {
+    async fn until_finished(&mut self, interrupts: &mut Interrupts) -> Outcome {
         let mut flush = tokio::time::interval(FLUSH_EVERY);
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
