@@ -27,6 +27,7 @@ pub mod output;
 mod place;
 mod process;
 pub mod shell;
+pub mod source;
 mod step;
 
 pub use cancel::Cancellation;
@@ -115,7 +116,7 @@ pub trait SourceProvider: Send + Sync {
 }
 
 /// The inputs of `actions/checkout` that decide what is packed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CheckoutRequest {
     /// `repository`, empty for the run's own.
     pub repository: String,

@@ -1,0 +1,130 @@
+//! The working tree of the person who runs `hearth run`, as the source of `actions/checkout`.
+//!
+//! A job sees what lies in the folder: committed or not, but nothing that git ignores. It also gets a
+//! `.git` of its own, made for it from the objects that the requested depth needs, so that git works in
+//! the job as it does after a clone. The host's `.git` itself is never copied: its settings may
+//! hold credentials, its hooks programs, and its objects what was never pushed.
+
+mod archive;
+mod files;
+mod history;
+mod repository;
+mod sparse;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::io::AsyncRead;
+use tokio::sync::OnceCell;
+
+use crate::git::GitError;
+use crate::{CheckoutRequest, SourceError, SourceProvider};
+use archive::Part;
+use history::History;
+use repository::{Head, Repository};
+
+/// A folder whose present state is what jobs check out.
+///
+/// Without a git repository, or where the folder is only a part of one, jobs get the files and no `.git`.
+pub struct WorkTree {
+    root: PathBuf,
+    /// The `.git` folders made so far. The jobs of a matrix ask for the same one.
+    histories: Mutex<HashMap<HistoryKey, Answer>>,
+}
+
+/// Filled by the first job that asks; the others wait for it.
+type Answer = Arc<OnceCell<Arc<History>>>;
+
+type HistoryKey = (Head, CheckoutRequest, bool);
+
+/// Why a tree can't be packed.
+#[derive(Debug, thiserror::Error)]
+enum PackError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error("{operation} {}: {source}", path.display())]
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl PackError {
+    fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> PackError {
+        move |source| PackError::Io { operation, path: path.to_owned(), source }
+    }
+}
+
+impl WorkTree {
+    /// The tree below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        WorkTree { root: root.into(), histories: Mutex::default() }
+    }
+
+    async fn parts(&self, request: &CheckoutRequest) -> Result<Vec<Part>, PackError> {
+        let Some(repository) = Repository::find(&self.root).await? else {
+            if !request.reference.is_empty() {
+                let root = self.root.display();
+                return Err(PackError::Refused(format!("{root} is not a git repository; leave 'ref' empty")));
+            }
+            return Ok(vec![Part::listed(&self.root, files::below(&self.root)?)]);
+        };
+        if !repository.is_whole() {
+            return Ok(vec![Part::listed(&self.root, files::of_work_tree(&self.root, request).await?)]);
+        }
+        let current = repository.head().await?;
+        let head = repository.resolve(&request.reference, &current).await?;
+        let is_current = head.commit == current.commit;
+        let history = self.history(&repository, &head, request, is_current).await?;
+        let git = Part::folder(history.git_dir(), ".git");
+        if !is_current {
+            return Ok(vec![git, Part::held(history)]);
+        }
+        let mut listed = files::of_work_tree(&self.root, request).await?;
+        if !request.sparse_checkout.is_empty() {
+            listed = sparse::select(&history, listed).await?;
+        }
+        Ok(vec![Part::listed(&self.root, listed), git, Part::keep_alive(history)])
+    }
+
+    async fn history(
+        &self,
+        repository: &Repository,
+        head: &Head,
+        request: &CheckoutRequest,
+        is_current: bool,
+    ) -> Result<Arc<History>, PackError> {
+        let cell = {
+            let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(histories.entry((head.clone(), request.clone(), is_current)).or_default())
+        };
+        let make = || async { History::make(repository, head, request, is_current).await.map(Arc::new) };
+        cell.get_or_try_init(make).await.cloned()
+    }
+}
+
+#[async_trait]
+impl SourceProvider for WorkTree {
+    async fn archive(
+        &self,
+        request: &CheckoutRequest,
+    ) -> Result<Option<Box<dyn AsyncRead + Send + Unpin>>, SourceError> {
+        if !request.repository.is_empty() {
+            return Ok(None);
+        }
+        let parts = self.parts(request).await.map_err(|error| SourceError {
+            what: match request.reference.as_str() {
+                "" => self.root.display().to_string(),
+                reference => format!("'{reference}' of {}", self.root.display()),
+            },
+            reason: error.to_string(),
+        })?;
+        Ok(Some(Box::new(archive::stream(parts))))
+    }
+}

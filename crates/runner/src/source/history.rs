@@ -1,0 +1,274 @@
+//! The `.git` that a job gets: made anew, with the objects and names that the request asks for.
+//!
+//! It has the shape of what `actions/checkout` leaves: `origin` with its branches, the branch checked
+//! out and tracking, and for a limited depth a `shallow` file.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::CheckoutRequest;
+use crate::git::Git;
+
+use super::repository::{Head, Repository};
+use super::{PackError, sparse};
+
+/// Settings under which an index is written that any git can read and that lies in one file.
+const INDEX_SETTINGS: [&str; 5] = [
+    "core.splitIndex=false",
+    "core.untrackedCache=false",
+    "feature.manyFiles=false",
+    "index.sparse=false",
+    "core.sparseCheckout=false",
+];
+
+/// A `.git` in a temporary folder, and beside it, if asked for, the files of its commit.
+#[derive(Debug)]
+pub(super) struct History {
+    folder: tempfile::TempDir,
+}
+
+impl History {
+    pub(super) fn git_dir(&self) -> PathBuf {
+        self.folder.path().join(".git")
+    }
+
+    /// The committed files.
+    pub(super) fn work_tree(&self) -> PathBuf {
+        self.folder.path().join("files")
+    }
+
+    /// Where short-lived files of the same filesystem may lie.
+    pub(super) fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes it. `is_current`: the commit is what the host has checked out, so its files are not needed.
+    pub(super) async fn make(
+        repository: &Repository,
+        head: &Head,
+        request: &CheckoutRequest,
+        is_current: bool,
+    ) -> Result<Self, PackError> {
+        let folder = tempfile::Builder::new().prefix("hearth-checkout-").tempdir();
+        let folder = folder.map_err(PackError::io("make a folder in", &std::env::temp_dir()))?;
+        let history = History { folder };
+        let maker = Maker { git_dir: history.git_dir(), repository, head, request };
+        maker.skeleton().map_err(PackError::io("write", &history.git_dir()))?;
+        let Some(commit) = head.commit.as_deref() else { return Ok(history) };
+        let refs = maker.refs(commit).await?;
+        tokio::try_join!(maker.objects(commit, &refs), maker.index(commit))?;
+        maker.write_refs(&refs).map_err(PackError::io("write", &history.git_dir()))?;
+        if !request.sparse_checkout.is_empty() {
+            sparse::write(&history.git_dir(), request)?;
+        }
+        if !is_current || !request.sparse_checkout.is_empty() {
+            let files = history.work_tree();
+            fs::create_dir_all(&files).map_err(PackError::io("make", &files))?;
+            history.read_tree(commit).await?;
+        }
+        Ok(history)
+    }
+
+    /// Checks the commit out: index and files, under the rules of a sparse checkout. Git applies those
+    /// only while it writes files, so it writes them also where only the index is needed.
+    async fn read_tree(&self, commit: &str) -> Result<(), PackError> {
+        let index = self.git_dir().join("index");
+        fs::remove_file(&index).map_err(PackError::io("remove", &index))?;
+        self.git("read-tree").args(["-m", "-u", commit]).output().await?;
+        Ok(())
+    }
+
+    /// A git command on this repository and its files.
+    pub(super) fn git(&self, subcommand: &str) -> Git {
+        Git::with_settings(subcommand, &INDEX_SETTINGS[..4])
+            .dir(&self.work_tree())
+            .env("GIT_DIR", self.git_dir())
+            .env("GIT_WORK_TREE", self.work_tree())
+            .env("GIT_LFS_SKIP_SMUDGE", "1")
+    }
+}
+
+/// What is needed while a [`History`] is being made.
+struct Maker<'a> {
+    git_dir: PathBuf,
+    repository: &'a Repository,
+    head: &'a Head,
+    request: &'a CheckoutRequest,
+}
+
+/// Full name and object of each branch and tag.
+type Refs = Vec<(String, String)>;
+
+impl Maker<'_> {
+    fn is_whole(&self) -> bool {
+        self.request.fetch_depth == 0
+    }
+
+    /// Everything but objects, index, and names.
+    fn skeleton(&self) -> std::io::Result<()> {
+        for folder in ["objects/pack", "objects/info", "refs/heads", "refs/tags", "info", "hooks"] {
+            fs::create_dir_all(self.git_dir.join(folder))?;
+        }
+        let head = match (&self.head.branch, &self.head.commit) {
+            (Some(branch), _) => format!("ref: refs/heads/{branch}"),
+            (None, Some(commit)) => commit.clone(),
+            (None, None) => "ref: refs/heads/main".to_owned(),
+        };
+        fs::write(self.git_dir.join("HEAD"), head + "\n")?;
+        fs::write(self.git_dir.join("config"), self.settings())?;
+        Ok(())
+    }
+
+    fn settings(&self) -> String {
+        let is_sha256 = self.repository.object_format == "sha256";
+        let mut text = format!(
+            "[core]\n\trepositoryformatversion = {}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n",
+            u8::from(is_sha256)
+        );
+        if !self.request.sparse_checkout.is_empty() {
+            let cone = self.request.cone_mode;
+            text += &format!("\tsparseCheckout = true\n\tsparseCheckoutCone = {cone}\n");
+        }
+        if is_sha256 {
+            text += "[extensions]\n\tobjectFormat = sha256\n";
+        }
+        if let Some(url) = &self.repository.origin {
+            let url = quoted(url);
+            text += &format!(
+                "[remote \"origin\"]\n\turl = {url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
+            );
+            if let Some(branch) = &self.head.branch {
+                let (section, merge) = (quoted(branch), quoted(&format!("refs/heads/{branch}")));
+                text += &format!("[branch {section}]\n\tremote = origin\n\tmerge = {merge}\n");
+            }
+        }
+        text + "[gc]\n\tauto = 0\n"
+    }
+
+    /// The names that the job sees: with the whole history all branches and tags, else its own.
+    async fn refs(&self, commit: &str) -> Result<Refs, PackError> {
+        let mut refs = Vec::new();
+        if let Some(branch) = &self.head.branch {
+            refs.push((format!("refs/heads/{branch}"), commit.to_owned()));
+            refs.push((format!("refs/remotes/origin/{branch}"), commit.to_owned()));
+        }
+        let mut patterns: Vec<String> = Vec::new();
+        if self.is_whole() {
+            patterns.extend(["refs/heads", "refs/remotes/origin", "refs/tags"].map(str::to_owned));
+        } else if self.request.fetch_tags {
+            patterns.push("refs/tags".to_owned());
+        } else if let Some(tag) = &self.head.tag {
+            patterns.push(format!("refs/tags/{tag}"));
+        }
+        if patterns.is_empty() {
+            return Ok(refs);
+        }
+        let listing = Git::new("for-each-ref")
+            .dir(&self.repository.root)
+            .args(["--format=%(objectname) %(symref) %(refname)", "--"])
+            .args(patterns)
+            .text()
+            .await?;
+        for line in listing.lines() {
+            let mut fields = line.splitn(3, ' ');
+            let (Some(object), Some(""), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+                continue;
+            };
+            let name = match name.strip_prefix("refs/heads/") {
+                Some(branch) => format!("refs/remotes/origin/{branch}"),
+                None => name.to_owned(),
+            };
+            if !refs.iter().any(|(known, _)| *known == name) {
+                refs.push((name, object.to_owned()));
+            }
+        }
+        Ok(refs)
+    }
+
+    fn write_refs(&self, refs: &Refs) -> std::io::Result<()> {
+        let mut refs: Vec<_> = refs.iter().collect();
+        refs.sort();
+        let lines: String = refs.iter().map(|(name, object)| format!("{object} {name}\n")).collect();
+        fs::write(self.git_dir.join("packed-refs"), format!("# pack-refs with: sorted \n{lines}"))
+    }
+
+    async fn objects(&self, commit: &str, refs: &Refs) -> Result<(), PackError> {
+        match self.request.fetch_depth {
+            0 => self.pack(&format!("{commit}\n"), refs, None).await,
+            1 if !self.request.fetch_tags => {
+                self.pack(&format!("--shallow {commit}\n{commit}\n"), &[], Some(commit)).await
+            }
+            depth => self.fetch(commit, depth).await,
+        }
+    }
+
+    /// Packs straight from the host's objects: what is packed there already is copied as it is.
+    async fn pack(
+        &self,
+        wanted: &str,
+        refs: &[(String, String)],
+        cut: Option<&str>,
+    ) -> Result<(), PackError> {
+        let mut input = wanted.to_owned();
+        for (_name, object) in refs {
+            input += &format!("{object}\n");
+        }
+        Git::new("pack-objects")
+            .dir(&self.repository.root)
+            .args(["--quiet", "--revs", "--shallow", "--window=0", "--threads=1", "--delta-base-offset"])
+            .arg(self.git_dir.join("objects/pack/pack"))
+            .input(input)
+            .output()
+            .await?;
+        self.write_shallow(cut).map_err(PackError::io("write", &self.git_dir))
+    }
+
+    /// Names the commits whose parents are not here: the one that was cut, or those that the host lacks.
+    fn write_shallow(&self, cut: Option<&str>) -> std::io::Result<()> {
+        let target = self.git_dir.join("shallow");
+        match cut {
+            Some(commit) => fs::write(target, format!("{commit}\n")),
+            None if self.repository.shallow_file.exists() => {
+                fs::copy(&self.repository.shallow_file, target).map(|_bytes| ())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// For other depths git itself finds out where to cut.
+    async fn fetch(&self, commit: &str, depth: u32) -> Result<(), PackError> {
+        let mut what = vec![commit.to_owned()];
+        if self.request.fetch_tags {
+            what.push("+refs/tags/*:refs/tags/*".to_owned());
+        }
+        Git::with_settings("fetch", &["protocol.version=2"])
+            .dir(&self.git_dir)
+            .env("GIT_DIR", &self.git_dir)
+            .args(["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"])
+            .arg(format!("--depth={depth}"))
+            .arg("--upload-pack=git -c safe.directory='*' upload-pack")
+            .arg("--")
+            .arg(&self.repository.root)
+            .args(what)
+            .output()
+            .await?;
+        Ok(())
+    }
+
+    /// The index as after a checkout, but for the file times, which git looks up by itself.
+    async fn index(&self, commit: &str) -> Result<(), PackError> {
+        Git::with_settings("read-tree", &INDEX_SETTINGS)
+            .dir(&self.repository.root)
+            .env("GIT_INDEX_FILE", OsString::from(self.git_dir.join("index")))
+            .arg(commit)
+            .output()
+            .await?;
+        Ok(())
+    }
+}
+
+/// A value or a subsection as git's settings file takes it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
