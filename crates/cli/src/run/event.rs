@@ -29,7 +29,7 @@ pub(crate) fn local_event(
     };
     if let (true, Some(object)) = (name == "workflow_dispatch" && !inputs.is_null(), payload.as_object_mut())
     {
-        object.insert("inputs".to_owned(), inputs.clone());
+        object.insert("inputs".to_owned(), workflow::trigger::event_inputs(inputs));
     }
     Ok(LocalEvent { name: name.to_owned(), payload })
 }
