@@ -7,6 +7,7 @@
 
 mod corpus;
 mod mutate;
+mod plan;
 mod targets;
 mod watch;
 

@@ -13,7 +13,7 @@ use workflow::trigger::{Event, Pattern, decide};
 /// One reader of foreign input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {
-    /// Workflow and action files
+    /// Workflow and action files, and the runs that they plan
     Workflow,
     /// Expressions: parsed and evaluated
     Expression,
@@ -58,6 +58,9 @@ fn workflow(text: &str) {
     assert_eq!(workflow.is_none(), wrong, "a workflow exactly when nothing is wrong: {diagnostics:?}");
     for diagnostic in &diagnostics {
         assert!(!diagnostic.to_string().is_empty(), "a diagnostic says something");
+    }
+    if let Some(workflow) = workflow {
+        crate::plan::run(workflow, text.len());
     }
     let (action, diagnostics) = read_action("action.yml", text);
     let wrong = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);

@@ -214,6 +214,9 @@ impl RunPlan {
             return;
         }
         self.leg_mut(leg).state = LegState::Ended(conclusion);
+        let id = self.leg(leg).id;
+        // Who has ended by itself is not told to stop any more.
+        self.outbox.retain(|command| !matches!(command, PlanCommand::Cancel(other) if *other == id));
         for next in self.groups.leave(leg) {
             self.enter_groups(next);
         }

@@ -72,3 +72,11 @@ fn a_cancelled_matrix_keeps_no_place_for_those_that_wait() {
     run.end("b (1)", Cancelled);
     assert_eq!(run.job("c").contexts.needs["b"]["result"], "cancelled");
 }
+
+#[test]
+fn a_job_that_ends_while_the_run_is_cancelled_is_not_told_to_stop() {
+    let mut run = Drive::new(&json!({"jobs": {"a": {}, "b": {}}}));
+    run.plan.cancel();
+    run.end("a", Success);
+    assert_eq!(run.cancelled, [run.id("b")]);
+}
