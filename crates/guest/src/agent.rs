@@ -8,7 +8,6 @@ mod blocking;
 mod children;
 mod exec;
 mod files;
-mod guarded;
 mod listen;
 mod processes;
 mod refusal;
@@ -22,10 +21,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_stream::StreamExt;
-use tonic::transport::Server;
 
 use crate::bounds::{
     CONCURRENT_CALLS, CONNECTION_WINDOW_BYTES, FLUSH_DEADLINE, MESSAGE_BYTES, STREAM_WINDOW_BYTES,
@@ -34,7 +34,6 @@ use crate::client::{ExecEvent, ExecSpec};
 use crate::wire::agent_server::AgentServer;
 use children::Children;
 pub use children::Scope;
-use guarded::Guarded;
 use service::Service;
 pub use spawn::MACHINE_VARIABLE;
 pub use standalone::{AGENT_ARGUMENT, main_from_fd, run_if_asked};
@@ -96,6 +95,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let children = Arc::new(Children::new(options.scope));
+    let _kills_on_drop = KillOnDrop(Arc::clone(&children));
     let mut child_ended = signal(SignalKind::child())?;
     let service = Service::new(Arc::clone(&children), options);
     let served = {
@@ -114,33 +114,35 @@ where
     served
 }
 
+/// Kills everyone when an agent is dropped instead of coming to its end.
+struct KillOnDrop(Arc<Children>);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.kill_all();
+    }
+}
+
 /// Speaks HTTP/2 on the stream until it ends or the service was told to shut down.
 async fn transport<S>(stream: S, service: Service) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let ending = service.ending();
-    let closed = tokio_util::sync::CancellationToken::new();
-    let stream = Guarded::new(stream, closed.clone());
-    // The connection's end is told by its drop: the listener itself must not end, or the
-    // server would take this for its own end and stop.
-    let incoming = tokio_stream::once(Ok::<_, io::Error>(stream)).chain(tokio_stream::pending());
-    let server = Server::builder()
+    let service = AgentServer::new(service).max_decoding_message_size(MESSAGE_BYTES);
+    // Not tonic's own server: it gives connections away to tasks of their own, and what we
+    // drop must be closed.
+    let connection = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(CONCURRENT_CALLS)
-        .serve_with_incoming_shutdown(
-            AgentServer::new(service).max_decoding_message_size(MESSAGE_BYTES),
-            incoming,
-            ending.clone().cancelled_owned(),
-        );
-    let flushed = async {
-        ending.cancelled().await;
-        tokio::time::sleep(FLUSH_DEADLINE).await;
-    };
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        served = server => served.map_err(io::Error::other),
-        () = closed.cancelled() => Ok(()),
-        () = flushed => Ok(()),
+        served = &mut connection => return served.map_err(io::Error::other),
+        () = ending.cancelled() => connection.as_mut().graceful_shutdown(),
     }
+    // What the host has not taken by then it does not want.
+    let _ = tokio::time::timeout(FLUSH_DEADLINE, connection).await;
+    Ok(())
 }

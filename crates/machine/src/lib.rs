@@ -4,9 +4,13 @@
 //! guest agent speaks. Drivers differ in how strong the wall is and how the stream comes
 //! up, and in nothing else that their users can see. This crate knows no workflows and no jobs.
 
+pub mod fake;
+pub mod host;
+pub mod sandbox;
+
 mod agent_program;
 mod driver;
-pub mod sandbox;
+mod processes;
 
 pub use agent_program::AgentProgram;
 pub use driver::*;

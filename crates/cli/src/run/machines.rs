@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use machine::Driver;
+use machine::host::HostDriver;
 use machine::sandbox::{Exposures, KeeperProgram, SandboxDriver, default_exposures};
+use machine::{AgentProgram, Driver};
 
 use crate::args::DriverName;
 use crate::data::DataFolder;
@@ -18,9 +19,7 @@ pub(crate) fn driver(name: DriverName, data: &DataFolder) -> Result<Arc<dyn Driv
         DriverName::Sandbox => {
             Arc::new(SandboxDriver::new(data.root().to_owned(), KeeperProgram::current_exe()))
         }
-        DriverName::Host => {
-            Arc::new(SandboxDriver::new(data.root().to_owned(), KeeperProgram::current_exe()))
-        }
+        DriverName::Host => Arc::new(HostDriver::new(data.root(), AgentProgram::current_exe())),
     })
 }
 

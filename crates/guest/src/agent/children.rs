@@ -113,6 +113,13 @@ impl Children {
         let _ = tokio::time::timeout(crate::bounds::KILL_DEADLINE, kill).await;
     }
 
+    /// Kills everyone without waiting for their end.
+    pub(super) fn kill_all(&self) {
+        if self.anyone() {
+            self.send_all(Signal::SIGKILL);
+        }
+    }
+
     /// Waits until nobody is left; `again` is sent in each round, to those who were born meanwhile.
     async fn all_gone(&self, again: Option<Signal>) {
         loop {

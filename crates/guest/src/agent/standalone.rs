@@ -14,7 +14,8 @@ use super::{Options, Scope, spawn};
 /// The hidden first argument by which a binary is asked to be the agent. `--fd N` follows.
 pub const AGENT_ARGUMENT: &str = "__agent";
 
-/// Becomes the agent if the arguments of this process say so. To be called first in `main`.
+/// Becomes the agent if the arguments of this process say so. To be called first in `main`,
+/// before there is a second thread.
 #[must_use]
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
