@@ -12,6 +12,9 @@ use crate::job::{JobRun, MachineFailure, WorkError};
 use crate::output::{Requests, StepOutput};
 use crate::process::{self, ProcessEnd, StopReason};
 
+/// Entries that a step's folder of command files may have: what else a step puts there is looked over.
+const COMMAND_FOLDER_ENTRIES: usize = 10_000;
+
 impl JobRun<'_> {
     /// Runs a process with its output going to the log.
     pub(crate) async fn run_process(
@@ -108,13 +111,20 @@ impl JobRun<'_> {
     }
 
     async fn read_command_files(&self, run: &StepRun, requests: &mut Requests) -> Result<(), MachineFailure> {
-        for (file, path) in self.place.command_files(&run.unique) {
-            let size = match self.guest.stat(&path).await {
-                Ok(Some(stat)) if stat.size > 0 => stat.size,
-                Ok(_) => continue,
-                Err(lost @ GuestError::Lost { .. }) => return Err(lost.into()),
-                Err(_) => continue,
-            };
+        let folder = self.place.command_folder(&run.unique);
+        let files = match self.guest.walk(&folder, COMMAND_FOLDER_ENTRIES).await {
+            Ok(files) => files,
+            Err(lost @ GuestError::Lost { .. }) => return Err(lost.into()),
+            Err(error) => {
+                self.log.debug(run.at, &format!("The step's command files are gone: {error}"));
+                return Ok(());
+            }
+        };
+        for file in CommandFile::ALL {
+            let name = file.file_name(&run.unique);
+            let written = files.iter().find(|entry| entry.path == name && entry.size > 0);
+            let Some(size) = written.map(|entry| entry.size) else { continue };
+            let path = format!("{folder}/{name}");
             let limit = if file == CommandFile::Summary {
                 model::limits::SUMMARY_BYTES as u64
             } else {
