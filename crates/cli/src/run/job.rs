@@ -13,6 +13,9 @@ use super::drive::{Screen, ended_without_running};
 use super::machines::foreign_label;
 use super::output::JobTitle;
 
+/// Gives a job what it may ask of the host.
+pub(crate) type ServicesOf = Box<dyn Fn(&Job) -> Services + Send + Sync>;
+
 /// What machines of this run are like.
 pub(crate) struct MachineWishes {
     /// Memory bound.
@@ -34,7 +37,7 @@ pub(crate) struct JobRunner {
     /// Environment of every step, outside of the workflow's own (`--env`).
     pub(crate) env: Option<Template>,
     /// Gives each job what it may ask of the host.
-    pub(crate) services: Box<dyn Fn(&Job) -> Services + Send + Sync>,
+    pub(crate) services: ServicesOf,
     /// How jobs are run.
     pub(crate) options: runner::RunnerOptions,
 }

@@ -8,6 +8,8 @@ use machine::sandbox::Exposures;
 use machine::{Driver, Network};
 use model::{Conclusion, Secrets, Template, Trust};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate};
+use runner::source::WorkTree;
+use runner::{Services, SourceProvider};
 use serde_json::{Value as Json, json};
 use workflow::plan::{RunContext, RunPlan};
 use workflow::syntax::Workflow;
@@ -16,7 +18,7 @@ use super::drive::{Screen, drive};
 use super::event::{LocalEvent, RunIdentity, github_context, local_event};
 use super::facts::Facts;
 use super::interrupt::Interrupts;
-use super::job::{JobRunner, MachineWishes};
+use super::job::{JobRunner, MachineWishes, ServicesOf};
 use super::output::RunEnd;
 use super::workflows::{Sources, WorkflowFile};
 use super::{called, given, machines, number, show_diagnostics};
@@ -181,7 +183,7 @@ impl Session {
         screen.lock().run_started(one.file.title(), &run_name, &what, self.driver.name());
 
         let artifacts = self.args.artifacts.clone().unwrap_or_else(|| self.data.run(run).join("artifacts"));
-        let services = self.services(&artifacts).await?;
+        let services = self.services();
         let jobs = JobRunner {
             driver: Arc::clone(&self.driver),
             wishes: self.wishes(),
@@ -261,12 +263,11 @@ impl Session {
     }
 
     /// What each job of a run may ask of the host.
-    async fn services(
-        &self,
-        _artifacts: &std::path::Path,
-    ) -> Result<Box<dyn Fn(&model::Job) -> runner::Services + Send + Sync>> {
+    fn services(&self) -> ServicesOf {
         let actions = Arc::clone(&self.actions);
-        Ok(Box::new(move |_job| runner::Services { actions: actions.clone(), checkout: None, results: None }))
+        let tree: Arc<dyn SourceProvider> = Arc::new(WorkTree::new(&self.root));
+        let checkout = (!self.args.real_checkout).then_some(tree);
+        Box::new(move |_job| Services { actions: actions.clone(), checkout: checkout.clone(), results: None })
     }
 
     fn wishes(&self) -> MachineWishes {
