@@ -25,7 +25,8 @@ pub fn check_calls(workflow: &Workflow, called: &CalledWorkflows, limits: &Limit
     if files > limits.files {
         let message =
             format!("A workflow may not call more than {} others; this one calls {files}", limits.files);
-        check.add(codes::CALL_FILES, None, message, None);
+        let place = workflow.jobs.first().map(|job| &job.id.span);
+        check.add(codes::CALL_FILES, place, message, None);
         return check.problems;
     }
     check.jobs_of(workflow, None, None, 1);
@@ -51,7 +52,8 @@ impl Check<'_> {
         self.jobs += workflow.jobs.len();
         if self.jobs > self.limits.jobs {
             let message = format!("The workflow may not contain more than {} jobs", self.limits.jobs);
-            return self.add(codes::JOB_LIMIT, None, message, None);
+            let place = workflow.jobs.last().map(|job| &job.id.span);
+            return self.add(codes::JOB_LIMIT, place, message, None);
         }
         let own = workflow.permissions.as_ref().or(max);
         for job in &workflow.jobs {
@@ -73,7 +75,7 @@ impl Check<'_> {
         if depth > self.limits.depth {
             if !self.problems.iter().any(|problem| problem.code == codes::CALL_DEPTH) {
                 let hint = "a workflow may not call itself, and calls may not be nested deeper";
-                self.add(codes::CALL_DEPTH, None, too_deep(self.limits.depth), Some(hint));
+                self.add(codes::CALL_DEPTH, Some(&uses.span), too_deep(self.limits.depth), Some(hint));
             }
             return;
         }
@@ -83,14 +85,11 @@ impl Check<'_> {
             return self.add(codes::CALL_NOT_FOUND, Some(&uses.span), message, None);
         };
         let Some(trigger) = callee.on.iter().find(|trigger| *trigger.event == "workflow_call") else {
-            let message = format!(
-                "error parsing called workflow \"{key}\": workflow is not reusable as it is missing a `on.workflow_call` trigger"
-            );
             return self.add(
                 codes::CALL_TRIGGER,
                 Some(&uses.span),
-                message,
-                Some("add `workflow_call` to its `on`"),
+                "workflow_call key is not defined in the referenced workflow.".to_owned(),
+                Some("add `workflow_call` to the `on` of the file that is called"),
             );
         };
         self.inputs(job, trigger);

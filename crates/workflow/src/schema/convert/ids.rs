@@ -1,12 +1,11 @@
 //! Ids of jobs and steps: which are valid, and which GitHub makes up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// An id must be shorter than this.
 const MAX_LENGTH: usize = 100;
 
-/// Suffixes that are tried for an id that is taken. More steps than that of one kind in a job
-/// are possible; they go on counting.
+/// Ids that begin so are GitHub's own.
 const RESERVED: &str = "__";
 
 /// Ids of one scope.
@@ -14,6 +13,8 @@ const RESERVED: &str = "__";
 pub(super) struct Ids {
     /// In lower case: ids are compared without regard to case.
     taken: HashSet<String>,
+    /// How often each name has been made up, so that the next one is found at once.
+    made: HashMap<String, usize>,
 }
 
 impl Ids {
@@ -41,15 +42,16 @@ impl Ids {
     /// Makes up an id from what a step does: `__run`, `__actions_checkout`, `__run_2`.
     pub(super) fn make(&mut self, work: &str) -> String {
         let name: String = format!("{RESERVED}{work}").chars().map(legal).collect();
-        let mut attempt = 1;
+        let mut attempt = self.made.get(&name.to_ascii_lowercase()).copied().unwrap_or(0);
         loop {
+            attempt += 1;
             let suffix = if attempt == 1 { String::new() } else { format!("_{attempt}") };
             let head: String = name.chars().take(MAX_LENGTH - suffix.len()).collect();
             let candidate = format!("{head}{suffix}");
             if self.taken.insert(candidate.to_ascii_lowercase()) {
+                self.made.insert(name.to_ascii_lowercase(), attempt);
                 return candidate;
             }
-            attempt += 1;
         }
     }
 }

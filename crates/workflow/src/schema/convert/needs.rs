@@ -1,6 +1,6 @@
 //! `needs`: every job that is needed exists, and the order of jobs has a beginning and no cycle.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::diagnostic::codes;
 use crate::span::Spanned;
@@ -26,12 +26,16 @@ pub(super) fn check(node: &Node, jobs: &[Job], problems: &mut Problems) {
         }
         return;
     }
+    let mut waiting_for: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, job) in waiting.iter().enumerate() {
+        for need in &job.needs {
+            waiting_for.entry(need.to_lowercase()).or_default().push(place);
+        }
+    }
     let mut ready: VecDeque<&str> = ready.iter().map(|job| job.id).collect();
     while let Some(done) = ready.pop_front() {
-        for job in &mut waiting {
-            if job.needs.is_empty() {
-                continue;
-            }
+        for place in waiting_for.remove(&done.to_lowercase()).unwrap_or_default() {
+            let job = &mut waiting[place];
             job.needs.retain(|need| !need.eq_ignore_ascii_case(done));
             if job.needs.is_empty() {
                 ready.push_back(job.id);

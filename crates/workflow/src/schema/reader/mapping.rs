@@ -41,10 +41,13 @@ impl Reader<'_> {
                 }
                 Some(key) => {
                     let name = scalar_text(&key.kind);
-                    if let Some(value_place) = self.place_of(&name, &key.span, &mut candidates, others, place)
-                    {
+                    let value_place = self.place_of(&name, &key.span, &mut candidates, others, place);
+                    if let Some(value_place) = value_place {
                         let value = self.value(value, &value_place);
                         read.push((key, value));
+                    } else if matches!(others, Others::Ignored) {
+                        // One that is required in another case is still missing.
+                        keys.seen.remove(&name.to_uppercase());
                     }
                 }
                 None => {}
