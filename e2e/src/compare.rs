@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::report::{Entry, Outcome};
-use crate::scenario::{Job, Run};
+use crate::scenario::{Job, Machine, Run};
 
 /// Everything that is not as expected.
-pub fn faults(run: &Run, outcome: &Outcome) -> Vec<String> {
-    let mut faults = Vec::new();
+pub fn faults(run: &Run, machine: Machine, outcome: &Outcome) -> Vec<String> {
+    let mut faults = other_machines(machine, outcome);
     if outcome.too_slow {
         faults.push(format!("it took longer than {} s and was killed", run.within_seconds));
     }
@@ -30,6 +30,15 @@ pub fn faults(run: &Run, outcome: &Outcome) -> Vec<String> {
     }
     faults.extend(artifacts(run, outcome));
     faults
+}
+
+/// Jobs that ran elsewhere than they were told to.
+fn other_machines(machine: Machine, outcome: &Outcome) -> Vec<String> {
+    let started = outcome.entries.iter().filter_map(|entry| match entry {
+        Entry::JobStarted { job, driver } if *driver != machine.to_string() => Some((job, driver)),
+        _ => None,
+    });
+    started.map(|(job, driver)| format!("job {job} ran on {driver}")).collect()
 }
 
 fn messages(outcome: &Outcome) -> Vec<String> {
@@ -184,9 +193,13 @@ fn artifacts(run: &Run, outcome: &Outcome) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::faults;
+    use super::faults as all_faults;
     use crate::report::{Entry, Outcome};
-    use crate::scenario::Run;
+    use crate::scenario::{Machine, Run};
+
+    fn faults(run: &Run, outcome: &Outcome) -> Vec<String> {
+        all_faults(run, Machine::Sandbox, outcome)
+    }
 
     fn run(text: &str) -> Run {
         toml::from_str(text).expect("the expectation of the test is valid")
@@ -215,6 +228,14 @@ mod tests {
         let run = run("exit = 0\n[[job]]\nname = 'a'\nconclusion = 'success'\nlog = ['hello']\n\
              outputs.x = '1'\nsteps.greet = 'failure -> success'\nnotes = ['hidden']\nno_log = ['hidden']");
         assert_eq!(faults(&run, &outcome(&ALL)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_job_on_another_kind_of_machine_is_a_fault() {
+        let run = run("exit = 0");
+        let line = r#"{"type":"job_event","job":{"name":"a"},"event":{"job_started":{"driver":"host"}}}"#;
+        assert_eq!(all_faults(&run, Machine::Host, &outcome(&[line])), Vec::<String>::new());
+        assert_eq!(all_faults(&run, Machine::Sandbox, &outcome(&[line])), ["job a ran on host"]);
     }
 
     #[test]

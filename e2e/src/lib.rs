@@ -36,7 +36,7 @@ pub fn check(name: &str, machine: Machine) {
     let place = Place::build(&folder, &scenario).unwrap_or_else(|error| panic!("{error}"));
     for (number, run) in scenario.runs.iter().enumerate() {
         let outcome = invocation::carry_out(&place, run, machine).unwrap_or_else(|error| panic!("{error}"));
-        let mut faults = compare::faults(run, &outcome);
+        let mut faults = compare::faults(run, machine, &outcome);
         faults.extend(place.script("after", run.after.as_deref()).err());
         assert!(
             faults.is_empty(),

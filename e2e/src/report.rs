@@ -29,6 +29,13 @@ pub struct Outcome {
 /// One line of `--format json`.
 #[derive(Debug)]
 pub enum Entry {
+    /// A job begins on a machine of this driver.
+    JobStarted {
+        /// Name of the job.
+        job: String,
+        /// Name of the driver.
+        driver: String,
+    },
     /// A step begins.
     StepStarted {
         /// Name of the job.
@@ -125,6 +132,7 @@ impl Entry {
         let (kind, body) = event.as_object()?.iter().next()?;
         let step = || format!("{}/{}", body["step"]["index"], text(&body["step"]["phase"]));
         Some(match kind.as_str() {
+            "job_started" => Entry::JobStarted { job, driver: text(&body["driver"]) },
             "step_started" => Entry::StepStarted { job, step: step(), name: text(&body["name"]) },
             "log" => Entry::Log { job, remark: body["stream"] == "hearth", text: text(&body["text"]) },
             "step_finished" => {
