@@ -80,10 +80,9 @@ pub(crate) fn reap(data: &Path) -> io::Result<Vec<String>> {
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         let id = name.strip_suffix(".lock").unwrap_or(name);
-        let is_folder = entry.file_type()?.is_dir();
-        // A folder may be gone by its lock's turn, and a lock without a folder is nothing to tell of.
+        // Both the folder and its lock come by here; who comes first takes the other along.
         if let Some(remains) = Remains::take(data, id)? {
-            let told = is_folder || remains.folder.exists();
+            let told = remains.folder.exists();
             remains.remove()?;
             if told {
                 removed.push(format!("machine {id}"));
