@@ -38,7 +38,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
 /// Serves the socket with this number until it ends, then ends all processes below this one.
 ///
 /// The process becomes the agent for good: it takes orphans in, leaves its session, and
-/// answers TERM by ending everything.
+/// answers TERM by ending everything (as the first process of a machine: by nothing).
 #[must_use]
 pub fn main_from_fd(fd: RawFd) -> ExitCode {
     match settle(fd).and_then(run) {
@@ -96,6 +96,10 @@ fn run(stream: UnixStream) -> io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
         let told_to_end = async {
+            if std::process::id() == 1 {
+                // In a machine only the job could have sent them: whoever owns the machine kills it.
+                std::future::pending::<()>().await;
+            }
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
