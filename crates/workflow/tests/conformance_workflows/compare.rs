@@ -80,13 +80,13 @@ fn read(case: &Case) -> Json {
     let (root, problems) = read_workflow(&case.file, &case.workflow, &options);
     let Some(root) = root else { return errors(&problems) };
     let mut trees = Trees::new();
-    trees.insert(case.file.clone(), tree(&case.workflow));
+    trees.insert(case.file.clone(), tree(&case.file, &case.workflow));
     let mut called = CalledWorkflows::new();
     for (name, content) in &case.called {
         let (callee, problems) = read_workflow(name, content, &options);
         let Some(callee) = callee else { return errors(&problems) };
         let key = WorkflowRef::parse(name).map_or_else(|_| name.clone(), |reference| reference.to_string());
-        trees.insert(name.clone(), tree(content));
+        trees.insert(name.clone(), tree(name, content));
         called.insert(key, Arc::new(callee));
     }
     if !case.called.is_empty() {
@@ -99,8 +99,8 @@ fn read(case: &Case) -> Json {
 }
 
 /// The tree of a file that has been read without problems.
-fn tree(text: &str) -> yaml::Node {
-    let mut problems = Problems::new("tree");
+fn tree(file: &str, text: &str) -> yaml::Node {
+    let mut problems = Problems::new(file);
     yaml::parse(text, &yaml::Limits::default(), &mut problems).unwrap_or_else(|| panic!("{problems:?}"))
 }
 

@@ -8,15 +8,17 @@ use super::json::{kind_name, number_json, put};
 
 type Object = Map<String, Json>;
 
-/// All events; `secrets` is what stands under `workflow_call`.
-pub(crate) fn events(triggers: &[Trigger], secrets: Option<Json>) -> Json {
-    let secrets = secrets.as_ref();
-    let events = triggers.iter().map(|trigger| (trigger.event.value.clone(), event(trigger, secrets)));
+/// All events; `on` is what stands in the file, for what types do not keep.
+pub(crate) fn events(triggers: &[Trigger], on: Option<&Json>) -> Json {
+    let on = on.map(plain).unwrap_or_default();
+    let events = triggers
+        .iter()
+        .map(|trigger| (trigger.event.value.clone(), event(trigger, &on[&trigger.event.value])));
     Json::Object(events.collect())
 }
 
-fn event(trigger: &Trigger, secrets: Option<&Json>) -> Json {
-    if trigger.event.value == "schedule" {
+fn event(trigger: &Trigger, stated: &Json) -> Json {
+    if stated.is_array() {
         return Json::Array(trigger.schedule.iter().map(schedule).collect());
     }
     let mut out = Object::new();
@@ -40,11 +42,17 @@ fn event(trigger: &Trigger, secrets: Option<&Json>) -> Json {
         put(&mut out, name, list.as_deref().map(texts));
     }
     if !trigger.inputs.is_empty() {
-        let inputs = trigger.inputs.iter().map(|entry| (entry.name.value.clone(), input(entry)));
+        let stated = &stated["inputs"];
+        let inputs = trigger
+            .inputs
+            .iter()
+            .map(|entry| (entry.name.value.clone(), input(entry, &stated[&entry.name.value])));
         out.insert("inputs".into(), Json::Object(inputs.collect()));
     }
-    if let Some(secrets) = secrets.filter(|_| trigger.event.value == "workflow_call") {
-        out.insert("secrets".into(), plain(secrets));
+    if let Some(secrets) = stated["secrets"].as_object() {
+        let secret = |value: &Json| if value.is_null() { json!({}) } else { value.clone() };
+        let secrets = secrets.iter().map(|(name, value)| (name.clone(), secret(value)));
+        out.insert("secrets".into(), Json::Object(secrets.collect()));
     }
     Json::Object(out)
 }
@@ -56,15 +64,17 @@ fn schedule(entry: &workflow::syntax::Schedule) -> Json {
     Json::Object(out)
 }
 
-fn input(input: &Input) -> Json {
+/// The suite has neither type nor default of an input that is a number.
+fn input(input: &Input, stated: &Json) -> Json {
     let mut out = Object::new();
-    out.insert("type".into(), json!(kind_name(&input.kind)));
+    let is_number = input.kind == InputKind::Number;
+    put(&mut out, "type", (!is_number).then(|| json!(kind_name(&input.kind))));
     put(&mut out, "description", input.description.as_ref().map(|text| json!(text)));
-    put(&mut out, "required", input.required.then(|| json!(true)));
+    put(&mut out, "required", stated.get("required").cloned());
     if let InputKind::Choice(options) = &input.kind {
         out.insert("options".into(), json!(options));
     }
-    put(&mut out, "default", input.default.as_ref().and_then(literal));
+    put(&mut out, "default", input.default.as_ref().filter(|_| !is_number).and_then(literal));
     Json::Object(out)
 }
 
@@ -81,16 +91,15 @@ fn texts(list: &[Spanned<String>]) -> Json {
     list.iter().map(|text| json!(text.value)).collect()
 }
 
-/// The suite's `{type, map: [{Key, Value}]}` as an object.
+/// The suite's `{type, map: [{Key, Value}]}` and `{type, seq: []}` as objects and lists.
 fn plain(value: &Json) -> Json {
-    match value.get("map").and_then(Json::as_array) {
-        Some(pairs) => Json::Object(
-            pairs
-                .iter()
-                .filter_map(|pair| Some((pair["Key"].as_str()?.to_owned(), plain(&pair["Value"]))))
-                .collect(),
-        ),
-        None if value.is_null() => json!({}),
+    if let Some(pairs) = value.get("map").and_then(Json::as_array) {
+        let pairs =
+            pairs.iter().filter_map(|pair| Some((pair["Key"].as_str()?.to_owned(), plain(&pair["Value"]))));
+        return Json::Object(pairs.collect());
+    }
+    match value.get("seq").and_then(Json::as_array) {
+        Some(items) => Json::Array(items.iter().map(plain).collect()),
         None => value.clone(),
     }
 }

@@ -51,10 +51,8 @@ impl<'a> Writer<'a> {
     pub(crate) fn workflow(mut self, workflow: &Workflow, called: &CalledWorkflows) -> Json {
         self.file(&workflow.file);
         let mut out = Object::new();
-        out.insert(
-            "events".into(),
-            events::events(&workflow.on, self.tree(&workflow.file, &["on", "workflow_call", "secrets"])),
-        );
+        let on = Writer::new(false, self.trees).tree(&workflow.file, &["on"]);
+        out.insert("events".into(), events::events(&workflow.on, on.as_ref()));
         let types = dispatch_types(workflow);
         if !types.is_empty() {
             out.insert("input-types".into(), Json::Object(types));
@@ -298,7 +296,7 @@ pub(crate) fn put(out: &mut Object, key: &str, value: Option<Json>) {
 }
 
 fn expression(source: &str) -> Json {
-    json!({"type": 3, "expr": source})
+    json!({"type": if source == "insert" { 4 } else { 3 }, "expr": source})
 }
 
 pub(crate) fn number_json(number: f64) -> Json {

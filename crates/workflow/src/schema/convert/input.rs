@@ -65,10 +65,8 @@ fn check_default(default: &Node, kind: &InputKind, is_call: bool, problems: &mut
             ("BooleanToken", !is_call && matches!(text.as_str(), "true" | "false"))
         }
         (InputKind::Boolean, _) => ("BooleanToken", false),
-        (InputKind::Number, NodeKind::String(text)) => {
-            ("NumberToken", !is_call && text.parse::<f64>().is_ok())
-        }
-        (InputKind::Number, _) => ("NumberToken", false),
+        // GitHub looks at it when the input has no value.
+        (InputKind::Number, _) => ("NumberToken", true),
         (_, NodeKind::String(_)) => return,
         // GitHub reads other scalars as text here.
         (_, _) => return,
