@@ -99,6 +99,21 @@ pub struct ExecSpec {
     pub tty: Option<TtySize>,
     /// Kill it (its whole process group, then what is left of its tree) after this long.
     pub timeout: Option<Duration>,
+    /// Files to write before the process starts, parents included: few and small, all of this in one message.
+    pub files: Vec<NewFile>,
+    /// Files whose sizes are wanted when the process is over: [`Exec::sizes`].
+    pub report: Vec<String>,
+}
+
+/// A file to write before a process starts. One that is there is overwritten.
+#[derive(Clone, Debug, Default)]
+pub struct NewFile {
+    /// Its absolute path.
+    pub path: String,
+    /// Its permission bits, if it is new.
+    pub mode: u32,
+    /// What it holds.
+    pub data: Bytes,
 }
 
 /// Size of a terminal in characters.
@@ -140,6 +155,7 @@ pub struct Exec {
     program: String,
     events: Streaming<ExecResponse>,
     stdin: Mutex<Option<mpsc::Sender<ExecRequest>>>,
+    sizes: Vec<u64>,
     ended: bool,
 }
 

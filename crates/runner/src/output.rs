@@ -25,6 +25,8 @@ pub struct Requests {
     pub paths: Vec<String>,
     /// A command failed: so does the step.
     pub failed: bool,
+    /// How much is in each command file.
+    pub sizes: Vec<u64>,
 }
 
 /// Reads the output of one step.

@@ -61,13 +61,8 @@ impl Place {
 
     /// Paths of the command files of the step with this suffix, by their key in the `github` context.
     pub(crate) fn command_files(&self, unique: &str) -> [(CommandFile, String); 5] {
-        let folder = self.command_folder(unique);
-        CommandFile::ALL.map(|file| (file, format!("{folder}/{}", file.file_name(unique))))
-    }
-
-    /// The folder of these files: each step has its own, so that one look tells which were written.
-    pub(crate) fn command_folder(&self, unique: &str) -> String {
-        format!("{}/{COMMAND_FILES}/{unique}", self.temp)
+        CommandFile::ALL
+            .map(|file| (file, format!("{}/{COMMAND_FILES}/{}", self.temp, file.file_name(unique))))
     }
 
     /// A path that a step gives, from the workspace on.

@@ -82,6 +82,15 @@ pub(crate) enum ProcessEnd {
     Stopped(StopReason),
 }
 
+/// A process that is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    /// How.
+    pub(crate) end: ProcessEnd,
+    /// Sizes of the files that the agent was to report; empty if it could not.
+    pub(crate) sizes: Vec<u64>,
+}
+
 /// Takes what a process prints.
 pub(crate) trait OutputReader {
     /// A chunk, in the order in which the machine read it. `Err`: the machine failed on the way.
@@ -94,7 +103,7 @@ pub(crate) async fn run(
     spec: ExecSpec,
     stop: &Stop,
     output: &mut (impl OutputReader + Send),
-) -> Result<ProcessEnd, GuestError> {
+) -> Result<Ended, GuestError> {
     let mut exec = guest.exec(spec).await?;
     let mut ladder = Ladder::default();
     loop {
@@ -103,7 +112,9 @@ pub(crate) async fn run(
             signal = ladder.next(stop) => {
                 match signal {
                     Rung::Signal(signal) => send(&exec, signal).await?,
-                    Rung::GiveUp => return Ok(ProcessEnd::Stopped(ladder.reason())),
+                    Rung::GiveUp => {
+                        return Ok(Ended { end: ProcessEnd::Stopped(ladder.reason()), sizes: Vec::new() });
+                    }
                 }
                 continue;
             }
@@ -112,7 +123,9 @@ pub(crate) async fn run(
         match event {
             Some(ExecEvent::Stdout(chunk)) => output.read(Stream::Stdout, &chunk).await?,
             Some(ExecEvent::Stderr(chunk)) => output.read(Stream::Stderr, &chunk).await?,
-            Some(ExecEvent::Exited(status)) => return Ok(ladder.end(status)),
+            Some(ExecEvent::Exited(status)) => {
+                return Ok(Ended { end: ladder.end(status), sizes: exec.sizes().to_vec() });
+            }
             None => {
                 return Err(GuestError::Lost {
                     operation: "running a process",

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::children::{Children, Ended};
+use super::files;
 use super::spawn::{Spawned, enlarge};
 use crate::bounds::{CHUNK_BYTES, OUTPUT_LINGER, OUTPUT_QUIET};
 use crate::wire::exec_request::Request;
@@ -35,6 +36,7 @@ pub(super) async fn attend(
     children: Arc<Children>,
     spawned: Spawned,
     timeout: Option<Duration>,
+    report: &[String],
     events: Events,
 ) -> Rest {
     let Spawned { pid, stdout, stderr, ended, .. } = spawned;
@@ -45,7 +47,7 @@ pub(super) async fn attend(
         () = watch(&children, pid, timeout, &timed_out, &events) => {}
         ended = relay(&mut output, ended, &events) => {
             if let Some(ended) = ended {
-                let _ = events.send(Ok(exited(ended, timed_out.load(Ordering::Relaxed)))).await;
+                let _ = events.send(Ok(exited(ended, timed_out.load(Ordering::Relaxed), report))).await;
             }
         }
     }
@@ -122,13 +124,13 @@ async fn quiet(give_up: Option<Instant>) {
     }
 }
 
-fn exited(ended: Ended, timed_out: bool) -> ExecResponse {
+fn exited(ended: Ended, timed_out: bool, report: &[String]) -> ExecResponse {
     let status = match ended {
         _ if timed_out => exited::Status::TimedOut(TimedOut {}),
         Ended::Code(code) => exited::Status::Code(code),
         Ended::Signal(signal) => exited::Status::Signal(signal),
     };
-    ExecResponse { event: Some(Event::Exited(Exited { status: Some(status) })) }
+    ExecResponse { event: Some(Event::Exited(Exited { status: Some(status), sizes: files::sizes(report) })) }
 }
 
 /// Both outputs of a process.

@@ -13,7 +13,7 @@ use tonic::Status;
 use super::blocking::Outgoing;
 use super::refusal::Refusal;
 use crate::bounds::{BATCH_BYTES, BATCH_ENTRIES, CHUNK_BYTES};
-use crate::wire::{FileKind, FileStat, WalkResponse};
+use crate::wire::{FileKind, FileStat, NewFile, WalkResponse};
 
 /// Permission bits of a mode, those that change the user or group among them.
 const PERMISSIONS: u32 = 0o7777;
@@ -79,6 +79,35 @@ fn write_new(path: &Path, mode: u32, data: &mut impl Read) -> io::Result<()> {
         }
     }
     file.set_permissions(fs::Permissions::from_mode(mode & PERMISSIONS))
+}
+
+/// Writes the few small files that a process wants to find when it starts.
+pub(super) fn place(new: &[NewFile]) -> Result<()> {
+    let mut made: Option<&Path> = None;
+    for file in new {
+        let failed = |error| Refusal::io(&file.path, &error);
+        let target = absolute(&file.path)?;
+        let folder = target.parent().ok_or_else(|| Refusal::invalid(&file.path, "not a file's path"))?;
+        if made != Some(folder) {
+            fs::create_dir_all(folder).map_err(failed)?;
+            made = Some(folder);
+        }
+        let mode = file.mode & PERMISSIONS;
+        let mut open = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(target)
+            .map_err(failed)?;
+        open.write_all(&file.data).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// How long these files are; zero where there is none.
+pub(super) fn sizes(paths: &[String]) -> Vec<u64> {
+    paths.iter().map(|path| fs::metadata(path).map_or(0, |found| found.len())).collect()
 }
 
 /// Makes a directory and its parents.

@@ -20,6 +20,8 @@ pub(super) fn play(script: &dyn Script, start: &ExecStart) -> Option<Vec<ExecEve
         stdin_open: false,
         tty: start.tty.as_ref().map(|size| TtySize { rows: cells(size.rows), columns: cells(size.columns) }),
         timeout: (start.timeout_millis > 0).then(|| Duration::from_millis(start.timeout_millis)),
+        files: Vec::new(),
+        report: start.report.clone(),
     })
 }
 
@@ -49,7 +51,7 @@ fn to_wire(event: ExecEvent) -> Event {
                 ExitStatus::Signal(signal) => exited::Status::Signal(signal),
                 ExitStatus::TimedOut => exited::Status::TimedOut(TimedOut {}),
             };
-            Event::Exited(Exited { status: Some(status) })
+            Event::Exited(Exited { status: Some(status), sizes: Vec::new() })
         }
     }
 }

@@ -95,6 +95,11 @@ impl Service {
             tokio::spawn(script::perform(played, events));
             return Ok(ReceiverStream::new(answers));
         }
+        if let Some(file) = start.files.first() {
+            self.room_on_disk(&file.path)?;
+            // Few and small: another thread would cost more than they do.
+            files::place(&start.files)?;
+        }
         let timeout = (start.timeout_millis > 0).then(|| Duration::from_millis(start.timeout_millis));
         let mut spawned = spawn::spawn(&self.children, &start)?;
         let terminal = spawned.terminal.take();
@@ -103,7 +108,7 @@ impl Service {
         if let Some(stdin) = spawned.stdin.take() {
             tokio::spawn(exec::feed(stdin, start.stdin, requests, on_terminal));
         }
-        tokio::spawn(self.attend(exec, spawned, timeout, events));
+        tokio::spawn(self.attend(exec, spawned, timeout, start.report, events));
         Ok(ReceiverStream::new(answers))
     }
 
@@ -112,13 +117,14 @@ impl Service {
         exec: u64,
         spawned: Spawned,
         timeout: Option<Duration>,
+        report: Vec<String>,
         events: exec::Events,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (children, running) = (Arc::clone(&self.children), Arc::clone(&self.running));
         async move {
             let started = ExecResponse { event: Some(Event::Started(Started { exec })) };
             let _ = events.send(Ok(started)).await;
-            let rest = exec::attend(children, spawned, timeout, events).await;
+            let rest = exec::attend(children, spawned, timeout, &report, events).await;
             running.processes().remove(&exec);
             rest.discard().await;
         }

@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::error::{broken, failure};
-use super::{Exec, ExecEvent, ExecSpec, ExitStatus, Guest, GuestError, TtySize};
+use super::{Exec, ExecEvent, ExecSpec, ExitStatus, Guest, GuestError, NewFile, TtySize};
 use crate::bounds::{CHUNK_BYTES, QUEUED_MESSAGES};
 use crate::wire::exec_request::Request;
 use crate::wire::exec_response::Event;
@@ -40,6 +40,7 @@ impl Guest {
             program,
             events,
             stdin: Mutex::new(stdin),
+            sizes: Vec::new(),
             ended: false,
         })
     }
@@ -58,6 +59,8 @@ fn opening(spec: ExecSpec) -> Vec<ExecRequest> {
         timeout_millis: spec.timeout.map_or(0, millis),
         stdin: stdin.split_to(stdin.len().min(CHUNK_BYTES)),
         has_stdin,
+        files: spec.files.into_iter().map(new_file).collect(),
+        report: spec.report,
     };
     let mut requests = vec![ExecRequest { request: Some(Request::Start(start)) }];
     while !stdin.is_empty() {
@@ -68,6 +71,10 @@ fn opening(spec: ExecSpec) -> Vec<ExecRequest> {
 
 fn input(data: Bytes) -> ExecRequest {
     ExecRequest { request: Some(Request::Stdin(data)) }
+}
+
+fn new_file(file: NewFile) -> wire::NewFile {
+    wire::NewFile { path: file.path, mode: file.mode, data: file.data }
 }
 
 fn to_wire(size: TtySize) -> wire::TtySize {
@@ -88,9 +95,14 @@ impl Exec {
         if self.ended {
             return Ok(None);
         }
-        let event = next_event(&mut self.events, &self.program).await;
+        let event = next_event(&mut self.events, &self.program, &mut self.sizes).await;
         self.ended = !matches!(event, Ok(ExecEvent::Stdout(_) | ExecEvent::Stderr(_)));
         event.map(Some)
+    }
+
+    /// Sizes of the files of [`ExecSpec::report`], in order, once the process is over; zero where there is none.
+    pub fn sizes(&self) -> &[u64] {
+        &self.sizes
     }
 
     /// Sends a signal to the process group (numbers of Linux). Fine if the process is over.
@@ -133,7 +145,11 @@ impl Exec {
     }
 }
 
-async fn next_event(events: &mut Streaming<ExecResponse>, program: &str) -> Result<ExecEvent, GuestError> {
+async fn next_event(
+    events: &mut Streaming<ExecResponse>,
+    program: &str,
+    sizes: &mut Vec<u64>,
+) -> Result<ExecEvent, GuestError> {
     let message = events.message().await.map_err(|status| failure(RUN, program, &status))?;
     let Some(message) = message else {
         return Err(broken(RUN, "the output ended before the process"));
@@ -141,12 +157,15 @@ async fn next_event(events: &mut Streaming<ExecResponse>, program: &str) -> Resu
     match message.event {
         Some(Event::Stdout(data)) => Ok(ExecEvent::Stdout(data)),
         Some(Event::Stderr(data)) => Ok(ExecEvent::Stderr(data)),
-        Some(Event::Exited(exited)) => Ok(ExecEvent::Exited(match exited.status {
-            Some(exited::Status::Code(code)) => ExitStatus::Code(code),
-            Some(exited::Status::Signal(signal)) => ExitStatus::Signal(signal),
-            Some(exited::Status::TimedOut(_)) => ExitStatus::TimedOut,
-            None => return Err(broken(RUN, "an end without a status")),
-        })),
+        Some(Event::Exited(exited)) => {
+            *sizes = exited.sizes;
+            Ok(ExecEvent::Exited(match exited.status {
+                Some(exited::Status::Code(code)) => ExitStatus::Code(code),
+                Some(exited::Status::Signal(signal)) => ExitStatus::Signal(signal),
+                Some(exited::Status::TimedOut(_)) => ExitStatus::TimedOut,
+                None => return Err(broken(RUN, "an end without a status")),
+            }))
+        }
         Some(Event::Started(_)) | None => Err(broken(RUN, "an unknown event")),
     }
 }

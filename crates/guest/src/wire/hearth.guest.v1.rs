@@ -62,6 +62,22 @@ pub struct ExecStart {
     /// Without it, standard input is empty, and nothing of it may follow.
     #[prost(bool, tag = "8")]
     pub has_stdin: bool,
+    /// Small files to write before the process starts, parents included.
+    #[prost(message, repeated, tag = "9")]
+    pub files: ::prost::alloc::vec::Vec<NewFile>,
+    /// Files whose sizes `Exited` tells.
+    #[prost(string, repeated, tag = "10")]
+    pub report: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NewFile {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub mode: u32,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub data: ::prost::bytes::Bytes,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -108,8 +124,11 @@ pub struct Started {
     pub exec: u64,
 }
 #[allow(clippy::all)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Exited {
+    /// Of each file of `ExecStart.report`, in order; zero where there is none.
+    #[prost(uint64, repeated, tag = "4")]
+    pub sizes: ::prost::alloc::vec::Vec<u64>,
     #[prost(oneof = "exited::Status", tags = "1, 2, 3")]
     pub status: ::core::option::Option<exited::Status>,
 }

@@ -27,13 +27,8 @@ impl JobRun<'_> {
         let mut variables = self.process_variables(&layer, run);
         variables.extend(self.fixed.service_variables.clone());
         variables.shift_remove("NODE_ICU_DATA");
-        self.write_step_files(run, None).await?;
-        let spec = ExecSpec {
-            argv: vec![node, file.to_owned()],
-            cwd: self.place.workspace.clone(),
-            env: variables.into_iter().collect(),
-            ..ExecSpec::default()
-        };
+        let argv = vec![node, file.to_owned()];
+        let spec = self.exec_spec(argv, self.place.workspace.clone(), variables, run);
         let (end, requests) = self.run_process(spec, run).await?;
         let applied = self.apply(requests, frame, Some(state), run).await?;
         Ok(match end {

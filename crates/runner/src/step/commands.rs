@@ -12,9 +12,6 @@ use crate::job::{JobRun, MachineFailure, WorkError};
 use crate::output::{Requests, StepOutput};
 use crate::process::{self, ProcessEnd, StopReason};
 
-/// Entries that a step's folder of command files may have: what else a step puts there is looked over.
-const COMMAND_FOLDER_ENTRIES: usize = 10_000;
-
 impl JobRun<'_> {
     /// Runs a process with its output going to the log.
     pub(crate) async fn run_process(
@@ -40,9 +37,12 @@ impl JobRun<'_> {
         let (program, folder) = (spec.argv.first().cloned().unwrap_or_default(), spec.cwd.clone());
         let end = process::run(&self.guest, spec, &run.stop, &mut output).await;
         output.finish().await.map_err(MachineFailure::from)?;
-        let requests = output.requests;
+        let mut requests = output.requests;
         match end {
-            Ok(end) => Ok((end, requests)),
+            Ok(ended) => {
+                requests.sizes = ended.sizes;
+                Ok((ended.end, requests))
+            }
             Err(GuestError::Refused { reason, kind, .. }) if kind != RefusalKind::DiskFull => {
                 Err(WorkError::Step(format!(
                     "An error occurred trying to start process '{program}' with working directory '{folder}'. {reason}"
@@ -111,20 +111,9 @@ impl JobRun<'_> {
     }
 
     async fn read_command_files(&self, run: &StepRun, requests: &mut Requests) -> Result<(), MachineFailure> {
-        let folder = self.place.command_folder(&run.unique);
-        let files = match self.guest.walk(&folder, COMMAND_FOLDER_ENTRIES).await {
-            Ok(files) => files,
-            Err(lost @ GuestError::Lost { .. }) => return Err(lost.into()),
-            Err(error) => {
-                self.log.debug(run.at, &format!("The step's command files are gone: {error}"));
-                return Ok(());
-            }
-        };
-        for file in CommandFile::ALL {
-            let name = file.file_name(&run.unique);
-            let written = files.iter().find(|entry| entry.path == name && entry.size > 0);
-            let Some(size) = written.map(|entry| entry.size) else { continue };
-            let path = format!("{folder}/{name}");
+        let sizes = std::mem::take(&mut requests.sizes);
+        let files = self.place.command_files(&run.unique).into_iter().zip(sizes);
+        for ((file, path), size) in files.filter(|(_, size)| *size > 0) {
             let limit = if file == CommandFile::Summary {
                 model::limits::SUMMARY_BYTES as u64
             } else {

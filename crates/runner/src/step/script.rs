@@ -1,6 +1,7 @@
 //! `run` steps.
 
-use guest::client::{ExecSpec, GuestError};
+use bytes::Bytes;
+use guest::client::{ExecSpec, NewFile};
 use model::ProcessStep;
 
 use super::context::{first_line, set_origin};
@@ -8,6 +9,10 @@ use super::{Frame, StepRun, WorkEnd};
 use crate::environment::Variables;
 use crate::job::{JobRun, WorkError};
 use crate::shell::Shell;
+
+/// A longer script is written by itself: the message that starts a process is bounded to 4 MiB, and its
+/// environment may take 2 MiB of that.
+const INLINE_SCRIPT_BYTES: usize = 1024 * 1024;
 
 impl JobRun<'_> {
     /// Writes the script and runs it with its shell.
@@ -33,15 +38,17 @@ impl JobRun<'_> {
             ))
         })?;
         let file = format!("{}{}", run.unique, shell.extension);
-        self.write_step_files(run, Some((&file, &shell.wrap(&script)))).await?;
+        let file = format!("{}/{file}", self.place.temp);
         let mut argv = vec![program];
-        argv.extend(shell.arguments_for(&format!("{}/{file}", self.place.temp)));
-        let spec = ExecSpec {
-            argv,
-            cwd: self.place.in_workspace(&folder.unwrap_or_default()),
-            env: variables.into_iter().collect(),
-            ..ExecSpec::default()
-        };
+        argv.extend(shell.arguments_for(&file));
+        let folder = self.place.in_workspace(&folder.unwrap_or_default());
+        let mut spec = self.exec_spec(argv, folder, variables, run);
+        let script = NewFile { path: file, mode: 0o755, data: shell.wrap(&script).into() };
+        if script.data.len() <= INLINE_SCRIPT_BYTES {
+            spec.files.push(script);
+        } else {
+            self.guest.write_file(&script.path, script.mode, script.data).await?;
+        }
         let (end, requests) = self.run_process(spec, run).await?;
         let applied = self.apply(requests, frame, None, run).await?;
         Ok(match self.script_end(end, run) {
@@ -114,28 +121,23 @@ impl JobRun<'_> {
         variables
     }
 
-    /// Writes the step's empty command files, and its script, in one go.
-    pub(crate) async fn write_step_files(
+    /// What starts a process of this step: its command files are made with it, and looked at when it is over.
+    pub(crate) fn exec_spec(
         &self,
+        argv: Vec<String>,
+        cwd: String,
+        env: Variables,
         run: &StepRun,
-        script: Option<(&str, &str)>,
-    ) -> Result<(), GuestError> {
-        let mut tar = tar::Builder::new(Vec::new());
-        let mut add = |path: &str, text: &str, mode| {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(tar::EntryType::Regular);
-            header.set_mode(mode);
-            header.set_size(text.len() as u64);
-            tar.append_data(&mut header, path, text.as_bytes()).expect("writing to memory");
-        };
-        let root = format!("{}/", self.place.temp);
-        for (_, path) in self.place.command_files(&run.unique) {
-            add(path.strip_prefix(&root).unwrap_or(&path), "", 0o644);
+    ) -> ExecSpec {
+        let paths = self.place.command_files(&run.unique).map(|(_, path)| path);
+        let empty = |path: &String| NewFile { path: path.clone(), mode: 0o644, data: Bytes::new() };
+        ExecSpec {
+            argv,
+            cwd,
+            env: env.into_iter().collect(),
+            files: paths.iter().map(empty).collect(),
+            report: paths.into(),
+            ..ExecSpec::default()
         }
-        if let Some((name, text)) = script {
-            add(name, text, 0o755);
-        }
-        let archive = tar.into_inner().expect("writing to memory");
-        self.guest.archive_in(&self.place.temp, std::io::Cursor::new(archive)).await
     }
 }
