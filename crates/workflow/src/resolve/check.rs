@@ -21,15 +21,17 @@ pub fn too_deep(depth: usize) -> String {
 #[must_use]
 pub fn check_calls(workflow: &Workflow, called: &CalledWorkflows, limits: &Limits) -> Vec<Diagnostic> {
     let mut check = Check { called, limits, jobs: 0, problems: Vec::new() };
-    let files = super::reachable(workflow, called).len();
-    if files > limits.files {
-        let message =
-            format!("A workflow may not call more than {} others; this one calls {files}", limits.files);
-        let place = workflow.jobs.first().map(|job| &job.id.span);
-        check.add(codes::CALL_FILES, place, message, None);
+    let files = super::reachable(workflow, called);
+    if let Some(surplus) = files.get(limits.files) {
+        let message = format!(
+            "A workflow may not call more than {} others, directly or not; this one calls {}",
+            limits.files,
+            files.len()
+        );
+        check.add(codes::CALL_FILES, Some(&surplus.span), message, None);
         return check.problems;
     }
-    check.jobs_of(workflow, None, None, 1);
+    check.jobs_of(workflow, &Call { file: None, max: None, depth: 1, uses: None });
     check.problems
 }
 
@@ -40,31 +42,37 @@ struct Check<'a> {
     problems: Vec<Diagnostic>,
 }
 
+/// How the check came to a file.
+struct Call<'a> {
+    /// The file; none for the run's own.
+    file: Option<&'a WorkflowRef>,
+    /// What its callers allow, where one says so.
+    max: Option<&'a Permissions>,
+    /// 1 for the run's own file.
+    depth: usize,
+    /// The `uses` that names it.
+    uses: Option<&'a Span>,
+}
+
 impl Check<'_> {
-    /// `max` is what the callers of this file allow, where one says so.
-    fn jobs_of(
-        &mut self,
-        workflow: &Workflow,
-        file: Option<&WorkflowRef>,
-        max: Option<&Permissions>,
-        depth: usize,
-    ) {
+    fn jobs_of(&mut self, workflow: &Workflow, call: &Call<'_>) {
         self.jobs += workflow.jobs.len();
         if self.jobs > self.limits.jobs {
             let message = format!("The workflow may not contain more than {} jobs", self.limits.jobs);
-            let place = workflow.jobs.last().map(|job| &job.id.span);
+            let place = call.uses.or_else(|| workflow.jobs.last().map(|job| &job.id.span));
             return self.add(codes::JOB_LIMIT, place, message, None);
         }
-        let own = workflow.permissions.as_ref().or(max);
+        let own = workflow.permissions.as_ref().or(call.max);
         for job in &workflow.jobs {
             let JobWork::Call { uses, .. } = &job.work else { continue };
             match WorkflowRef::parse(uses) {
                 Ok(reference) => {
-                    self.call(job, &reference.seen_from(file), job.permissions.as_ref().or(own), depth)
+                    let max = job.permissions.as_ref().or(own);
+                    self.call(job, &reference.seen_from(call.file), max, call.depth);
                 }
                 Err(error) => self.add(codes::USES_FORMAT, Some(&uses.span), error.to_string(), None),
             }
-            if self.jobs > self.limits.jobs || depth > self.limits.depth {
+            if self.jobs > self.limits.jobs || call.depth > self.limits.depth {
                 return;
             }
         }
@@ -95,7 +103,7 @@ impl Check<'_> {
         self.inputs(job, trigger);
         self.secrets(job, trigger);
         self.permissions(job, &key, &callee, max);
-        self.jobs_of(&callee, Some(reference), max, depth + 1);
+        self.jobs_of(&callee, &Call { file: Some(reference), max, depth: depth + 1, uses: Some(&uses.span) });
     }
 
     fn inputs(&mut self, job: &Job, trigger: &Trigger) {
