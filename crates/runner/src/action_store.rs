@@ -158,7 +158,7 @@ impl GitActionStore {
             let mut failures = Vec::new();
             for url in urls {
                 let full_ref = resolved.full_ref.as_deref();
-                match (Fetch { url: &url, commit, full_ref, scratch: claim.scratch() }).run().await {
+                match (Fetch { url: &url, commit, full_ref, folder: claim.folder() }).run().await {
                     Ok(()) => {
                         failures.clear();
                         break;

@@ -26,6 +26,8 @@ pub mod matcher;
 pub mod output;
 mod place;
 mod process;
+pub mod results;
+mod scratch;
 pub mod shell;
 pub mod source;
 mod step;

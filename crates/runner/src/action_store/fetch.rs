@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::git::{Git, GitError, last_line};
 
-use super::trees::Scratch;
+use super::trees::FetchFolder;
 
 /// Time to list two references of a remote.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -118,15 +118,15 @@ pub(super) struct Fetch<'a> {
     pub(super) commit: &'a str,
     /// The branch or tag, for servers that give out only those.
     pub(super) full_ref: Option<&'a str>,
-    pub(super) scratch: &'a Scratch,
+    pub(super) folder: &'a FetchFolder,
 }
 
 impl Fetch<'_> {
-    /// Leaves the tree in [`Scratch::tree`].
+    /// Leaves the tree in [`FetchFolder::tree`].
     pub(super) async fn run(&self) -> Result<(), RemoteError> {
         let told = |error: GitError| RemoteError::from_git(self.url, &error);
-        self.scratch.clear().map_err(|error| RemoteError::local(self.url, error.to_string()))?;
-        let repository = self.scratch.repository();
+        self.folder.clear().map_err(|error| RemoteError::local(self.url, error.to_string()))?;
+        let repository = self.folder.repository();
         let format = if self.commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
         Git::new("init")
             .args(["--quiet", "--bare", "--template=", format])
@@ -135,8 +135,8 @@ impl Fetch<'_> {
             .await
             .map_err(told)?;
         self.fetch_objects(&repository).await.map_err(told)?;
-        let (commit, scratch) = (self.commit.to_owned(), self.scratch.clone());
-        let exported = tokio::task::spawn_blocking(move || export(&scratch, &commit)).await;
+        let (commit, folder) = (self.commit.to_owned(), self.folder.clone());
+        let exported = tokio::task::spawn_blocking(move || export(&folder, &commit)).await;
         let exported = exported.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         exported.map_err(|error| RemoteError::local(self.url, format!("can't unpack the commit: {error}")))
     }
@@ -174,9 +174,9 @@ impl Fetch<'_> {
 }
 
 /// `git archive` is what GitHub's own download of an action is: `export-ignore` is honoured.
-fn export(scratch: &Scratch, commit: &str) -> io::Result<()> {
+fn export(folder: &FetchFolder, commit: &str) -> io::Result<()> {
     let mut child = Git::with_settings("archive", &["tar.umask=0022"])
-        .dir(&scratch.repository())
+        .dir(&folder.repository())
         .args(["--format=tar", commit])
         .into_std()
         .stdin(Stdio::null())
@@ -184,7 +184,7 @@ fn export(scratch: &Scratch, commit: &str) -> io::Result<()> {
         .stderr(Stdio::piped())
         .spawn()?;
     let unpacked = match child.stdout.take() {
-        Some(stdout) => unpack(stdout, &scratch.tree()),
+        Some(stdout) => unpack(stdout, &folder.tree()),
         None => Ok(()),
     };
     let output = child.wait_with_output()?;

@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::file_lock;
+use crate::scratch::{self, Scratch};
 
 /// Bytes that all trees together may take: some hundred of the usual actions, several versions each.
 const CACHE_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -32,22 +33,16 @@ pub(super) struct Trees {
 pub(super) struct Claim {
     commit: String,
     tree: PathBuf,
-    scratch: OwnedScratch,
+    folder: FetchFolder,
+    _scratch: Scratch,
     _making: File,
 }
 
-/// A folder for one fetch.
+/// What a fetch leaves in its folder.
 #[derive(Clone, Debug)]
-pub(super) struct Scratch(PathBuf);
+pub(super) struct FetchFolder(PathBuf);
 
-/// A [`Scratch`] that goes away with its owner.
-struct OwnedScratch {
-    scratch: Scratch,
-    lock_path: PathBuf,
-    _lock: File,
-}
-
-impl Scratch {
+impl FetchFolder {
     pub(super) fn repository(&self) -> PathBuf {
         self.0.join("repository")
     }
@@ -58,15 +53,8 @@ impl Scratch {
 
     /// Makes it empty for the next try.
     pub(super) fn clear(&self) -> io::Result<()> {
-        remove_tree(&self.0)?;
+        scratch::remove_tree(&self.0)?;
         fs::create_dir_all(&self.0)
-    }
-}
-
-impl Drop for OwnedScratch {
-    fn drop(&mut self) {
-        let _ = remove_tree(&self.scratch.0);
-        let _ = fs::remove_file(&self.lock_path);
     }
 }
 
@@ -75,8 +63,8 @@ impl Claim {
         self.tree.is_dir()
     }
 
-    pub(super) fn scratch(&self) -> &Scratch {
-        &self.scratch.scratch
+    pub(super) fn folder(&self) -> &FetchFolder {
+        &self.folder
     }
 }
 
@@ -86,7 +74,7 @@ impl Trees {
         for folder in ["trees", "locks", "making", "scratch"] {
             fs::create_dir_all(root.join(folder))?;
         }
-        trees.sweep()?;
+        scratch::sweep(&root.join("scratch"))?;
         Ok(trees)
     }
 
@@ -120,7 +108,9 @@ impl Trees {
         let (commit, tree) = (commit.to_owned(), self.tree_path(commit));
         run_blocking(move || {
             let making = file_lock::exclusive(&making)?;
-            Ok(Claim { commit, tree, scratch: make_scratch(&scratch)?, _making: making })
+            let scratch = Scratch::new_in(&scratch)?;
+            let folder = FetchFolder(scratch.path().to_owned());
+            Ok(Claim { commit, tree, folder, _scratch: scratch, _making: making })
         })
         .await
     }
@@ -133,10 +123,10 @@ impl Trees {
             lock.lock_shared()?;
             if !claim.is_there() {
                 lock.set_len(0)?;
-                write!(lock, "{}", size_of_tree(&claim.scratch().tree())?)?;
+                write!(lock, "{}", size_of_tree(&claim.folder().tree())?)?;
                 // Without this a power cut could leave a tree with empty files under its final name.
-                rustix::fs::syncfs(File::open(claim.scratch().tree())?)?;
-                fs::rename(claim.scratch().tree(), &claim.tree)?;
+                rustix::fs::syncfs(File::open(claim.folder().tree())?)?;
+                fs::rename(claim.folder().tree(), &claim.tree)?;
             }
             Ok((claim.commit, lock))
         })
@@ -161,37 +151,6 @@ impl Trees {
     fn lock_path(&self, commit: &str) -> PathBuf {
         self.root.join("locks").join(commit)
     }
-
-    /// Removes the scratch folders of processes that are gone.
-    fn sweep(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.root.join("scratch"))? {
-            let path = entry?.path();
-            if path.extension().is_none_or(|extension| extension != "lock") {
-                continue;
-            }
-            if let Ok(Some(_lock)) = file_lock::try_exclusive(&path) {
-                remove_tree(&path.with_extension(""))?;
-                let _ = fs::remove_file(&path);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The lock comes first, so that a folder without a live owner can be told.
-fn make_scratch(root: &Path) -> io::Result<OwnedScratch> {
-    let (lock, lock_path) = loop {
-        let file = tempfile::Builder::new().prefix("work-").suffix(".lock").tempfile_in(root)?;
-        let (lock, lock_path) = file.keep().map_err(|error| error.error)?;
-        lock.lock()?;
-        // Another process that swept before the lock was taken has removed the file.
-        if lock_path.exists() {
-            break (lock, lock_path);
-        }
-    };
-    let folder = lock_path.with_extension("");
-    fs::create_dir(&folder)?;
-    Ok(OwnedScratch { scratch: Scratch(folder), lock_path, _lock: lock })
 }
 
 /// Removes trees, the longest unused first, until the rest fits. A tree that is in use stays.
@@ -212,8 +171,8 @@ fn evict(root: &Path, bound: u64) -> io::Result<()> {
         }
         let Some(lock) = file_lock::try_exclusive(&root.join("locks").join(&name))? else { continue };
         // Renamed first, so that nobody ever sees half a tree.
-        let scratch = make_scratch(&root.join("scratch"))?;
-        match fs::rename(root.join("trees").join(&name), scratch.scratch.tree()) {
+        let scratch = Scratch::new_in(&root.join("scratch"))?;
+        match fs::rename(root.join("trees").join(&name), scratch.path().join("tree")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => lock.set_len(0)?,
         }
@@ -239,13 +198,6 @@ fn size_of_tree(root: &Path) -> io::Result<u64> {
     Ok(total)
 }
 
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -258,8 +210,8 @@ mod tests {
 
     async fn add(trees: &Trees, commit: &str) {
         let claim = trees.claim(commit).await.unwrap();
-        fs::create_dir(claim.scratch().tree()).unwrap();
-        fs::write(claim.scratch().tree().join("file"), [0; 100]).unwrap();
+        fs::create_dir(claim.folder().tree()).unwrap();
+        fs::write(claim.folder().tree().join("file"), [0; 100]).unwrap();
         trees.publish(claim).await.unwrap();
     }
 

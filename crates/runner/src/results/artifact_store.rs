@@ -1,0 +1,287 @@
+//! Artifacts on disk, one folder for each run.
+//!
+//! ```text
+//! <run>/<name>/...            the files, unpacked
+//! <run>/.hearth/<id>.blob     the upload as it came
+//! <run>/.hearth/<id>.json     what it is
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use model::{JobId, RunId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::time::millis;
+use super::unpack::unpack;
+use super::upload::hex;
+
+/// Where the records and uploads of a run lie, beside the unpacked artifacts.
+const RECORDS: &str = ".hearth";
+
+/// Artifacts that one run may have; GitHub's clients list at most 1000.
+const ARTIFACTS: usize = 1000;
+
+/// Bytes of an artifact's name: that of a folder.
+const NAME_BYTES: usize = 255;
+
+/// What GitHub allows in no name: <https://github.com/actions/toolkit/tree/main/packages/artifact>.
+const FORBIDDEN: [char; 11] = ['"', ':', '<', '>', '|', '*', '?', '\r', '\n', '\\', '/'];
+
+/// Describes one artifact.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Artifact {
+    pub(super) id: u64,
+    pub(super) job: JobId,
+    pub(super) name: String,
+    pub(super) mime: String,
+    pub(super) size: u64,
+    /// Milliseconds since 1970.
+    pub(super) created: u64,
+    /// `sha256:` and 64 digits; empty until it is finalized.
+    pub(super) digest: String,
+    /// The upload, until it is finalized.
+    #[serde(skip)]
+    pub(super) upload: Option<String>,
+}
+
+impl Artifact {
+    pub(super) fn is_finalized(&self) -> bool {
+        self.upload.is_none()
+    }
+
+    /// Whether the upload is an archive of the files, rather than the one file itself.
+    fn is_zip(&self) -> bool {
+        self.mime == "application/zip" || self.mime.is_empty()
+    }
+
+    /// What a download of the upload is called.
+    pub(super) fn file_name(&self) -> String {
+        if self.is_zip() { format!("{}.zip", self.name) } else { self.name.clone() }
+    }
+}
+
+/// Why an artifact was refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ArtifactError {
+    #[error("{0}")]
+    Name(String),
+    #[error("an artifact with this name already exists on the workflow run")]
+    Exists,
+    #[error("a run has at most {ARTIFACTS} artifacts")]
+    TooMany,
+    #[error("there is no such artifact in this run")]
+    Missing,
+    #[error("{0}")]
+    Mismatch(String),
+    #[error("{0}")]
+    Disk(#[from] io::Error),
+}
+
+/// Gives the folder of a run's artifacts.
+pub type ArtifactFolder = std::sync::Arc<dyn Fn(RunId) -> PathBuf + Send + Sync>;
+
+/// The artifacts of all runs of one service.
+pub(super) struct ArtifactStore {
+    folder: ArtifactFolder,
+    runs: Mutex<BTreeMap<u64, Vec<Artifact>>>,
+}
+
+impl ArtifactStore {
+    pub(super) fn new(folder: ArtifactFolder) -> Self {
+        ArtifactStore { folder, runs: Mutex::default() }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<Artifact>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_run<T>(&self, run: RunId, work: impl FnOnce(&mut Vec<Artifact>) -> T) -> T {
+        let mut runs = self.runs();
+        work(runs.entry(run.0).or_insert_with(|| load(&self.records(run))))
+    }
+
+    /// Where uploads of the run grow and records lie.
+    pub(super) fn records(&self, run: RunId) -> PathBuf {
+        (self.folder)(run).join(RECORDS)
+    }
+
+    /// Reserves the name.
+    pub(super) fn create(
+        &self,
+        run: RunId,
+        job: JobId,
+        name: &str,
+        mime: &str,
+    ) -> Result<u64, ArtifactError> {
+        check_name(name)?;
+        self.with_run(run, |artifacts| {
+            if artifacts.iter().any(|artifact| artifact.name == name) {
+                return Err(ArtifactError::Exists);
+            }
+            if artifacts.len() >= ARTIFACTS {
+                return Err(ArtifactError::TooMany);
+            }
+            let id = artifacts.iter().map(|artifact| artifact.id).max().unwrap_or(0) + 1;
+            artifacts.push(Artifact {
+                id,
+                job,
+                name: name.to_owned(),
+                mime: mime.to_owned(),
+                size: 0,
+                created: millis(SystemTime::now()),
+                digest: String::new(),
+                upload: Some(String::new()),
+            });
+            Ok(id)
+        })
+    }
+
+    /// Notes which upload belongs to a reserved name.
+    pub(super) fn set_upload(&self, run: RunId, id: u64, upload: &str) {
+        self.with_run(run, |artifacts| {
+            if let Some(artifact) = artifacts.iter_mut().find(|artifact| artifact.id == id) {
+                artifact.upload = Some(upload.to_owned());
+            }
+        });
+    }
+
+    /// The reserved artifact of that name which this job uploads.
+    pub(super) fn pending(&self, run: RunId, job: JobId, name: &str) -> Option<Artifact> {
+        let is_it = |one: &&Artifact| one.name == name && one.job == job && !one.is_finalized();
+        self.with_run(run, |artifacts| artifacts.iter().find(is_it).cloned())
+    }
+
+    /// Checks the upload, keeps it, and makes the artifact visible to the run. Gives the record, whose
+    /// files can then be unpacked. Blocks.
+    pub(super) fn finalize(
+        &self,
+        run: RunId,
+        artifact: &Artifact,
+        content: &Path,
+        said_size: Option<u64>,
+        said_digest: Option<&str>,
+    ) -> Result<Artifact, ArtifactError> {
+        let (size, digest) = measure(content)?;
+        if said_size.is_some_and(|said| said != size) {
+            return Err(ArtifactError::Mismatch(format!(
+                "{size} bytes were uploaded, not as many as were said"
+            )));
+        }
+        if said_digest.is_some_and(|said| !said.eq_ignore_ascii_case(&digest)) {
+            return Err(ArtifactError::Mismatch(format!(
+                "the upload's digest is {digest}, not the one that was said"
+            )));
+        }
+        let done = Artifact { size, digest, upload: None, ..artifact.clone() };
+        let records = self.records(run);
+        fs::rename(content, records.join(format!("{}.blob", done.id)))?;
+        let mut record = tempfile::NamedTempFile::new_in(&records)?;
+        serde_json::to_writer(&mut record, &done).map_err(io::Error::other)?;
+        record.persist(records.join(format!("{}.json", done.id))).map_err(|error| error.error)?;
+        self.with_run(run, |artifacts| {
+            artifacts.retain(|one| one.id != done.id);
+            artifacts.push(done.clone());
+        });
+        Ok(done)
+    }
+
+    /// Unpacks a finalized artifact into the folder of its name. Blocks.
+    pub(super) fn unpack(&self, run: RunId, artifact: &Artifact) -> io::Result<()> {
+        let records = self.records(run);
+        let blob = records.join(format!("{}.blob", artifact.id));
+        let folder = tempfile::tempdir_in(&records)?;
+        let target = folder.path().join("files");
+        fs::create_dir(&target)?;
+        if artifact.is_zip() {
+            unpack(File::open(blob)?, &target)?;
+        } else {
+            fs::hard_link(&blob, target.join(&artifact.name))
+                .or_else(|_other_filesystem| fs::copy(&blob, target.join(&artifact.name)).map(|_bytes| ()))?;
+        }
+        // Under the lock, so that a deletion meanwhile is not undone.
+        self.with_run(run, |artifacts| {
+            if artifacts.iter().any(|one| one.id == artifact.id) {
+                return fs::rename(&target, (self.folder)(run).join(&artifact.name));
+            }
+            Ok(())
+        })
+    }
+
+    /// The artifacts that can be downloaded.
+    pub(super) fn list(&self, run: RunId) -> Vec<Artifact> {
+        self.with_run(run, |artifacts| artifacts.iter().filter(|one| one.is_finalized()).cloned().collect())
+    }
+
+    /// Where the upload lies.
+    pub(super) fn blob(&self, run: RunId, id: u64) -> Option<(PathBuf, Artifact)> {
+        let artifact = self.list(run).into_iter().find(|artifact| artifact.id == id)?;
+        Some((self.records(run).join(format!("{id}.blob")), artifact))
+    }
+
+    /// Forgets a reservation whose upload failed.
+    pub(super) fn abandon(&self, run: RunId, id: u64) {
+        self.with_run(run, |artifacts| artifacts.retain(|one| one.id != id || one.is_finalized()));
+    }
+
+    /// Removes an artifact with its files. Gives its id and its upload, if that is still open. Blocks.
+    pub(super) fn delete(&self, run: RunId, name: &str) -> Result<Artifact, ArtifactError> {
+        self.with_run(run, |artifacts| {
+            let position = artifacts.iter().position(|artifact| artifact.name == name);
+            let artifact = position.map(|at| artifacts.remove(at)).ok_or(ArtifactError::Missing)?;
+            let records = self.records(run);
+            let id = artifact.id;
+            remove(fs::remove_file(records.join(format!("{id}.json"))))?;
+            remove(fs::remove_file(records.join(format!("{id}.blob"))))?;
+            remove(fs::remove_dir_all((self.folder)(run).join(name)))?;
+            Ok(artifact)
+        })
+    }
+}
+
+fn remove(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What an earlier service has left of the run.
+fn load(records: &Path) -> Vec<Artifact> {
+    let Ok(listing) = fs::read_dir(records) else { return Vec::new() };
+    let mut artifacts: Vec<Artifact> = listing
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            path.extension().is_some_and(|extension| extension == "json").then_some(())?;
+            serde_json::from_slice(&fs::read(path).ok()?).ok()
+        })
+        .collect();
+    artifacts.sort_by_key(|artifact| artifact.id);
+    artifacts
+}
+
+fn check_name(name: &str) -> Result<(), ArtifactError> {
+    let refuse = |reason: &str| Err(ArtifactError::Name(format!("the artifact name {name:?} {reason}")));
+    if name.is_empty() || name.len() > NAME_BYTES {
+        return refuse("must have 1 to 255 bytes");
+    }
+    if name.contains(|c: char| FORBIDDEN.contains(&c) || c.is_control()) {
+        return refuse("holds one of the characters \" : < > | * ? \\ / or a control character");
+    }
+    if name == "." || name == ".." || name.eq_ignore_ascii_case(RECORDS) {
+        return refuse("is not allowed");
+    }
+    Ok(())
+}
+
+/// Size and digest of a file.
+fn measure(path: &Path) -> io::Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let size = io::copy(&mut File::open(path)?, &mut hash)?;
+    Ok((size, format!("sha256:{}", hex(&hash.finalize()))))
+}

@@ -1,0 +1,242 @@
+//! Tokens of jobs and signatures of blob addresses, both made with one key that no other service has.
+
+use std::io::{self, Read};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use model::{JobId, RunId, Trust};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::Sha256;
+
+/// How long a job's token is good: GitHub's limit for a job on an own machine, five days.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+
+/// How long a blob address is good; the longest upload fits in.
+const ADDRESS_LIFETIME: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Longest token that is looked at: a real one has some 700 bytes.
+const TOKEN_BYTES: usize = 16 * 1024;
+
+/// What a job may do with caches and artifacts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its run: artifacts are shared within it.
+    pub run: RunId,
+    /// The job.
+    pub job: JobId,
+    /// Untrusted jobs read caches and never write them.
+    pub trust: Trust,
+    /// Where it finds and puts caches.
+    pub caches: CacheScope,
+}
+
+/// Which caches a job sees.
+///
+/// Source: <https://docs.github.com/actions/reference/workflows-and-actions/dependency-caching#restrictions-for-accessing-a-cache>
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheScope {
+    /// `owner/name`: caches of one repository are invisible to another.
+    pub repository: String,
+    /// The job's own ref (`refs/heads/x`, `refs/pull/1/merge`), which it writes to and reads first.
+    pub own_ref: String,
+    /// What it reads besides, in this order: the base of its pull request, the default branch.
+    pub read_refs: Vec<String>,
+}
+
+/// The claims of a token: ours, and those that the clients look for.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    exp: u64,
+    hearth: Grant,
+}
+
+/// What a blob address allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Writing the content of one upload.
+    Upload,
+    /// Reading one cache.
+    Cache,
+    /// Reading one artifact.
+    Artifact,
+}
+
+impl Purpose {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Upload => "upload",
+            Purpose::Cache => "cache",
+            Purpose::Artifact => "artifact",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Purpose::Upload, Purpose::Cache, Purpose::Artifact].into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// The query of a blob address. The SDK adds parameters of its own.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Address {
+    pub(super) purpose: String,
+    pub(super) id: String,
+    pub(super) se: u64,
+    pub(super) sig: String,
+    #[serde(default)]
+    pub(super) comp: String,
+    #[serde(default)]
+    pub(super) blockid: String,
+}
+
+/// The key of one service.
+pub(super) struct Key([u8; 32]);
+
+impl Key {
+    pub(super) fn random() -> io::Result<Self> {
+        let mut key = [0; 32];
+        std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+        Ok(Key(key))
+    }
+
+    fn mac(&self, text: &str) -> Hmac<Sha256> {
+        // A key of any length is fine for HMAC, so this can't fail.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).unwrap_or_else(|_| unreachable!());
+        mac.update(text.as_bytes());
+        mac
+    }
+
+    fn sign(&self, text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.mac(text).finalize().into_bytes())
+    }
+
+    /// Compares in constant time.
+    fn verify(&self, text: &str, signature: &str) -> bool {
+        URL_SAFE_NO_PAD.decode(signature).is_ok_and(|bytes| self.mac(text).verify_slice(&bytes).is_ok())
+    }
+
+    /// A JWT (HS256) for one job.
+    pub(super) fn token(&self, grant: &Grant) -> String {
+        let now = seconds(SystemTime::now());
+        let scope = |name: &String, permission: u8| json!({"Scope": name, "Permission": permission});
+        let own = if grant.trust == Trust::Trusted { 3 } else { 1 };
+        let mut access = vec![scope(&grant.caches.own_ref, own)];
+        access.extend(grant.caches.read_refs.iter().map(|name| scope(name, 1)));
+        let claims = json!({
+            "iss": "hearth",
+            "iat": now,
+            "nbf": now.saturating_sub(60),
+            "exp": now + TOKEN_LIFETIME.as_secs(),
+            "scp": format!("Actions.Results:{}:{}", grant.run, grant.job),
+            "ac": serde_json::Value::Array(access).to_string(),
+            "hearth": grant,
+        });
+        self.encode(&claims)
+    }
+
+    fn encode(&self, claims: &serde_json::Value) -> String {
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        format!("{signed}.{}", self.sign(&signed))
+    }
+
+    /// The grant of a token; `None` when it is forged, of another service, or over.
+    pub(super) fn open(&self, token: &str) -> Option<Grant> {
+        if token.len() > TOKEN_BYTES {
+            return None;
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let payload = signed.split_once('.')?.1;
+        if !self.verify(signed, signature) {
+            return None;
+        }
+        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        (claims.exp > seconds(SystemTime::now())).then_some(claims.hearth)
+    }
+
+    /// The query of an address for one blob. `id` consists of letters, digits, and dashes.
+    pub(super) fn address(&self, purpose: Purpose, id: &str) -> String {
+        let expiry = seconds(SystemTime::now()) + ADDRESS_LIFETIME.as_secs();
+        let signature = self.sign(&signed_address(purpose, id, expiry));
+        format!("purpose={}&id={id}&se={expiry}&sig={signature}", purpose.as_str())
+    }
+
+    /// What an address allows; `None` when it is forged or over.
+    pub(super) fn check(&self, address: &Address) -> Option<Purpose> {
+        let purpose = Purpose::named(&address.purpose)?;
+        let is_ours = self.verify(&signed_address(purpose, &address.id, address.se), &address.sig);
+        (is_ours && address.se > seconds(SystemTime::now())).then_some(purpose)
+    }
+}
+
+fn signed_address(purpose: Purpose, id: &str, expiry: u64) -> String {
+    format!("blob\n{}\n{id}\n{expiry}", purpose.as_str())
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        let caches =
+            CacheScope { repository: "o/r".into(), own_ref: "refs/heads/x".into(), read_refs: vec![] };
+        Grant { run: RunId(7), job: JobId(3), trust: Trust::Trusted, caches }
+    }
+
+    #[test]
+    fn a_token_opens_to_its_grant_and_names_the_job_to_the_clients() {
+        let key = Key::random().unwrap();
+        let token = key.token(&grant());
+        assert_eq!(key.open(&token), Some(grant()));
+        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(claims["scp"], "Actions.Results:7:3");
+    }
+
+    #[test]
+    fn a_forged_foreign_or_expired_token_is_refused() {
+        let key = Key::random().unwrap();
+        let token = key.token(&grant());
+        assert_eq!(Key::random().unwrap().open(&token), None);
+        let mut parts: Vec<&str> = token.split('.').collect();
+        let other = URL_SAFE_NO_PAD.encode(r#"{"exp":99999999999,"hearth":{}}"#);
+        parts[1] = &other;
+        assert_eq!(key.open(&parts.join(".")), None);
+        assert_eq!(key.open(&token[..token.len() - 2]), None);
+        assert_eq!(key.open(""), None);
+        let expired = key.encode(&json!({"exp": 1, "hearth": grant()}));
+        assert_eq!(key.open(&expired), None);
+        let unsigned = format!("{}.", token.rsplit_once('.').unwrap().0);
+        assert_eq!(key.open(&unsigned), None);
+    }
+
+    #[test]
+    fn an_address_is_good_for_its_purpose_and_blob_only() {
+        let key = Key::random().unwrap();
+        let query = key.address(Purpose::Upload, "abc");
+        let mut fields = query.split('&').map(|pair| pair.split_once('=').unwrap().1.to_owned());
+        let mut field = || fields.next().unwrap();
+        let address = Address {
+            purpose: field(),
+            id: field(),
+            se: field().parse().unwrap(),
+            sig: field(),
+            comp: String::new(),
+            blockid: String::new(),
+        };
+        assert_eq!(key.check(&address), Some(Purpose::Upload));
+        for changed in [
+            Address { id: "abd".into(), ..address.clone() },
+            Address { purpose: "cache".into(), ..address.clone() },
+            Address { se: address.se + 1, ..address.clone() },
+        ] {
+            assert_eq!(key.check(&changed), None);
+        }
+    }
+}
