@@ -149,10 +149,10 @@ impl Inside<'_> {
         }
         self.kernel_mounts()?;
         enter_root()?;
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
         self.layout()?;
         bound_processes(self.config.limits.processes)?;
         shut_standard_error()?;
-        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
         seal::drop_capabilities()?;
         if self.config.without.landlock {
             started.notes.push("no Landlock: switched off".to_owned());

@@ -108,6 +108,8 @@ impl<'a> Keeper<'a> {
         stream: UnixStream,
         agent: impl FnOnce(UnixStream) -> ExitCode,
     ) -> Result<(), Failure> {
+        // Modes here are what they say: the machine's folder itself is for its owner only.
+        nix::sys::stat::umask(nix::sys::stat::Mode::empty());
         let mut keeper = Keeper::prepare(config)?;
         match keeper.start(control, stream, agent) {
             Ok(()) => keeper.clean(),

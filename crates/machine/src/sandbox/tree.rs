@@ -6,9 +6,9 @@
 //! inside of its user namespace. The job has not begun and all names here are Hearth's
 //! or the host's: nothing hostile can be in the way yet.
 
-use std::fs::{self, File, Permissions};
-use std::io;
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -348,16 +348,13 @@ impl Builder<'_> {
         mounts::bind(source, target, forbid).doing(|| format!("showing {} in the machine", source.display()))
     }
 
+    /// Makes one folder; the keeper has no umask that could take from the mode.
     fn folder(&self, path: &Path, mode: u32) -> Result<(), Failure> {
-        let made = || -> io::Result<()> {
-            match fs::create_dir(path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-                made => made?,
-            }
-            fs::set_permissions(path, Permissions::from_mode(mode))?;
-            self.own(path)
+        let made = match DirBuilder::new().mode(mode).create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            made => made.and_then(|()| self.own(path)),
         };
-        made().doing(|| format!("making the folder {}", path.display()))
+        made.doing(|| format!("making the folder {}", path.display()))
     }
 
     /// Makes `path` and all above it, below `base`.
@@ -373,8 +370,8 @@ impl Builder<'_> {
     fn write(&self, base: &str, file: &OwnFile) -> Result<(), Failure> {
         let path = Path::new(base).join(file.path);
         let written = || -> io::Result<()> {
-            fs::write(&path, &file.text)?;
-            fs::set_permissions(&path, Permissions::from_mode(file.mode))?;
+            let mut opened = File::options().write(true).create_new(true).mode(file.mode).open(&path)?;
+            opened.write_all(file.text.as_bytes())?;
             self.own(&path)
         };
         written().doing(|| format!("writing the machine's /{}", file.path))

@@ -25,6 +25,7 @@ pub(crate) enum Caller {
 pub(crate) struct House {
     pub(crate) caller: Caller,
     pub(crate) driver: SandboxDriver,
+    data: PathBuf,
     folder: tempfile::TempDir,
 }
 
@@ -48,6 +49,11 @@ impl House {
     }
 
     pub(crate) fn with(caller: Caller, without: Without) -> Option<House> {
+        Self::named(caller, without, "data")
+    }
+
+    /// A house whose data folder has this name.
+    pub(crate) fn named(caller: Caller, without: Without, name: &str) -> Option<House> {
         let root = nix::unistd::geteuid().is_root();
         if caller == Caller::Root && !root {
             eprintln!("skipped: these tests run as an ordinary user");
@@ -55,7 +61,7 @@ impl House {
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
-        let data = folder.path().join("data");
+        let data = folder.path().join(name);
         fs::create_dir(&data).expect("a data folder");
         let own = Path::new(env!("CARGO_BIN_EXE_hearth-keeper"));
         let keeper = if caller == Caller::Ordinary && root {
@@ -71,8 +77,8 @@ impl House {
         } else {
             KeeperProgram::at(own)
         };
-        let driver = SandboxDriver::new(data, keeper).without(without);
-        Some(House { caller, driver, folder })
+        let driver = SandboxDriver::new(data.clone(), keeper).without(without);
+        Some(House { caller, driver, data, folder })
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -80,7 +86,7 @@ impl House {
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// What is left of machines.

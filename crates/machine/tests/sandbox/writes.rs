@@ -159,3 +159,16 @@ async fn a_data_folder_that_cannot_be_written_is_a_plain_error() {
     let error = house.driver.start(spec()).await.err().expect("refused");
     assert!(error.to_string().contains("taking a place in"), "{error}");
 }
+
+#[tokio::test]
+async fn a_data_folder_with_any_name_works() {
+    for name in ["with space", "comma,colon:and=\\", "Ünïcode-名"] {
+        for caller in [Caller::Root, Caller::Ordinary] {
+            let Some(house) = House::named(caller, Without::default(), name) else { continue };
+            let machine = house.start().await;
+            assert_eq!(run(&machine, "echo written > /usr/bin/x && cat /usr/bin/x").await.output, "written\n", "{name}");
+            machine.destroy().await.expect("destroyed");
+            assert_eq!(house.remains(), Vec::<String>::new());
+        }
+    }
+}
