@@ -39,7 +39,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8> {
         return Ok(exit::USAGE);
     }
     let session = Session::open(root, args, config).await?;
-    let chosen = session.choose(files)?;
+    let chosen = session.choose(files).await?;
     if session.args.list {
         list::list(&session, &chosen)?;
         return Ok(exit::SUCCESS);

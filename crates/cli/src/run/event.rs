@@ -226,7 +226,6 @@ mod tests {
             author: "Ada".into(),
             email: "ada@example.com".into(),
             before: "b".repeat(40),
-            changed_files: None,
         }
     }
 

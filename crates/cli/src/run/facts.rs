@@ -31,47 +31,49 @@ pub(crate) struct Facts {
     pub(crate) email: String,
     /// The parent commit; zeros where there is none.
     pub(crate) before: String,
-    /// Paths that the commit and the uncommitted changes touch; `None` when that is not known.
-    pub(crate) changed_files: Option<Vec<String>>,
 }
 
 impl Facts {
     /// Asks git about the folder. A folder that is no repository has facts too, made up from its name.
+    ///
+    /// Two questions at once are all that the usual repository costs: each is a process.
     pub(crate) async fn of(root: &Path) -> Result<Facts> {
         let git = Git { root };
-        let (commit, branch, tag, remote, remote_head) = tokio::try_join!(
-            git.ask(&["log", "-1", "--format=%H%x00%P%x00%an%x00%ae%x00%B"]),
-            git.ask(&["symbolic-ref", "--quiet", "HEAD"]),
-            git.ask(&["describe", "--exact-match", "--tags", "HEAD"]),
-            git.ask(&["config", "--get", "remote.origin.url"]),
-            git.ask(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]),
-        )?;
-        let default_branch = remote_head
-            .and_then(|head| head.strip_prefix("refs/remotes/origin/").map(str::to_owned))
-            .unwrap_or_else(|| DEFAULT_BRANCH.to_owned());
-        let reference = match (branch, tag) {
-            (Some(branch), _) => branch,
-            (None, Some(tag)) => format!("refs/tags/{tag}"),
-            (None, None) => format!("refs/heads/{default_branch}"),
+        let commit = ["log", "-1", "--decorate=full", "--format=%H%x00%P%x00%an%x00%ae%x00%D%x00%B"];
+        let remote = ["config", "--get", "remote.origin.url"];
+        let (commit, remote) = tokio::try_join!(git.ask(&commit), git.ask(&remote))?;
+        let head = Head::of(commit.as_deref().unwrap_or_default());
+        let default_branch = git.default_branch(remote.is_some()).await?;
+        let branch = match (&head.branch, &commit) {
+            // Before the first commit only this knows the branch.
+            (None, None) => git.ask(&["symbolic-ref", "--quiet", "HEAD"]).await?,
+            (branch, _) => branch.clone(),
         };
+        let reference = branch.or(head.tag).unwrap_or_else(|| format!("refs/heads/{default_branch}"));
         let repository = remote.as_deref().and_then(owner_and_name).unwrap_or_else(|| local_name(root));
-        let mut facts = Facts { repository, reference, default_branch, ..Facts::default() };
-        facts.take_commit(commit.as_deref().unwrap_or_default());
-        facts.changed_files = git.changed_files(&facts.before).await?;
-        Ok(facts)
+        Ok(Facts {
+            repository,
+            sha: head.sha,
+            reference,
+            default_branch,
+            message: head.message,
+            author: head.author,
+            email: head.email,
+            before: head.before,
+        })
     }
 
-    fn take_commit(&mut self, log: &str) {
-        let mut fields = log.splitn(5, '\0');
-        let mut field = || fields.next().unwrap_or_default().trim_end().to_owned();
-        let (sha, parents) = (field(), field());
-        self.author = field();
-        self.email = field();
-        self.message = field();
-        let before = parents.split(' ').next().unwrap_or_default().to_owned();
-        let or_none = |sha: String| if sha.is_empty() { NO_COMMIT.to_owned() } else { sha };
-        self.sha = or_none(sha);
-        self.before = or_none(before);
+    /// Paths that differ from the parent commit, in the commit or in the folder; `None` when there is no parent.
+    pub(crate) async fn changed_files(&self, root: &Path) -> Result<Option<Vec<String>>> {
+        if self.before == NO_COMMIT {
+            return Ok(None);
+        }
+        let git = Git { root };
+        let diff = ["diff", "--name-only", "-z", &self.before, "--"];
+        let others = ["ls-files", "--others", "--exclude-standard", "-z"];
+        let (tracked, untracked) = tokio::try_join!(git.ask(&diff), git.ask(&others))?;
+        let names = tracked.iter().chain(&untracked).flat_map(|names| names.split('\0'));
+        Ok(Some(names.filter(|name| !name.is_empty()).map(str::to_owned).collect()))
     }
 
     /// The branch or tag with the commit's first digits, to show.
@@ -117,22 +119,46 @@ impl Git<'_> {
             .filter(|text| !text.is_empty()))
     }
 
-    /// What differs from the parent commit, in the commit or in the folder.
-    async fn changed_files(&self, before: &str) -> Result<Option<Vec<String>>> {
-        if before == NO_COMMIT {
-            return Ok(None);
+    /// What `origin` calls its default branch, as far as this clone knows it.
+    async fn default_branch(&self, has_origin: bool) -> Result<String> {
+        let head = match has_origin {
+            true => self.ask(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]).await?,
+            false => None,
+        };
+        let branch = head.as_deref().and_then(|head| head.strip_prefix("refs/remotes/origin/"));
+        Ok(branch.unwrap_or(DEFAULT_BRANCH).to_owned())
+    }
+}
+
+/// The current commit, as `git log` tells it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Head {
+    sha: String,
+    before: String,
+    author: String,
+    email: String,
+    branch: Option<String>,
+    tag: Option<String>,
+    message: String,
+}
+
+impl Head {
+    /// Reads hash, parents, name, address, decoration, and message, with NUL between them.
+    fn of(log: &str) -> Head {
+        let mut fields = log.splitn(6, '\0').map(str::trim_end);
+        let mut field = || fields.next().unwrap_or_default();
+        let (sha, parents, author, email, decoration) = (field(), field(), field(), field(), field());
+        let decorations = || decoration.split(", ");
+        let or_none = |sha: &str| if sha.is_empty() { NO_COMMIT.to_owned() } else { sha.to_owned() };
+        Head {
+            sha: or_none(sha),
+            before: or_none(parents.split(' ').next().unwrap_or_default()),
+            author: author.to_owned(),
+            email: email.to_owned(),
+            branch: decorations().find_map(|name| name.strip_prefix("HEAD -> ")).map(str::to_owned),
+            tag: decorations().find_map(|name| name.strip_prefix("tag: ")).map(str::to_owned),
+            message: field().to_owned(),
         }
-        let (diff, others) = (
-            ["diff", "--name-only", "-z", before, "--"],
-            ["ls-files", "--others", "--exclude-standard", "-z"],
-        );
-        let (tracked, untracked) = tokio::try_join!(self.ask(&diff), self.ask(&others))?;
-        let names = [tracked, untracked].into_iter().flatten();
-        let files: Vec<String> = names
-            .flat_map(|names| names.split('\0').map(str::to_owned).collect::<Vec<_>>())
-            .filter(|name| !name.is_empty())
-            .collect();
-        Ok(Some(files))
     }
 }
 
@@ -177,10 +203,13 @@ mod tests {
 
     #[test]
     fn a_first_commit_has_no_commit_before_it() {
-        let mut facts = Facts::default();
-        facts.take_commit("abc\0\0Ada\0ada@x\0Add\n\nbody\n");
-        assert_eq!((facts.sha.as_str(), facts.before.as_str()), ("abc", NO_COMMIT));
-        assert_eq!(facts.message, "Add\n\nbody");
+        let head = Head::of("abc\0\0Ada\0ada@x\0HEAD -> refs/heads/ä, tag: refs/tags/v1\0Add\n\nbody\n");
+        assert_eq!((head.sha.as_str(), head.before.as_str()), ("abc", NO_COMMIT));
+        assert_eq!(head.message, "Add\n\nbody");
+        assert_eq!(
+            (head.branch.as_deref(), head.tag.as_deref()),
+            (Some("refs/heads/ä"), Some("refs/tags/v1"))
+        );
     }
 
     #[tokio::test]
@@ -189,6 +218,6 @@ mod tests {
         let facts = Facts::of(folder.path()).await.unwrap();
         assert_eq!(facts.sha, NO_COMMIT);
         assert_eq!(facts.reference, "refs/heads/main");
-        assert_eq!(facts.changed_files, None);
+        assert_eq!(facts.changed_files(folder.path()).await.unwrap(), None);
     }
 }

@@ -77,10 +77,14 @@ impl Session {
 
     /// Which of these workflows run, by which event. A workflow that the user has named runs even if
     /// the event would not start it, unless the event was named as well.
-    pub(crate) fn choose(&self, files: Vec<WorkflowFile>) -> Result<Vec<Chosen>> {
+    pub(crate) async fn choose(&self, files: Vec<WorkflowFile>) -> Result<Vec<Chosen>> {
         let named = !self.args.workflows.is_empty();
         let given_inputs = given::pairs("--input", &self.args.inputs)?;
         let (mut chosen, mut reasons) = (Vec::new(), Vec::new());
+        let changed_files = match files.iter().any(asks_for_paths) {
+            true => self.facts.changed_files(&self.root).await?,
+            false => None,
+        };
         for file in files {
             let Some(workflow) = file.workflow.clone() else { continue };
             let event_name = self.event_name(&workflow, named);
@@ -91,7 +95,7 @@ impl Session {
             };
             let payload = self.args.event_payload.as_deref();
             let event = local_event(&event_name, payload, &self.facts, &inputs)?;
-            match self.refusal(&workflow, &event) {
+            match self.refusal(&workflow, &event, changed_files.as_deref()) {
                 Some(reason) if !named || self.args.event.is_some() => {
                     reasons.push(format!("{}: {reason}", file.path));
                 }
@@ -141,12 +145,17 @@ impl Session {
     }
 
     /// Why the event does not start the workflow, if it does not.
-    fn refusal(&self, workflow: &Workflow, event: &LocalEvent) -> Option<String> {
+    fn refusal(
+        &self,
+        workflow: &Workflow,
+        event: &LocalEvent,
+        changed_files: Option<&[String]>,
+    ) -> Option<String> {
         use workflow::trigger::{Decision, Event, decide};
         let event = Event {
             name: event.name.clone(),
             payload: event.payload.clone(),
-            changed_files: self.facts.changed_files.clone(),
+            changed_files: changed_files.map(<[String]>::to_vec),
             head_commit_message: Some(self.facts.message.clone()),
         };
         let decision = decide(workflow, &event);
@@ -284,6 +293,12 @@ impl Session {
             accepted_labels: self.args.machine.accept_labels.clone(),
         }
     }
+}
+
+/// Whether a filter of the workflow needs to know which files have changed.
+fn asks_for_paths(file: &WorkflowFile) -> bool {
+    let triggers = file.workflow.iter().flat_map(|workflow| &workflow.on);
+    triggers.into_iter().any(|trigger| trigger.paths.is_some() || trigger.paths_ignore.is_some())
 }
 
 /// Mirrors of the command line go before those of the configuration.
