@@ -135,7 +135,7 @@ pub(crate) struct RunIdentity<'a> {
 /// Fields: <https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#github-context>
 pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunIdentity<'_>) -> Json {
     let (owner, _) = owner_and_name(&facts.repository);
-    let refs = EventRefs::of(event, facts);
+    let refs = event.refs(facts);
     let mut github = Map::new();
     let mut set = |key: &str, value: Json| {
         github.insert(key.to_owned(), value);
@@ -179,11 +179,21 @@ fn payload_id(payload: &Json, pointer: &str) -> String {
     payload.pointer(pointer).and_then(Json::as_u64).unwrap_or(0).to_string()
 }
 
+impl LocalEvent {
+    /// Its refs.
+    pub(crate) fn refs(&self, facts: &Facts) -> EventRefs {
+        EventRefs::of(self, facts)
+    }
+}
+
 /// The refs of an event, as the context shows them.
-struct EventRefs {
-    reference: String,
-    head_ref: String,
-    base_ref: String,
+pub(crate) struct EventRefs {
+    /// `github.ref`.
+    pub(crate) reference: String,
+    /// `github.head_ref`, empty where the event has none.
+    pub(crate) head_ref: String,
+    /// `github.base_ref`, empty where the event has none.
+    pub(crate) base_ref: String,
 }
 
 impl EventRefs {

@@ -1,6 +1,6 @@
 //! What all workflows of one `hearth run` share: the event, the repository, machines, services.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -8,6 +8,7 @@ use machine::sandbox::Exposures;
 use machine::{Driver, Network};
 use model::{Conclusion, Secrets, Template, Trust};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate};
+use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
 use runner::source::WorkTree;
 use runner::{Services, SourceProvider};
 use serde_json::{Value as Json, json};
@@ -42,6 +43,7 @@ pub(crate) struct Session {
     vars: Json,
     env: Option<Template>,
     actions: Arc<GitActionStore>,
+    results: Arc<ResultsService>,
 }
 
 /// A workflow that will run, with the event that starts it.
@@ -64,6 +66,7 @@ impl Session {
         let driver = machines::driver(name, &data)?;
         let toolchains = machines::toolchains(name);
         let actions = open_actions(&data, &args, &config)?;
+        let results = open_results(&data, &args).await?;
         let facts = Facts::of(&root).await?;
         let secrets = given::secrets(&args.secrets, args.secret_file.as_deref())?;
         let vars = json!(given::pairs("--var", &args.vars)?);
@@ -72,7 +75,20 @@ impl Session {
             Template::Mapping(env.into_iter().map(|(k, v)| (Template::text(k), Template::text(v))).collect())
         });
         let actions = Arc::new(actions);
-        Ok(Session { args, root, data, driver, toolchains, config, facts, secrets, vars, env, actions })
+        Ok(Session {
+            args,
+            root,
+            data,
+            driver,
+            toolchains,
+            config,
+            facts,
+            secrets,
+            vars,
+            env,
+            actions,
+            results,
+        })
     }
 
     /// Which of these workflows run, by which event. A workflow that the user has named runs even if
@@ -191,8 +207,7 @@ impl Session {
         let what = format!("{} {}", one.event.name, self.facts.short());
         screen.lock().run_started(one.file.title(), &run_name, &what, self.driver.name());
 
-        let artifacts = self.args.artifacts.clone().unwrap_or_else(|| self.data.run(run).join("artifacts"));
-        let services = self.services();
+        let services = self.services(&one.event);
         let jobs = JobRunner {
             driver: Arc::clone(&self.driver),
             wishes: self.wishes(),
@@ -206,6 +221,10 @@ impl Session {
         };
         let outcome = drive(plan, Arc::new(jobs), screen.clone(), interrupts).await;
 
+        for warning in self.results.finish().await {
+            screen.lock().note(&warning);
+        }
+        let artifacts = artifacts_folder(&self.data, self.args.artifacts.as_deref(), run);
         let has_artifacts = std::fs::read_dir(&artifacts).is_ok_and(|mut entries| entries.next().is_some());
         let artifacts = has_artifacts.then_some(artifacts.as_path());
         screen.lock().run_finished(&RunEnd { conclusion: outcome.conclusion, artifacts });
@@ -272,11 +291,27 @@ impl Session {
     }
 
     /// What each job of a run may ask of the host.
-    fn services(&self) -> ServicesOf {
+    fn services(&self, event: &LocalEvent) -> ServicesOf {
         let actions = Arc::clone(&self.actions);
         let tree: Arc<dyn SourceProvider> = Arc::new(WorkTree::new(&self.root));
         let checkout = (!self.args.real_checkout).then_some(tree);
-        Box::new(move |_job| Services { actions: actions.clone(), checkout: checkout.clone(), results: None })
+        let results = self.results.clone();
+        let refs = event.refs(&self.facts);
+        let default = format!("refs/heads/{}", self.facts.default_branch);
+        let base = (!refs.base_ref.is_empty()).then(|| format!("refs/heads/{}", refs.base_ref));
+        let caches = CacheScope {
+            repository: self.facts.repository.clone(),
+            own_ref: refs.reference,
+            read_refs: base.into_iter().chain([default]).collect(),
+        };
+        Box::new(move |job| {
+            let grant = Grant { run: job.run, job: job.id, trust: job.trust, caches: caches.clone() };
+            Services {
+                actions: actions.clone(),
+                checkout: checkout.clone(),
+                results: Some(results.endpoint(&grant)),
+            }
+        })
     }
 
     fn wishes(&self) -> MachineWishes {
@@ -299,6 +334,21 @@ impl Session {
 fn asks_for_paths(file: &WorkflowFile) -> bool {
     let triggers = file.workflow.iter().flat_map(|workflow| &workflow.on);
     triggers.into_iter().any(|trigger| trigger.paths.is_some() || trigger.paths_ignore.is_some())
+}
+
+/// The service for caches and artifacts, on a loopback port of this process.
+async fn open_results(data: &DataFolder, args: &RunArgs) -> Result<Arc<ResultsService>> {
+    let caches = data.root().join("caches");
+    let (for_runs, given) = (data.clone(), args.artifacts.clone());
+    let folder = move |run| artifacts_folder(&for_runs, given.as_deref(), run);
+    let service = ResultsService::start(ResultsConfig::new(&caches, folder)).await;
+    let service = service.with_context(|| format!("can't serve caches from {}", caches.display()))?;
+    Ok(Arc::new(service))
+}
+
+/// Where the artifacts of a run are.
+fn artifacts_folder(data: &DataFolder, given: Option<&Path>, run: model::RunId) -> PathBuf {
+    given.map_or_else(|| data.run(run).join("artifacts"), Path::to_owned)
 }
 
 /// Mirrors of the command line go before those of the configuration.
