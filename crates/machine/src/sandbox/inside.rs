@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, pivot_root, setgroups, sethostname, setresgid, setresuid, setsid};
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -228,10 +228,17 @@ fn enter_root() -> Result<(), Failure> {
 /// Bounds the number of processes where no control group does: the kernel counts them
 /// by user and user namespace.
 fn bound_processes(bound: u32) -> Result<(), Failure> {
-    setrlimit(Resource::RLIMIT_NPROC, u64::from(bound), u64::from(bound))
-        .doing(|| "bounding processes".to_owned())?;
+    lower(Resource::RLIMIT_NPROC, u64::from(bound))?;
     // One byte is the kernel's word for "no file, and no collector of the host's either".
-    setrlimit(Resource::RLIMIT_CORE, 1, 1).doing(|| "bounding core files".to_owned())
+    lower(Resource::RLIMIT_CORE, 1)
+}
+
+/// Sets a limit, or leaves it where it is lower already.
+fn lower(resource: Resource, bound: u64) -> Result<(), Failure> {
+    let doing = || format!("setting {resource:?}");
+    let (_, hard) = getrlimit(resource).doing(doing)?;
+    let bound = bound.min(hard);
+    setrlimit(resource, bound, bound).doing(doing)
 }
 
 /// The agent says what it has to say on its stream.

@@ -27,3 +27,13 @@ for_each_caller! {
         assert!(run(&machine, "true").await.status == ExitStatus::Code(0));
     }
 }
+
+#[tokio::test]
+async fn lower_limits_of_the_caller_are_kept() {
+    use nix::sys::resource::{Resource, setrlimit};
+    let Some(house) = House::of(crate::house::Caller::Ordinary) else { return };
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("lowered");
+    setrlimit(Resource::RLIMIT_NPROC, 900, 900).expect("lowered");
+    let machine = house.start().await;
+    assert_eq!(run(&machine, "bash -c 'ulimit -c; ulimit -u'").await.output, "0\n900\n");
+}

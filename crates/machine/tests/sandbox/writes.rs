@@ -166,7 +166,11 @@ async fn a_data_folder_with_any_name_works() {
         for caller in [Caller::Root, Caller::Ordinary] {
             let Some(house) = House::named(caller, Without::default(), name) else { continue };
             let machine = house.start().await;
-            assert_eq!(run(&machine, "echo written > /usr/bin/x && cat /usr/bin/x").await.output, "written\n", "{name}");
+            assert_eq!(
+                run(&machine, "echo written > /usr/bin/x && cat /usr/bin/x").await.output,
+                "written\n",
+                "{name}"
+            );
             machine.destroy().await.expect("destroyed");
             assert_eq!(house.remains(), Vec::<String>::new());
         }
