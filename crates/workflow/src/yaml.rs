@@ -40,11 +40,6 @@ pub fn parse(text: &str, limits: &Limits, problems: &mut Problems) -> Option<Nod
     builder::build(text, limits, problems)
 }
 
-/// Whether a file of this name holds a workflow (`.yml` or `.yaml`).
-pub fn is_yaml_file(name: &str) -> bool {
-    name.ends_with(".yml") || name.ends_with(".yaml")
-}
-
 /// A place that stands for the whole file.
 fn start_of(file: &Arc<str>) -> crate::span::Span {
     let start = crate::span::Position { line: 1, column: 1 };

@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) include_source: bool,
     /// Only GitHub's editor service reads this case: its JSON lacks what that service leaves out.
     pub(crate) is_for_editors: bool,
+    /// Only GitHub's server reads this case: problems of a called file begin with its caller.
+    pub(crate) is_for_servers: bool,
     pub(crate) limits: Limits,
     pub(crate) calls: workflow::resolve::Limits,
 }
@@ -51,6 +53,7 @@ impl Options {
         let mut options = Options {
             include_source: false,
             is_for_editors: false,
+            is_for_servers: false,
             limits: Limits::default(),
             calls: workflow::resolve::Limits {
                 depth: 4,
@@ -78,6 +81,7 @@ impl Options {
                     parsers.iter().any(|parser| parser.value.scalar_text().as_deref() == Some(name))
                 };
                 self.is_for_editors = skips("C#") && skips("Go");
+                self.is_for_servers = skips("TypeScript");
             }
             "max-depth" => self.limits.depth = number()?,
             "max-file-size" => self.limits.characters = number()?,

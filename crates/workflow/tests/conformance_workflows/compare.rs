@@ -7,6 +7,8 @@ use workflow::diagnostic::{Diagnostic, Severity};
 use workflow::plan::CalledWorkflows;
 use workflow::resolve::{WorkflowRef, check_calls};
 use workflow::schema::{ReadOptions, read_workflow};
+use workflow::span::Span;
+use workflow::syntax::{JobWork, Workflow};
 
 use workflow::yaml::{self, Problems};
 
@@ -84,7 +86,10 @@ fn read(case: &Case) -> Json {
     let mut called = CalledWorkflows::new();
     for (name, content) in &case.called {
         let (callee, problems) = read_workflow(name, content, &options);
-        let Some(callee) = callee else { return errors(&problems) };
+        let Some(callee) = callee else {
+            let caller = case.options.is_for_servers.then(|| caller(name, &root, &called)).flatten();
+            return errors_of_called(&problems, caller);
+        };
         let key = WorkflowRef::parse(name).map_or_else(|_| name.clone(), |reference| reference.to_string());
         trees.insert(name.clone(), tree(name, content));
         called.insert(key, Arc::new(callee));
@@ -96,6 +101,24 @@ fn read(case: &Case) -> Json {
         }
     }
     Writer::new(case.options.include_source, &trees).workflow(&root, &called)
+}
+
+/// The `uses` that names a file.
+fn caller<'a>(name: &str, root: &'a Workflow, called: &'a CalledWorkflows) -> Option<&'a Span> {
+    let files = std::iter::once(root).chain(called.values().map(AsRef::as_ref));
+    files.flat_map(|file| &file.jobs).find_map(|job| match &job.work {
+        JobWork::Call { uses, .. } if uses.value == name => Some(&uses.span),
+        _ => None,
+    })
+}
+
+/// Errors of a called file, with the place of its caller before them if there is one.
+fn errors_of_called(problems: &[Diagnostic], caller: Option<&Span>) -> Json {
+    let Some(Span { file, start, .. }) = caller else { return errors(problems) };
+    let prefix =
+        format!("In {file} (Line: {}, Col: {}): Error from called workflow", start.line, start.column);
+    let errors = problems.iter().map(|problem| json!({"Message": format!("{prefix} {problem}")}));
+    json!({"errors": errors.collect::<Vec<_>>()})
 }
 
 /// The tree of a file that has been read without problems.
