@@ -8,6 +8,7 @@
 mod builder;
 mod problems;
 mod scalar;
+mod tabs;
 mod tree;
 
 pub use problems::Problems;

@@ -96,6 +96,12 @@ fn a_misspelled_key_is_guessed() {
 }
 
 #[test]
+fn a_misspelled_event_is_guessed() {
+    let found = problems(&format!("on: [push, pull_requests]\n{JOB}"));
+    assert_eq!(found[0].hint.as_deref(), Some("did you mean `pull_request`?"));
+}
+
+#[test]
 fn the_same_key_in_another_case_is_the_same_key() {
     let text = format!("on: push\nenv:\n  PATH_X: 1\n  Path_x: 2\n{JOB}");
     assert_eq!(said(&text), ["w.yml (Line: 4, Col: 3): 'Path_x' is already defined"]);

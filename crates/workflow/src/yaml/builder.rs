@@ -6,7 +6,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as Marks
 
 use super::scalar::{self, ScalarError};
 use super::tree::{Node, Value};
-use super::{Limits, Problems, start_of};
+use super::{Limits, Problems, start_of, tabs};
 use crate::diagnostic::codes;
 use crate::span::{Position, Span};
 
@@ -23,6 +23,7 @@ pub(super) fn build(text: &str, limits: &Limits, problems: &mut Problems) -> Opt
         problems.error(codes::FILE_SIZE, &start_of(problems.file()), message);
         return None;
     }
+    let text = &*tabs::without_separating_tabs(text);
     let mut builder = Builder {
         text,
         limits,

@@ -117,7 +117,8 @@ fn errors_of_called(problems: &[Diagnostic], caller: Option<&Span>) -> Json {
     let Some(Span { file, start, .. }) = caller else { return errors(problems) };
     let prefix =
         format!("In {file} (Line: {}, Col: {}): Error from called workflow", start.line, start.column);
-    let errors = problems.iter().map(|problem| json!({"Message": format!("{prefix} {problem}")}));
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let errors = errors.map(|problem| json!({"Message": format!("{prefix} {problem}")}));
     json!({"errors": errors.collect::<Vec<_>>()})
 }
 

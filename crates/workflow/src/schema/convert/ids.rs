@@ -42,14 +42,16 @@ impl Ids {
     /// Makes up an id from what a step does: `__run`, `__actions_checkout`, `__run_2`.
     pub(super) fn make(&mut self, work: &str) -> String {
         let name: String = format!("{RESERVED}{work}").chars().map(legal).collect();
-        let mut attempt = self.made.get(&name.to_ascii_lowercase()).copied().unwrap_or(0);
+        // Names that differ behind the bound are one name.
+        let key: String = name.to_ascii_lowercase().chars().take(MAX_LENGTH).collect();
+        let mut attempt = self.made.get(&key).copied().unwrap_or(0);
         loop {
             attempt += 1;
             let suffix = if attempt == 1 { String::new() } else { format!("_{attempt}") };
             let head: String = name.chars().take(MAX_LENGTH - suffix.len()).collect();
             let candidate = format!("{head}{suffix}");
             if self.taken.insert(candidate.to_ascii_lowercase()) {
-                self.made.insert(name.to_ascii_lowercase(), attempt);
+                self.made.insert(key, attempt);
                 return candidate;
             }
         }

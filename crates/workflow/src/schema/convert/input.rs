@@ -67,9 +67,8 @@ fn check_default(default: &Node, kind: &InputKind, is_call: bool, problems: &mut
         (InputKind::Boolean, _) => ("BooleanToken", false),
         // GitHub looks at it when the input has no value.
         (InputKind::Number, _) => ("NumberToken", true),
-        (_, NodeKind::String(_)) => return,
-        // GitHub reads other scalars as text here.
-        (_, _) => return,
+        // GitHub reads any scalar as text.
+        (InputKind::String | InputKind::Choice(_) | InputKind::Environment, _) => return,
     };
     let message = format!(
         "Unexpected type '{}' encountered while reading 'input default'. The type '{expected}' was expected.",

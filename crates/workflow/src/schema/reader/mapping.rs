@@ -183,7 +183,7 @@ fn similar_or_all(name: &str, candidates: &[&'static Mapping]) -> String {
 
 /// Whether one slip of the finger lies between two names (case, `_` for `-`, a letter more, less,
 /// or swapped).
-fn is_similar(known: &str, name: &str) -> bool {
+pub(super) fn is_similar(known: &str, name: &str) -> bool {
     let plain = |text: &str| text.to_lowercase().replace('_', "-").chars().collect::<Vec<_>>();
     let (a, b) = (plain(known), plain(name));
     if a.len().abs_diff(b.len()) > 1 {

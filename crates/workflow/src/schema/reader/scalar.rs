@@ -2,10 +2,11 @@
 
 use model::Template;
 
+use super::mapping::is_similar;
 use super::{Names, Place, Reader};
 use crate::diagnostic::codes;
 use crate::expr;
-use crate::schema::definition::Kind;
+use crate::schema::definition::{Kind, Text};
 use crate::span::Span;
 use crate::syntax::NodeKind;
 use crate::yaml::{self, Value};
@@ -82,7 +83,7 @@ impl Reader<'_> {
 
     fn unexpected_value(&mut self, text: &str, span: &Span, place: &Place) {
         let message = format!("Unexpected value '{text}'");
-        self.problems.error_with_hint(codes::UNEXPECTED_VALUE, span, message, wanted(place));
+        self.problems.error_with_hint(codes::UNEXPECTED_VALUE, span, message, wanted(text, place));
     }
 }
 
@@ -107,9 +108,8 @@ pub(super) fn scalar_text(kind: &NodeKind) -> String {
     }
 }
 
-/// Words for what may stand at a place.
-fn wanted(place: &Place) -> String {
-    use crate::schema::definition::Text;
+/// Words for what may stand at a place: the one that was probably meant, or all.
+fn wanted(text: &str, place: &Place) -> String {
     let mut words = Vec::new();
     for kind in place.definition.kinds() {
         match kind {
@@ -118,6 +118,9 @@ fn wanted(place: &Place) -> String {
             Kind::Number => words.push("a number".to_owned()),
             Kind::Text(Text::Any | Text::NonEmpty) => words.push("text".to_owned()),
             Kind::Text(Text::Words(choices)) => {
+                if let Some(choice) = choices.iter().find(|choice| is_similar(choice, text)) {
+                    return format!("did you mean `{choice}`?");
+                }
                 words.extend(choices.iter().map(|choice| format!("`{choice}`")));
             }
             Kind::Sequence(_) => words.push("a list".to_owned()),
@@ -136,9 +139,7 @@ fn each_problem(text: &str, names: &Names) -> Vec<String> {
     while let Some(open) = rest.find(OPEN) {
         rest = &rest[open..];
         let end = end_of_expression(rest);
-        // One that is not closed ends the text; what was found before it is lost on GitHub, too.
-        let expression = &rest[..end];
-        if let Err(error) = expr::fold_text(expression, Some(&allowed)) {
+        if let Err(error) = expr::fold_text(&rest[..end], Some(&allowed)) {
             problems.push(error.message);
         }
         rest = &rest[end..];
@@ -174,5 +175,5 @@ fn expression_hint(message: &str, names: &Names) -> String {
     if message.starts_with("The expression is not closed") {
         return "close it with `}}`".to_owned();
     }
-    "see docs/reference/workflow-syntax.md for the language of expressions".to_owned()
+    "docs/reference/expressions.md describes the language of expressions".to_owned()
 }
