@@ -1,6 +1,6 @@
 //! The results service against the real `@actions/cache` and `@actions/artifact`.
 //!
-//! They are installed by `cargo xtask setup`, which runs `npm ci` in `tests/clients`.
+//! `cargo xtask setup` installs them in `e2e/clients`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,15 +38,14 @@ impl Fixture {
 
     /// Calls a method of a client as this job; gives `{"ok": ..}` or `{"error": ..}`, and the log.
     async fn call(&self, grant: &Grant, method: &str, arguments: Value) -> (Value, String) {
-        let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+        let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/clients");
         assert!(
             clients.join("node_modules/@actions/cache").is_dir(),
-            "the clients are not installed; run: cargo xtask setup (or: npm ci in {})",
-            clients.display()
+            "the clients are not installed; run: cargo xtask setup"
         );
         let url = format!("http://{}/", self.service.address());
         let output = tokio::process::Command::new("node")
-            .arg(clients.join("client.mjs"))
+            .arg(clients.join("src/call.js"))
             .args([method, &arguments.to_string()])
             .current_dir(self.work())
             .env("ACTIONS_RESULTS_URL", url)

@@ -20,13 +20,16 @@ pub(super) struct ActionName {
 
 impl ActionName {
     pub(super) fn new(action: &ActionRef) -> Result<Self, String> {
-        let ActionRef::Repository { owner, repo, reference, .. } = action else {
+        let ActionRef::Repository { owner, repo, path, reference } = action else {
             return Err("only actions of the form owner/repo@ref are fetched".to_owned());
         };
         for (what, name) in [("owner", owner), ("repository", repo)] {
             if !is_repository_name(name) {
                 return Err(format!("'{name}' is not the name of {what}: letters, digits, '-', '_', '.'"));
             }
+        }
+        if path.split('/').any(|part| part == "..") {
+            return Err(format!("the path '{path}' leads out of the repository"));
         }
         if !is_reference(reference) {
             return Err(format!("'{reference}' is not a branch, tag, or commit"));
@@ -155,6 +158,18 @@ mod tests {
         for (owner, repo) in [("..", "x"), ("o", ".."), ("-o", "r"), ("o", ""), ("o/x", "r"), ("o", "r%2f")] {
             assert!(ActionName::new(&action(owner, repo, "v1")).is_err(), "{owner}/{repo}");
         }
+    }
+
+    #[test]
+    fn a_path_that_climbs_out_of_the_repository_is_refused() {
+        let climbing = |path: &str| ActionRef::Repository {
+            owner: "o".into(),
+            repo: "r".into(),
+            path: path.into(),
+            reference: "v1".into(),
+        };
+        assert!(ActionName::new(&climbing("a/../../x")).is_err());
+        assert!(ActionName::new(&climbing("a..b/c")).is_ok());
     }
 
     #[test]
