@@ -81,15 +81,22 @@ pub(crate) fn reap(data: &Path) -> io::Result<Vec<String>> {
         let Some(name) = name.to_str() else { continue };
         let id = name.strip_suffix(".lock").unwrap_or(name);
         // Both the folder and its lock come by here; who comes first takes the other along.
-        if let Some(remains) = Remains::take(data, id)? {
-            let told = remains.folder.exists();
-            remains.remove()?;
-            if told {
-                removed.push(format!("machine {id}"));
-            }
+        match bury(data, id) {
+            Ok(true) => removed.push(format!("machine {id}")),
+            Ok(false) => {}
+            // Somebody else's, it may be: no reason not to start machines of our own.
+            Err(error) => removed.push(format!("nothing of machine {id}, which is dead: {error}")),
         }
     }
     Ok(removed)
+}
+
+/// Removes what is left of one machine, if it is dead. Whether there was anything.
+fn bury(data: &Path, id: &str) -> io::Result<bool> {
+    let Some(remains) = Remains::take(data, id)? else { return Ok(false) };
+    let was_there = remains.folder.exists();
+    remains.remove()?;
+    Ok(was_there)
 }
 
 fn machines(data: &Path) -> PathBuf {

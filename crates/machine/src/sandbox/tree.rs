@@ -48,6 +48,12 @@ impl Builder<'_> {
         for folder in [ROOT, "upper", "work", "lower", "veil", "empty"] {
             self.folder(Path::new(folder), 0o755)?;
         }
+        if self.users.is_some() {
+            // Of another file system than the data folder, which may lie below a folder that
+            // is shown: layers of an overlay must not lie in each other.
+            mounts::tmpfs(Path::new("empty"), "size=4k,mode=755")
+                .doing(|| "making an empty layer".to_owned())?;
+        }
         for (folder, mode) in visible::OWN {
             self.folder(&Path::new(ROOT).join(folder), mode)?;
         }
