@@ -19,7 +19,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::limits::{REUSABLE_WORKFLOW_DEPTH, RUN_JOBS};
@@ -30,6 +30,7 @@ use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expr::Value;
 use crate::syntax::{self, Workflow};
 
+pub use graph::select;
 pub use preview::{Outlook, PreviewJob, preview};
 
 use call::TOKEN;
@@ -143,8 +144,8 @@ impl RunPlan {
         called: CalledWorkflows,
         context: RunContext,
     ) -> Result<RunPlan, Vec<Diagnostic>> {
+        let workflow = select(&workflow, &context.only)?;
         let needs = graph::needs(&workflow)?;
-        let chosen = graph::chosen(&workflow, &needs, &context.only)?;
         let problems = crate::resolve::check_calls(&workflow, &called, &crate::resolve::Limits::default());
         if !problems.is_empty() {
             return Err(problems);
@@ -166,8 +167,8 @@ impl RunPlan {
             context,
         };
         plan.run_group = plan.evaluate_run_group(&workflow)?;
-        let frame = plan.root_frame(Arc::clone(&workflow));
-        plan.open(frame, &needs, &chosen).map_err(|message| vec![error(codes::JOB_LIMIT, None, message)])?;
+        let frame = plan.root_frame(workflow);
+        plan.open(frame, &needs).map_err(|message| vec![error(codes::JOB_LIMIT, None, message)])?;
         Ok(plan)
     }
 
@@ -203,7 +204,7 @@ impl RunPlan {
     fn evaluate_run_group(&self, workflow: &Workflow) -> Result<Option<String>, Vec<Diagnostic>> {
         let Some(node) = &workflow.concurrency else { return Ok(None) };
         let contexts = self.base_contexts(Value::from_json(&self.context.inputs));
-        match (Evaluator { job: &workflow.file, contexts: &contexts }).concurrency(node) {
+        match (Evaluator { job: "", contexts: &contexts }).concurrency(node) {
             Ok(concurrency) => Ok(Some(concurrency.group)),
             Err(message) => Err(vec![error(codes::CONCURRENCY_GROUP, Some(node.span.clone()), message)]),
         }
@@ -235,7 +236,6 @@ impl RunPlan {
         }
         let first = |problems: Vec<Diagnostic>| problems.first().map(ToString::to_string).unwrap_or_default();
         let needs = graph::needs(&call.workflow).map_err(first)?;
-        let all = (0..call.workflow.jobs.len()).collect();
         let frame = Frame {
             workflow: call.workflow,
             caller: Some(caller),
@@ -247,30 +247,24 @@ impl RunPlan {
             prefix: format!("{} / ", self.leg(caller).name),
             cancelled: false,
         };
-        self.open(frame, &needs, &all)
+        self.open(frame, &needs)
     }
 
-    /// Adds a frame with a node for each chosen job.
-    fn open(&mut self, frame: Frame, needs: &[Vec<usize>], chosen: &BTreeSet<usize>) -> Result<(), String> {
-        let ids = self.reserve(chosen.len()).ok_or_else(too_many_jobs)?;
+    /// Adds a frame with a node for each job.
+    fn open(&mut self, frame: Frame, needs: &[Vec<usize>]) -> Result<(), String> {
+        let ids = self.reserve(needs.len()).ok_or_else(too_many_jobs)?;
         let frame_id = FrameId(self.frames.len());
         let first = self.nodes.len();
-        let places: BTreeMap<usize, NodeId> =
-            chosen.iter().enumerate().map(|(offset, job)| (*job, NodeId(first + offset))).collect();
-        let nodes: Vec<Node> = chosen
-            .iter()
-            .zip(ids)
-            .map(|(job, id)| Node {
-                id,
-                frame: frame_id,
-                job: *job,
-                needs: needs[*job].iter().filter_map(|need| places.get(need).copied()).collect(),
-                state: NodeState::Blocked,
-            })
-            .collect();
-        let ids = (first..first + nodes.len()).map(NodeId).collect();
+        let nodes = needs.iter().zip(ids).enumerate().map(|(job, (needs, id))| Node {
+            id,
+            frame: frame_id,
+            job,
+            needs: needs.iter().map(|need| NodeId(first + need)).collect(),
+            state: NodeState::Blocked,
+        });
         self.nodes.extend(nodes);
-        self.frames.push(Frame { nodes: ids, ..frame });
+        let nodes = (first..self.nodes.len()).map(NodeId).collect();
+        self.frames.push(Frame { nodes, ..frame });
         self.end_frame(frame_id);
         Ok(())
     }

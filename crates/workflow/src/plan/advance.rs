@@ -1,6 +1,6 @@
 //! The transitions: what may start, and what follows when something ends.
 
-use model::{Conclusion, Contexts as JobContexts, Job, RunId};
+use model::{Conclusion, Contexts as JobContexts, Job};
 use serde_json::Value as Json;
 
 use crate::syntax::{JobWork, Node as SyntaxNode, Step};
@@ -153,7 +153,7 @@ impl RunPlan {
         };
         Job {
             id: leg.id,
-            run: RunId(self.context.run.0),
+            run: self.context.run,
             attempt: self.context.attempt,
             key: job.id.value.clone(),
             name: leg.name.clone(),

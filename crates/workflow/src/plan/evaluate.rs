@@ -24,7 +24,7 @@ const TIMEOUT_MINUTES: f64 = 525_600.0;
 
 /// An evaluator of the keys of one job: knows what to say when one is wrong.
 pub(super) struct Evaluator<'a> {
-    /// The job's key.
+    /// The job's key; empty where the workflow as a whole is evaluated.
     pub(super) job: &'a str,
     /// What its expressions see.
     pub(super) contexts: &'a Contexts,
@@ -139,11 +139,8 @@ impl Evaluator<'_> {
     pub(super) fn error(&self, key: &str, span: Option<&Span>, problem: &str) -> String {
         let place = span
             .map(|span| format!("{} (Line: {}, Col: {}): ", span.file, span.start.line, span.start.column));
-        format!(
-            "Error when evaluating '{key}' for job '{}'. {}{problem}",
-            self.job,
-            place.unwrap_or_default()
-        )
+        let job = if self.job.is_empty() { String::new() } else { format!(" for job '{}'", self.job) };
+        format!("Error when evaluating '{key}'{job}. {}{problem}", place.unwrap_or_default())
     }
 }
 

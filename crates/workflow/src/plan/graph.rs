@@ -1,6 +1,7 @@
 //! The graph of `needs`: is it sound, and which jobs does a choice of jobs bring along.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::span::{Span, Spanned};
@@ -62,36 +63,45 @@ fn unreachable(needs: &[Vec<usize>]) -> Vec<usize> {
     (0..needs.len()).filter(|job| missing[*job] > 0).collect()
 }
 
-/// The jobs named in `only` and all that they need; all jobs where it is empty.
-pub(super) fn chosen(
-    workflow: &Workflow,
-    needs: &[Vec<usize>],
-    only: &[String],
-) -> Result<BTreeSet<usize>, Vec<Diagnostic>> {
+/// The workflow with only the jobs named in `only` and all that they need; unchanged where it is
+/// empty. What the other jobs call need not be loaded then.
+///
+/// # Errors
+/// A name that no job has, with what may have been meant; or as [`RunPlan::new`] for a graph that
+/// has no plan.
+///
+/// [`RunPlan::new`]: super::RunPlan::new
+pub fn select(workflow: &Arc<Workflow>, only: &[String]) -> Result<Arc<Workflow>, Vec<Diagnostic>> {
+    let needs = needs(workflow)?;
     if only.is_empty() {
-        return Ok((0..workflow.jobs.len()).collect());
+        return Ok(Arc::clone(workflow));
     }
-    let mut problems = Vec::new();
-    let mut open = Vec::new();
-    for name in only {
-        match position(workflow, name) {
-            Some(found) => open.push(found),
-            None => problems.push(Diagnostic {
-                hint: Some(suggestion(workflow, name)),
-                ..problem(codes::UNKNOWN_JOB, None, format!("{} has no job '{name}'.", workflow.file))
-            }),
-        }
+    let (found, unknown): (Vec<_>, Vec<_>) =
+        only.iter().map(|name| position(workflow, name).ok_or(name)).partition(Result::is_ok);
+    if !unknown.is_empty() {
+        return Err(unknown
+            .into_iter()
+            .filter_map(Result::err)
+            .map(|name| no_such_job(workflow, name))
+            .collect());
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let mut open: Vec<usize> = found.into_iter().flatten().collect();
     let mut chosen = BTreeSet::new();
     while let Some(job) = open.pop() {
         if chosen.insert(job) {
             open.extend(&needs[job]);
         }
     }
-    Ok(chosen)
+    let mut selected = Workflow::clone(workflow);
+    selected.jobs = chosen.into_iter().map(|job| workflow.jobs[job].clone()).collect();
+    Ok(Arc::new(selected))
+}
+
+fn no_such_job(workflow: &Workflow, name: &str) -> Diagnostic {
+    Diagnostic {
+        hint: Some(suggestion(workflow, name)),
+        ..problem(codes::UNKNOWN_JOB, None, format!("{} has no job '{name}'.", workflow.file))
+    }
 }
 
 /// What may have been meant, and what there is.

@@ -127,3 +127,19 @@ fn calls_that_wait_for_each_others_groups_do_not_wait_for_ever() {
     run.succeed(&["two / b"]);
     assert_eq!(run.finished, Some(Failure));
 }
+
+#[test]
+fn a_wrong_group_of_the_run_is_refused_before_anything_starts() {
+    let workflow = build::workflow(&json!({"concurrency": "${{ github.none }}", "jobs": {"a": {}}}));
+    let problems = crate::plan::RunPlan::new(workflow, CalledWorkflows::new(), build::context()).unwrap_err();
+    assert!(
+        problems[0].message.starts_with("Error when evaluating 'concurrency'. ci.yml"),
+        "{}",
+        problems[0].message
+    );
+    assert!(
+        problems[0].message.ends_with("Concurrency group name cannot be empty"),
+        "{}",
+        problems[0].message
+    );
+}

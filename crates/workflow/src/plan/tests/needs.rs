@@ -130,6 +130,16 @@ fn only_the_chosen_jobs_run_with_what_they_need() {
 }
 
 #[test]
+fn what_other_jobs_call_is_not_missed_by_a_choice() {
+    let mut context = build::context();
+    let workflow = json!({"jobs": {"a": {}, "far": {"uses": "o/r/.github/workflows/x.yml@v1"}}});
+    assert!(RunPlan::new(build::workflow(&workflow), CalledWorkflows::new(), context.clone()).is_err());
+    context.only = vec!["a".to_owned()];
+    let run = Drive::with(&workflow, CalledWorkflows::new(), context);
+    assert_eq!(run.running(), ["a"]);
+}
+
+#[test]
 fn an_unknown_choice_lists_the_jobs_and_what_may_be_meant() {
     let mut context = build::context();
     context.only = vec!["biuld".to_owned(), "überall".to_owned()];
