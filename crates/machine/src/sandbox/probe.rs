@@ -20,6 +20,16 @@ pub(super) async fn probe(driver: &SandboxDriver) -> Probe {
                 None,
             ));
             findings.extend(notes.into_iter().map(degraded));
+            if !rustix::process::geteuid().is_root() {
+                let detail = "an ordinary user's machine has one user, its root: jobs can't install system packages or give files away";
+                let remedy = "run Hearth as root where jobs need that";
+                findings.push(finding(
+                    FindingLevel::Degraded,
+                    "users",
+                    detail.to_owned(),
+                    Some(remedy.to_owned()),
+                ));
+            }
             true
         }
         Err(reason) => {
