@@ -1,9 +1,11 @@
 //! Both ends of a tunnelled connection: a socket here, frames of the protocol there.
 
 use bytes::{Bytes, BytesMut};
+use nix::libc::linger;
+use nix::sys::socket::{setsockopt, sockopt::Linger};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tonic::Streaming;
 
@@ -12,27 +14,37 @@ use crate::wire::CarryFrame;
 
 /// Carries bytes both ways until both directions have ended, or one is broken.
 ///
-/// Returning drops the socket and the sender: a peer that is not through sees a broken connection.
+/// Being dropped, or returning early, resets the socket. The caller keeps a sender of `outgoing`
+/// until then: one direction of the call may not end before the other. The incoming frames come
+/// back, for the host to wait for the call's end: it cancels the call otherwise, and what is still
+/// on its way with it.
 pub(crate) async fn carry<T>(
-    socket: TcpStream,
-    incoming: Streaming<CarryFrame>,
+    mut socket: TcpStream,
+    mut incoming: Streaming<CarryFrame>,
     outgoing: mpsc::Sender<T>,
     wrap: fn(CarryFrame) -> T,
-) {
+) -> Streaming<CarryFrame> {
     let _ = socket.set_nodelay(true);
-    let (from_socket, to_socket) = socket.into_split();
-    let gone = outgoing.clone();
-    tokio::select! {
-        _ = async { tokio::try_join!(send(from_socket, outgoing, wrap), receive(incoming, to_socket)) } => {}
-        () = gone.closed() => {}
+    reset_on_close(&socket, true);
+    let (from_socket, to_socket) = socket.split();
+    let ended = tokio::try_join!(send(from_socket, outgoing, wrap), receive(&mut incoming, to_socket));
+    if ended.is_ok() {
+        reset_on_close(&socket, false);
     }
+    incoming
+}
+
+/// Whether closing the socket resets the connection: half an answer must not look like a whole one.
+fn reset_on_close(socket: &TcpStream, reset: bool) {
+    let linger = linger { l_onoff: reset.into(), l_linger: 0 };
+    let _ = setsockopt(socket, Linger, &linger);
 }
 
 /// The connection is broken; nobody is left to be told why.
 struct Broken;
 
 async fn send<T>(
-    mut socket: OwnedReadHalf,
+    mut socket: ReadHalf<'_>,
     outgoing: mpsc::Sender<T>,
     wrap: fn(CarryFrame) -> T,
 ) -> Result<(), Broken> {
@@ -48,7 +60,7 @@ async fn send<T>(
     }
 }
 
-async fn receive(mut incoming: Streaming<CarryFrame>, mut socket: OwnedWriteHalf) -> Result<(), Broken> {
+async fn receive(incoming: &mut Streaming<CarryFrame>, mut socket: WriteHalf<'_>) -> Result<(), Broken> {
     loop {
         let frame = incoming.message().await.map_err(|_| Broken)?.ok_or(Broken)?;
         socket.write_all(&frame.data).await.map_err(|_| Broken)?;

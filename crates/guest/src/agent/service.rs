@@ -20,6 +20,7 @@ use super::spawn::{self, Spawned};
 use super::{Options, exec, files, listen, script};
 use crate::archive::{self, UnpackError};
 use crate::bounds::{BATCH_ENTRIES, PROTOCOL, QUEUED_MESSAGES};
+use crate::carry::carry;
 use crate::wire::agent_server::Agent;
 use crate::wire::exec_request::Request as Input;
 use crate::wire::exec_response::Event;
@@ -272,7 +273,13 @@ impl Agent for Service {
         let unknown = || Refusal::invalid(format!("connection {connection}"), "no such connection");
         let socket = self.waiting.take(connection).ok_or_else(unknown)?;
         let (outgoing, answers) = mpsc::channel(QUEUED_MESSAGES);
-        tokio::spawn(crate::carry::carry(socket, frames, outgoing, Ok));
+        let gone = outgoing.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                rest = carry(socket, frames, outgoing, Ok) => drop(rest),
+                () = gone.closed() => {}
+            }
+        });
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 

@@ -60,8 +60,11 @@ async fn connect(guest: Guest, connection: u64, target: SocketAddr) {
     if frames.send(opening(connection)).await.is_err() {
         return;
     }
+    let open = frames.clone();
     let answer = guest.rpc().carry(ReceiverStream::new(stream)).await;
     if let (Ok(incoming), Ok(socket)) = (answer, TcpStream::connect(target).await) {
-        carry(socket, incoming.into_inner(), frames, |frame| frame).await;
+        let mut rest = carry(socket, incoming.into_inner(), frames, |frame| frame).await;
+        drop(open);
+        while let Ok(Some(_)) = rest.message().await {}
     }
 }
