@@ -48,8 +48,12 @@ impl Problems {
         self.add(Diagnostic::error(code, span.clone(), message).with_hint(hint));
     }
 
-    /// Adds a problem.
-    pub fn add(&mut self, problem: Diagnostic) {
+    /// Adds a problem. One of many lines (a script, a job) points at their beginning, so that who
+    /// shows it does not show them all.
+    pub fn add(&mut self, mut problem: Diagnostic) {
+        if let Some(span) = problem.span.as_mut().filter(|span| span.end.line > span.start.line) {
+            span.end = Position { column: span.start.column.saturating_add(1), ..span.start };
+        }
         if self.found.len() < MAX_PROBLEMS {
             self.found.push(problem);
         }
