@@ -41,7 +41,9 @@ pub fn read_workflow(file: &str, text: &str, options: &ReadOptions) -> (Option<W
         convert::workflow(&root, &mut problems)
     });
     for problem in workflow.iter().flat_map(trigger::check_filters) {
-        problems.add(problem);
+        if problem.span.as_ref().is_none_or(|span| problems.is_sound(span)) {
+            problems.add(problem);
+        }
     }
     let workflow = workflow.filter(|_| !problems.has_errors());
     (workflow, problems.into_found())

@@ -197,6 +197,10 @@ fn a_part_that_is_wrong_is_not_judged_twice() {
     // The image is wrong; that there is none is not said on top of it.
     let text = job("    container:\n      image:\n    steps: [run: a]\n");
     assert_eq!(said(&text), ["w.yml (Line: 6, Col: 13): Unexpected value ''"]);
+    for wrong in ["      - uses: ''\n", "      - run: a\n        id: ''\n"] {
+        let said = said(&job(&format!("    steps:\n{wrong}")));
+        assert!(matches!(&said[..], [only] if only.ends_with("Unexpected value ''")), "{said:?}");
+    }
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn texts(node: &Node) -> Option<Vec<Spanned<String>>> {
 
 fn schedule(item: &Node, problems: &mut Problems) -> Option<Schedule> {
     let cron = item.get("cron")?.spanned_text()?;
-    if !cron::is_valid(&cron) {
+    if !cron::is_valid(&cron) && problems.is_sound(&cron.span) {
         problems.error_with_hint(
             codes::CRON,
             &cron.span,

@@ -11,7 +11,9 @@ use crate::yaml::Problems;
 /// One job.
 pub(super) fn job(key: &Node, node: &Node, problems: &mut Problems) -> Job {
     let id = Spanned { value: key.literal().unwrap_or_default(), span: key.span.clone() };
-    if let Err(message) = Ids::default().take(&id) {
+    if let Err(message) = Ids::default().take(&id)
+        && problems.is_sound(&id.span)
+    {
         problems.error(codes::INVALID_ID, &id.span, message);
     }
     check_parts(node, problems);

@@ -28,6 +28,7 @@ fn step(node: &Node, place: &Definition, ids: &mut Ids, problems: &mut Problems)
     let id = node.get("id").and_then(Node::spanned_text);
     if let Some(id) = &id
         && let Err(message) = ids.take(id)
+        && problems.is_sound(&id.span)
     {
         problems.error(codes::INVALID_ID, &id.span, message);
     }
@@ -59,9 +60,11 @@ fn work(node: &Node, problems: &mut Problems) -> StepWork {
 /// `uses` of a step: `./path`, `docker://image`, or `owner/repo[/path]@ref`.
 fn action_ref(uses: Spanned<String>, problems: &mut Problems) -> Spanned<ActionRef> {
     let value = parse_action_ref(&uses).unwrap_or_else(|| {
-        let message = format!("Expected format {{org}}/{{repo}}[/path]@ref. Actual '{}'", uses.value);
-        let hint = "other forms are `./path` for an action in the repository, and `docker://image`";
-        problems.error_with_hint(codes::USES_FORMAT, &uses.span, message, hint);
+        if problems.is_sound(&uses.span) {
+            let message = format!("Expected format {{org}}/{{repo}}[/path]@ref. Actual '{}'", uses.value);
+            let hint = "other forms are `./path` for an action in the repository, and `docker://image`";
+            problems.error_with_hint(codes::USES_FORMAT, &uses.span, message, hint);
+        }
         ActionRef::Local(uses.value.clone())
     });
     Spanned { value, span: uses.span }
