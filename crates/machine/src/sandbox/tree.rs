@@ -107,8 +107,9 @@ impl Builder<'_> {
         let overlaid = if self.config.without.overlay {
             Err("switched off".to_owned())
         } else {
-            self.prepare_upper(&shown, &own, &hidden)?;
-            self.overlays(&shown)?
+            let lower: Vec<(&str, String)> = shown.iter().map(|name| (*name, self.lower(name))).collect();
+            self.prepare_upper(&lower, &own, &hidden)?;
+            self.overlays(&lower)?
         };
         if let Err(reason) = overlaid {
             self.notes.push(format!("no overlay ({reason}): /usr, /etc and /opt of the host are read-only, packages can't be installed"));
@@ -128,12 +129,18 @@ impl Builder<'_> {
     }
 
     /// Fills the upper layers with what a machine has of its own, and takes the secrets away.
-    fn prepare_upper(&self, shown: &[&str], own: &[OwnFile], hidden: &[PathBuf]) -> Result<(), Failure> {
-        for name in shown {
+    fn prepare_upper(
+        &self,
+        shown: &[(&str, String)],
+        own: &[OwnFile],
+        hidden: &[PathBuf],
+    ) -> Result<(), Failure> {
+        for (name, _) in shown {
             self.folders_to("upper", Path::new(name))?;
             self.folder(&Path::new("work").join(flat(name)), 0o755)?;
         }
-        if self.owner.is_none() {
+        // As it is on the host, a folder is not the machine's, and nothing can be added to it.
+        if shown.iter().any(|(_, lower)| lower.starts_with('/')) {
             for name in visible::ADDABLE
                 .iter()
                 .filter(|name| visible::on_host(Path::new(name)).is_some_and(|found| found.is_dir()))
@@ -161,12 +168,14 @@ impl Builder<'_> {
     }
 
     /// Lays the overlays. The inner error says why none is to be had here; then none is left.
-    fn overlays(&mut self, shown: &[&str]) -> Result<Result<(), String>, Failure> {
+    fn overlays(&self, shown: &[(&str, String)]) -> Result<Result<(), String>, Failure> {
         let mut laid = Vec::new();
-        for name in shown {
+        for (name, lower) in shown {
             let target = Path::new(ROOT).join(name);
             self.folders_to(ROOT, Path::new(name))?;
-            match self.overlay(name, &target) {
+            let layers = (format!("upper/{name}"), format!("work/{}", flat(name)));
+            let layers = Some((layers.0.as_str(), layers.1.as_str()));
+            match mounts::overlay(&[lower], layers, self.users.is_none(), &target) {
                 Ok(()) => laid.push(target),
                 Err(error) if visible::is_refusal(error) => {
                     for target in laid.iter().rev() {
@@ -181,9 +190,10 @@ impl Builder<'_> {
         Ok(Ok(()))
     }
 
-    fn overlay(&mut self, name: &str, target: &Path) -> rustix::io::Result<()> {
+    /// The lower layer for one of the host's folders: mapped if it can be, else the folder itself.
+    fn lower(&mut self, name: &str) -> String {
         let host = format!("/{name}");
-        let lower = match self.veiled(name, &host) {
+        match self.veiled(name, &host) {
             Ok(Some(veil)) => veil,
             Ok(None) => host,
             Err(error) => {
@@ -195,9 +205,7 @@ impl Builder<'_> {
                 }
                 host
             }
-        };
-        let layers = (format!("upper/{name}"), format!("work/{}", flat(name)));
-        mounts::overlay(&[&lower], Some((&layers.0, &layers.1)), self.users.is_none(), target)
+        }
     }
 
     /// The host's folder as a machine of root's may see it: owned by the machine's ids,

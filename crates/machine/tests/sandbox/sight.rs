@@ -163,7 +163,7 @@ async fn without_id_maps_the_hosts_files_are_nobodys_and_it_says_so() {
     let machine = house.start().await;
     assert!(machine.notes.iter().any(|note| note.starts_with("no id-mapped mounts")), "{:?}", machine.notes);
     assert_eq!(run(&machine, "stat -c %U /usr/bin/env").await.output, "nobody\n");
-    assert!(run(&machine, "touch /usr/new /etc/new && mkdir /opt/new").await.ok());
+    assert!(run(&machine, "touch /usr/new /usr/local/bin/new /etc/new && mkdir /opt/new").await.ok());
 }
 
 #[tokio::test]
