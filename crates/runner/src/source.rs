@@ -68,28 +68,34 @@ impl WorkTree {
     }
 
     async fn parts(&self, request: &CheckoutRequest) -> Result<Vec<Part>, PackError> {
-        let Some(repository) = Repository::find(&self.root).await? else {
+        // Each git process takes some milliseconds, so what can is asked at once.
+        let (repository, current) = tokio::join!(Repository::find(&self.root), Repository::head(&self.root));
+        let Some(repository) = repository? else {
             if !request.reference.is_empty() {
                 let root = self.root.display();
                 return Err(PackError::Refused(format!("{root} is not a git repository; leave 'ref' empty")));
             }
-            return Ok(vec![Part::listed(&self.root, files::below(&self.root)?)]);
+            let root = self.root.clone();
+            let listing = tokio::task::spawn_blocking(move || files::below(&root)).await;
+            let listing = listing.unwrap_or_else(|panic| Err(PackError::Refused(panic.to_string())))?;
+            return Ok(vec![Part::listed(&self.root, listing)]);
         };
         if !repository.is_whole() {
             return Ok(vec![Part::listed(&self.root, files::of_work_tree(&self.root, request).await?)]);
         }
-        let current = repository.head().await?;
+        let current = current?;
         let head = repository.resolve(&request.reference, &current).await?;
         let is_current = head.commit == current.commit;
-        let history = self.history(&repository, &head, request, is_current).await?;
-        let git = Part::folder(history.git_dir(), ".git");
+        let history = self.history(&repository, &head, request, is_current);
         if !is_current {
-            return Ok(vec![git, Part::held(history)]);
+            let history = history.await?;
+            return Ok(vec![Part::folder(history.git_dir(), ".git"), Part::held(history)]);
         }
-        let mut listed = files::of_work_tree(&self.root, request).await?;
+        let (history, mut listed) = tokio::try_join!(history, files::of_work_tree(&self.root, request))?;
         if !request.sparse_checkout.is_empty() {
             listed = sparse::select(&history, listed).await?;
         }
+        let git = Part::folder(history.git_dir(), ".git");
         Ok(vec![Part::listed(&self.root, listed), git, Part::keep_alive(history)])
     }
 

@@ -78,10 +78,10 @@ impl Repository {
         }
     }
 
-    /// What is checked out now.
-    pub(super) async fn head(&self) -> Result<Head, PackError> {
-        let branch = Git::new("symbolic-ref").dir(&self.root).args(["--quiet", "HEAD"]);
-        let (commit, branch) = tokio::join!(self.commit("HEAD"), branch.text());
+    /// What is checked out now in the repository that `root` lies in; nothing where there is none.
+    pub(super) async fn head(root: &Path) -> Result<Head, PackError> {
+        let branch = Git::new("symbolic-ref").dir(root).args(["--quiet", "HEAD"]);
+        let (commit, branch) = tokio::join!(commit(root, "HEAD"), branch.text());
         let branch = branch.ok().and_then(|name| name.strip_prefix("refs/heads/").map(str::to_owned));
         Ok(Head { commit: commit?, branch, tag: None })
     }
@@ -99,30 +99,31 @@ impl Repository {
         let name = name.unwrap_or(reference);
         if is_branch {
             for full in [format!("refs/heads/{name}"), format!("refs/remotes/origin/{name}")] {
-                if let Some(commit) = self.commit(&full).await? {
+                if let Some(commit) = commit(&self.root, &full).await? {
                     return Ok(Head { commit: Some(commit), branch: Some(name.to_owned()), tag: None });
                 }
             }
         }
-        if is_tag && let Some(commit) = self.commit(&format!("refs/tags/{name}")).await? {
+        if is_tag && let Some(commit) = commit(&self.root, &format!("refs/tags/{name}")).await? {
             return Ok(Head { commit: Some(commit), branch: None, tag: Some(name.to_owned()) });
         }
         let is_hash = [40, 64].contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_hash && let Some(commit) = self.commit(name).await? {
+        if is_hash && let Some(commit) = commit(&self.root, name).await? {
             return Ok(Head { commit: Some(commit), branch: None, tag: None });
         }
         Err(PackError::Refused(format!(
             "the local repository has no branch, tag, or commit of this name; try: git fetch origin '{name}'"
         )))
     }
+}
 
-    async fn commit(&self, name: &str) -> Result<Option<String>, PackError> {
-        let ask = Git::new("rev-parse").dir(&self.root).args(["--quiet", "--verify", "--end-of-options"]);
-        match ask.arg(format!("{name}^{{commit}}")).text().await {
-            Ok(commit) => Ok(Some(commit)),
-            Err(GitError::Failed { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+/// The commit of a full name, if there is one.
+async fn commit(root: &Path, name: &str) -> Result<Option<String>, PackError> {
+    let ask = Git::new("rev-parse").dir(root).args(["--quiet", "--verify", "--end-of-options"]);
+    match ask.arg(format!("{name}^{{commit}}")).text().await {
+        Ok(commit) => Ok(Some(commit)),
+        Err(GitError::Failed { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
