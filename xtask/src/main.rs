@@ -9,6 +9,7 @@ mod deny;
 mod docs;
 mod layers;
 mod metadata;
+mod picture;
 mod setup;
 mod stage;
 
@@ -58,6 +59,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Draws a run of the example for the README
+    Picture,
     /// Checks the links, and the commands, of every Markdown file
     Docs,
 }
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::Measure { words } => bench::measure(&words),
         Task::Codegen { check } => codegen::run(check),
         Task::Docs => docs::run(),
+        Task::Picture => picture::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -131,19 +131,19 @@ impl People {
         self.job_line(job, &format!("{indent}{text}"));
     }
 
-    fn group_started(&mut self, job: &JobTitle, step: StepRef, title: &str) {
-        let show_head = self.debug;
-        let view = self.view(job);
-        // The head of a step repeats its name and its script: what the user wrote.
-        let repeats = view
-            .steps
-            .get(&(step.index, step.phase as u8))
-            .is_some_and(|name| !view.body_seen && !name.is_empty());
-        if repeats && !show_head && title.starts_with("Run ") {
+    /// The group that heads a script repeats what the user wrote: only its first line is shown,
+    /// and that only for the steps inside of an action.
+    fn group_started(&mut self, job: &JobTitle, title: &str) {
+        if title.starts_with("Run ") && !self.debug {
+            let view = self.view(job);
             view.head_open = true;
+            if view.body_seen {
+                let text = self.paint("90", &format!("  ▹ {title}"));
+                self.job_line(job, &text);
+            }
             return;
         }
-        view.group_open = true;
+        self.view(job).group_open = true;
         let text = self.paint("1", &format!("  ▾ {title}"));
         self.job_line(job, &text);
     }
@@ -298,7 +298,7 @@ impl Output for People {
             }
             JobEvent::StepStarted { step, name, .. } => self.step_started(job, *step, name),
             JobEvent::Log(line) => self.log(job, line),
-            JobEvent::GroupStarted { step, title } => self.group_started(job, *step, title),
+            JobEvent::GroupStarted { title, .. } => self.group_started(job, title),
             JobEvent::GroupEnded { .. } => {
                 let view = self.view(job);
                 (view.group_open, view.head_open, view.body_seen) = (false, false, true);
