@@ -1,7 +1,7 @@
 //! `uses` steps: which action, with which inputs, and which of its stages.
 
 mod composite;
-mod fetch;
+pub(crate) mod fetch;
 mod inputs;
 mod manifest;
 mod node;

@@ -6,12 +6,13 @@
 
 use guest::client::GuestError;
 use model::{ActionRef, Template};
+use tokio::io::AsyncRead;
 
-use crate::CheckoutRequest;
-use crate::action::{Manifest, ManifestInput, Runs};
+use crate::action::{Manifest, ManifestInput, Runs, fetch};
 use crate::environment::Variables;
 use crate::job::{JobRun, WorkError};
 use crate::step::{Frame, StepRun, WorkEnd};
+use crate::{CheckoutRequest, SourceProvider};
 
 /// Inputs of `actions/checkout` with their defaults; expressions are marked.
 const INPUTS: [(&str, &str); 20] = [
@@ -118,18 +119,8 @@ impl JobRun<'_> {
         let target = target(input(inputs, "path"), &self.place.workspace).map_err(WorkError::Step)?;
         let shown = if request.repository.is_empty() { own } else { &request.repository };
         self.log.note(run.at, &format!("Syncing repository: {shown}"));
-        let work = async {
-            let archive =
-                source.archive(&request).await.map_err(|error| WorkError::Step(error.to_string()))?;
-            archive.ok_or_else(|| {
-                WorkError::Step(format!(
-                    "The built-in actions/checkout can't get {shown}: it is neither the repository of this run nor \
-                     within reach. Use --real-checkout to run the action itself."
-                ))
-            })
-        };
         let archive = tokio::select! {
-            archive = work => archive?,
+            archive = self.source(&*source, &request, run) => archive?,
             reason = run.stop.stopped() => return Ok(self.stopped(reason, run)),
         };
         if is_true(input(inputs, "clean")) {
@@ -145,6 +136,36 @@ impl JobRun<'_> {
         self.set_output(frame, run, "commit", &commit);
         self.log.note(run.at, &format!("HEAD is now at {commit}"));
         Ok(WorkEnd::Success)
+    }
+
+    /// The tree that the run is about, or that of another repository, from where actions come from.
+    async fn source(
+        &self,
+        source: &dyn SourceProvider,
+        request: &CheckoutRequest,
+        run: &StepRun,
+    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, WorkError> {
+        let archive = source.archive(request).await.map_err(|error| WorkError::Step(error.to_string()))?;
+        if let Some(archive) = archive {
+            return Ok(archive);
+        }
+        let (owner, repo) = request.repository.split_once('/').unwrap_or_default();
+        let reference = if request.reference.is_empty() { "HEAD" } else { &request.reference };
+        let other = ActionRef::Repository {
+            owner: owner.to_owned(),
+            repo: repo.to_owned(),
+            path: String::new(),
+            reference: reference.to_owned(),
+        };
+        let fetched = self.services.actions.fetch(&other).await.map_err(|error| {
+            WorkError::Step(format!(
+                "can't check out {other}: {}. With --real-checkout, the action itself tries.",
+                error.reason
+            ))
+        })?;
+        let note = format!("The files of {other} (commit {}), without their history", fetched.commit);
+        self.log.note(run.at, &note);
+        Ok(Box::new(fetch::pack(fetched.tree)))
     }
 
     /// What was checked out: the reference asked for, and the commit that `.git/HEAD` names.

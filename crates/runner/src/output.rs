@@ -219,8 +219,7 @@ impl<'a> StepOutput<'a> {
             None => None,
         };
         let annotation = annotation(level, found, file);
-        let shown = format!("{}{line}", prefix(level));
-        self.log.annotate(self.step, stream, annotation, Some(&shown));
+        self.log.annotate(self.step, stream, annotation, Some(line));
         Ok(())
     }
 
@@ -307,14 +306,6 @@ fn annotation(level: AnnotationLevel, found: Found, file: Option<String>) -> Ann
         end_column: number(found.end_column),
         code: found.code.map(|code| code.trim().to_owned()).filter(|code| !code.is_empty()),
         ..plain_annotation(level, found.message.unwrap_or_default())
-    }
-}
-
-fn prefix(level: AnnotationLevel) -> &'static str {
-    match level {
-        AnnotationLevel::Notice => "Notice: ",
-        AnnotationLevel::Warning => "Warning: ",
-        AnnotationLevel::Error => "Error: ",
     }
 }
 

@@ -82,6 +82,7 @@ pub(super) fn describe(failures: &[RemoteError]) -> String {
 pub(super) async fn resolve(url: &str, reference: &str) -> Result<Option<(String, String)>, RemoteError> {
     let candidates = match reference.starts_with("refs/") {
         true => vec![reference.to_owned()],
+        false if reference == "HEAD" => vec![reference.to_owned()],
         false => vec![format!("refs/tags/{reference}"), format!("refs/heads/{reference}")],
     };
     let peeled = candidates.iter().map(|name| format!("{name}^{{}}"));
