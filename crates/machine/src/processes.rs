@@ -33,8 +33,13 @@ impl Life {
         // The name may hold anything, even `)`: the fields come after the last one.
         let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
         let fields = std::str::from_utf8(&stat[after_name..]).ok()?;
-        // starttime is field 22, of which the first two are the id and the name.
-        let started = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        let mut fields = fields.split_ascii_whitespace();
+        // Over, but its parent has not asked yet how it ended; that may never happen.
+        if matches!(fields.next()?, "Z" | "X") {
+            return None;
+        }
+        // starttime is field 22; the first three (id, name, state) are behind us.
+        let started = fields.nth(18)?.parse().ok()?;
         Some(Self { pid, started })
     }
 
@@ -94,4 +99,24 @@ fn marked(marker: &[u8]) -> Vec<i32> {
                 .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == marker))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_runs_until_it_is_killed_even_if_nobody_collects_it() {
+        assert!(Life::own().unwrap().runs());
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let life = Life::of(pid).unwrap();
+        assert!(life.runs());
+        assert!(!Life { started: life.started + 1, ..life }.runs());
+        child.kill().unwrap();
+        assert!(wait_for_end(pid, Duration::from_secs(10)));
+        assert!(!life.runs());
+        child.wait().unwrap();
+        assert!(!life.runs());
+    }
 }

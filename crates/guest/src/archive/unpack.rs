@@ -309,3 +309,21 @@ fn is_link(parent: BorrowedFd<'_>, name: &OsStr) -> bool {
     fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW)
         .is_ok_and(|found| SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFLNK)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_help_of_the_kernel_no_link_is_followed_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("real/deep")).unwrap();
+        std::os::unix::fs::symlink("..", folder.path().join("real/out")).unwrap();
+        let root = openat(AT_FDCWD, folder.path(), DIRECTORY, Mode::empty()).unwrap();
+        let unpacker = Unpacker { root, parent: None, directories: Vec::new() };
+        unpacker.open_by_hand(Path::new("real/deep")).unwrap();
+        assert_eq!(unpacker.open_by_hand(Path::new("real/out")).unwrap_err(), Errno::EXDEV);
+        assert_eq!(unpacker.open_by_hand(Path::new("real/out/real")).unwrap_err(), Errno::EXDEV);
+        assert_eq!(unpacker.open_by_hand(Path::new("missing")).unwrap_err(), Errno::ENOENT);
+    }
+}
