@@ -80,7 +80,7 @@ pub(crate) const ADDABLE: [&str; 12] = [
 /// Secrets of a host below the shown folders. What the host does not let everyone read
 /// can't be read anyway where a machine's root is not the host's user (see
 /// `docs/reference/sandbox.md`); these are not even there.
-const SECRET: [&str; 33] = [
+const SECRET: [&str; 34] = [
     "etc/shadow",
     "etc/shadow-",
     "etc/gshadow",
@@ -114,6 +114,8 @@ const SECRET: [&str; 33] = [
     "etc/credstore.encrypted",
     "etc/machine-id",
     "var/cache/debconf/passwords.dat",
+    // No secret, but shut to the machine: whoever adds a user locks it.
+    "etc/.pwd.lock",
 ];
 
 /// The secrets that this host has.

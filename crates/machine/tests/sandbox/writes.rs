@@ -97,6 +97,9 @@ async fn a_job_of_root_can_be_other_users_and_give_files_away() {
     )
     .await;
     assert_eq!(ran.output, "nobody\nnobody\nroot\n");
+    // Packages that bring a service bring its user.
+    let ran = run(&machine, "command -v useradd >/dev/null || exit 0; useradd newcomer && id newcomer").await;
+    assert!(ran.ok(), "{}", ran.output);
 }
 
 #[tokio::test]
