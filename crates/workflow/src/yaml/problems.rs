@@ -54,9 +54,17 @@ impl Problems {
         if let Some(span) = problem.span.as_mut().filter(|span| span.end.line > span.start.line) {
             span.end = Position { column: span.start.column.saturating_add(1), ..span.start };
         }
-        if self.found.len() < MAX_PROBLEMS {
+        if self.found.len() < MAX_PROBLEMS || self.drop_for(&problem) {
             self.found.push(problem);
         }
+    }
+
+    /// Makes room for an error by dropping a warning: a file whose error went unnoticed among
+    /// warnings would pass as right.
+    fn drop_for(&mut self, problem: &Diagnostic) -> bool {
+        let warning = self.found.iter().rposition(|found| found.severity == Severity::Warning);
+        let place = warning.filter(|_| problem.severity == Severity::Error);
+        place.map(|place| self.found.remove(place)).is_some()
     }
 
     /// Whether there is an error among them.
@@ -78,5 +86,23 @@ impl Problems {
     /// All of them.
     pub fn into_found(self) -> Vec<Diagnostic> {
         self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_not_lost_behind_a_thousand_warnings() {
+        let mut problems = Problems::new("action.yml");
+        let start = Position { line: 1, column: 1 };
+        let span = problems.span(start, start);
+        for _ in 0..2 * MAX_PROBLEMS {
+            problems.add(Diagnostic::warning("ignored-key", span.clone(), "a warning"));
+        }
+        problems.error("required-property", &span, "an error");
+        assert!(problems.has_errors());
+        assert_eq!(problems.into_found().len(), MAX_PROBLEMS);
     }
 }
