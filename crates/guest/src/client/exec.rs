@@ -9,8 +9,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::error::{broken, failure};
-use super::{Exec, ExecEvent, ExecSpec, ExitStatus, Guest, GuestError, NewFile, TtySize};
-use crate::bounds::{CHUNK_BYTES, QUEUED_MESSAGES};
+use super::{Exec, ExecEvent, ExecSpec, ExitStatus, Guest, GuestError, NewFile, RefusalKind, TtySize};
+use crate::bounds::{ARGUMENT_BYTES, CHUNK_BYTES, QUEUED_MESSAGES};
 use crate::wire::exec_request::Request;
 use crate::wire::exec_response::Event;
 use crate::wire::{self, ExecRequest, ExecResponse, ExecStart, exited};
@@ -25,6 +25,14 @@ impl Guest {
     /// had: with [`super::RefusalKind::NotFound`] a shell would have said 127, with `Denied` 126.
     pub async fn exec(&self, spec: ExecSpec) -> Result<Exec, GuestError> {
         let program = spec.argv.first().cloned().unwrap_or_default();
+        if argument_bytes(&spec) > ARGUMENT_BYTES {
+            return Err(GuestError::Refused {
+                operation: RUN,
+                object: program,
+                reason: format!("more than {ARGUMENT_BYTES} bytes of arguments and environment"),
+                kind: RefusalKind::Invalid,
+            });
+        }
         let (stdin, more) = mpsc::channel(QUEUED_MESSAGES);
         let stdin = spec.stdin_open.then_some(stdin);
         let requests = tokio_stream::iter(opening(spec)).chain(ReceiverStream::new(more));
@@ -44,6 +52,12 @@ impl Guest {
             ended: false,
         })
     }
+}
+
+fn argument_bytes(spec: &ExecSpec) -> usize {
+    let arguments: usize = spec.argv.iter().map(|argument| argument.len() + 1).sum();
+    let environment: usize = spec.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    arguments + environment
 }
 
 /// The requests that start a process; input beyond the first chunk follows in its own.

@@ -119,6 +119,10 @@ async fn arguments_that_are_too_long_are_refused_and_not_lost() {
     let spec = ExecSpec { argv: vec!["/bin/echo".into(), "x".repeat(1024 * 1024)], ..bash("") };
     let error = agent.guest.exec(spec).await.map(drop).unwrap_err();
     assert!(matches!(&error, GuestError::Refused { kind: RefusalKind::Invalid, .. }), "{error}");
+    let huge = ("HUGE".to_owned(), "x".repeat(100_000));
+    let spec = ExecSpec { env: vec![huge; 100], ..bash("") };
+    let error = agent.guest.exec(spec).await.map(drop).unwrap_err();
+    assert!(matches!(&error, GuestError::Refused { kind: RefusalKind::Invalid, .. }), "{error}");
     assert_eq!(agent.run(bash("echo alive")).await.text(), "alive\n");
 }
 
