@@ -13,9 +13,9 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 /// arguments and environment with its usual stack limit, and we leave room for framing.
 pub const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Bytes of a process's arguments and environment: what Linux takes at the most, give or take,
-/// and far enough below `MESSAGE_BYTES` for framing.
-pub const ARGUMENT_BYTES: usize = 3 * 1024 * 1024;
+/// Bytes of a process's arguments, environment, and first files: Linux takes 2 MiB of the first
+/// two, a script is small, and framing needs the rest of `MESSAGE_BYTES`.
+pub const START_BYTES: usize = 3 * 1024 * 1024;
 
 /// Unread bytes of one stream: keeps a pipe full over a slow virtio link, and is what a
 /// process can write ahead of a reader that stalls.

@@ -10,7 +10,7 @@ use tonic::Streaming;
 
 use super::error::{broken, failure};
 use super::{Exec, ExecEvent, ExecSpec, ExitStatus, Guest, GuestError, NewFile, RefusalKind, TtySize};
-use crate::bounds::{ARGUMENT_BYTES, CHUNK_BYTES, QUEUED_MESSAGES};
+use crate::bounds::{CHUNK_BYTES, QUEUED_MESSAGES, START_BYTES};
 use crate::wire::exec_request::Request;
 use crate::wire::exec_response::Event;
 use crate::wire::{self, ExecRequest, ExecResponse, ExecStart, exited};
@@ -25,11 +25,11 @@ impl Guest {
     /// had: with [`super::RefusalKind::NotFound`] a shell would have said 127, with `Denied` 126.
     pub async fn exec(&self, spec: ExecSpec) -> Result<Exec, GuestError> {
         let program = spec.argv.first().cloned().unwrap_or_default();
-        if argument_bytes(&spec) > ARGUMENT_BYTES {
+        if start_bytes(&spec) > START_BYTES {
             return Err(GuestError::Refused {
                 operation: RUN,
                 object: program,
-                reason: format!("more than {ARGUMENT_BYTES} bytes of arguments and environment"),
+                reason: format!("more than {START_BYTES} bytes of arguments, environment, and files"),
                 kind: RefusalKind::Invalid,
             });
         }
@@ -54,10 +54,11 @@ impl Guest {
     }
 }
 
-fn argument_bytes(spec: &ExecSpec) -> usize {
+fn start_bytes(spec: &ExecSpec) -> usize {
     let arguments: usize = spec.argv.iter().map(|argument| argument.len() + 1).sum();
     let environment: usize = spec.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-    arguments + environment
+    let files: usize = spec.files.iter().map(|file| file.path.len() + file.data.len()).sum();
+    arguments + environment + files
 }
 
 /// The requests that start a process; input beyond the first chunk follows in its own.
