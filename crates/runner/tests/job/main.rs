@@ -2,6 +2,7 @@
 
 mod actions;
 mod bench;
+mod checkout;
 mod failures;
 mod files;
 mod status;
