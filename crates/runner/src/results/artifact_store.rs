@@ -1,10 +1,13 @@
 //! Artifacts on disk, one folder for each run.
 //!
 //! ```text
-//! <run>/<name>/...            the files, unpacked
-//! <run>/.hearth/<id>.blob     the upload as it came
-//! <run>/.hearth/<id>.json     what it is
+//! <folder>/<name>/...                  the files, unpacked
+//! <folder>/.hearth/<run>-<id>.blob     the upload as it came
+//! <folder>/.hearth/<run>-<id>.json     what it is
 //! ```
+//!
+//! Several runs may be given the same folder. They don't see each other's artifacts; of two with the same
+//! name, the files of the later one stay.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -36,6 +39,8 @@ const FORBIDDEN: [char; 11] = ['"', ':', '<', '>', '|', '*', '?', '\r', '\n', '\
 /// Describes one artifact.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Artifact {
+    pub(super) run: RunId,
+    /// Unique in its run.
     pub(super) id: u64,
     pub(super) job: JobId,
     pub(super) name: String,
@@ -45,6 +50,9 @@ pub(super) struct Artifact {
     pub(super) created: u64,
     /// `sha256:` and 64 digits; empty until it is finalized.
     pub(super) digest: String,
+    /// Whether the folder of its name is this artifact's.
+    #[serde(default)]
+    unpacked: bool,
     /// The upload, until it is finalized.
     #[serde(skip)]
     pub(super) upload: Option<String>,
@@ -58,6 +66,11 @@ impl Artifact {
     /// Whether the upload is an archive of the files, rather than the one file itself.
     fn is_zip(&self) -> bool {
         self.mime == "application/zip" || self.mime.is_empty()
+    }
+
+    /// Name of one of its two files.
+    fn record(&self, extension: &str) -> String {
+        format!("{}-{}.{extension}", self.run, self.id)
     }
 
     /// What a download of the upload is called.
@@ -103,7 +116,7 @@ impl ArtifactStore {
 
     fn with_run<T>(&self, run: RunId, work: impl FnOnce(&mut Vec<Artifact>) -> T) -> T {
         let mut runs = self.runs();
-        work(runs.entry(run.0).or_insert_with(|| load(&self.records(run))))
+        work(runs.entry(run.0).or_insert_with(|| of_run(&self.records(run), run)))
     }
 
     /// Where uploads of the run grow and records lie.
@@ -129,6 +142,7 @@ impl ArtifactStore {
             }
             let id = artifacts.iter().map(|artifact| artifact.id).max().unwrap_or(0) + 1;
             artifacts.push(Artifact {
+                run,
                 id,
                 job,
                 name: name.to_owned(),
@@ -136,6 +150,7 @@ impl ArtifactStore {
                 size: 0,
                 created: millis(SystemTime::now()),
                 digest: String::new(),
+                unpacked: false,
                 upload: Some(String::new()),
             });
             Ok(id)
@@ -180,10 +195,8 @@ impl ArtifactStore {
         }
         let done = Artifact { size, digest, upload: None, ..artifact.clone() };
         let records = self.records(run);
-        fs::rename(content, records.join(format!("{}.blob", done.id)))?;
-        let mut record = tempfile::NamedTempFile::new_in(&records)?;
-        serde_json::to_writer(&mut record, &done).map_err(io::Error::other)?;
-        record.persist(records.join(format!("{}.json", done.id))).map_err(|error| error.error)?;
+        fs::rename(content, records.join(done.record("blob")))?;
+        write_record(&records, &done)?;
         self.with_run(run, |artifacts| {
             artifacts.retain(|one| one.id != done.id);
             artifacts.push(done.clone());
@@ -194,7 +207,7 @@ impl ArtifactStore {
     /// Unpacks a finalized artifact into the folder of its name. Blocks.
     pub(super) fn unpack(&self, run: RunId, artifact: &Artifact) -> io::Result<()> {
         let records = self.records(run);
-        let blob = records.join(format!("{}.blob", artifact.id));
+        let blob = records.join(artifact.record("blob"));
         let folder = tempfile::tempdir_in(&records)?;
         let target = folder.path().join("files");
         fs::create_dir(&target)?;
@@ -206,8 +219,12 @@ impl ArtifactStore {
         }
         // Under the lock, so that a deletion meanwhile is not undone.
         self.with_run(run, |artifacts| {
-            if artifacts.iter().any(|one| one.id == artifact.id) {
-                return fs::rename(&target, (self.folder)(run).join(&artifact.name));
+            if let Some(artifact) = artifacts.iter_mut().find(|one| one.id == artifact.id) {
+                let place = (self.folder)(run);
+                make_room(&place, artifact)?;
+                fs::rename(&target, place.join(&artifact.name))?;
+                artifact.unpacked = true;
+                write_record(&records, artifact)?;
             }
             Ok(())
         })
@@ -221,7 +238,7 @@ impl ArtifactStore {
     /// Where the upload lies.
     pub(super) fn blob(&self, run: RunId, id: u64) -> Option<(PathBuf, Artifact)> {
         let artifact = self.list(run).into_iter().find(|artifact| artifact.id == id)?;
-        Some((self.records(run).join(format!("{id}.blob")), artifact))
+        Some((self.records(run).join(artifact.record("blob")), artifact))
     }
 
     /// Forgets a reservation whose upload failed.
@@ -234,11 +251,7 @@ impl ArtifactStore {
         self.with_run(run, |artifacts| {
             let position = artifacts.iter().position(|artifact| artifact.name == name);
             let artifact = position.map(|at| artifacts.remove(at)).ok_or(ArtifactError::Missing)?;
-            let records = self.records(run);
-            let id = artifact.id;
-            remove(fs::remove_file(records.join(format!("{id}.json"))))?;
-            remove(fs::remove_file(records.join(format!("{id}.blob"))))?;
-            remove(fs::remove_dir_all((self.folder)(run).join(name)))?;
+            discard(&(self.folder)(run), &artifact)?;
             Ok(artifact)
         })
     }
@@ -251,18 +264,55 @@ fn remove(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// Removes an artifact's files and records.
+fn discard(folder: &Path, artifact: &Artifact) -> io::Result<()> {
+    let records = folder.join(RECORDS);
+    remove(fs::remove_file(records.join(artifact.record("json"))))?;
+    remove(fs::remove_file(records.join(artifact.record("blob"))))?;
+    if artifact.unpacked {
+        remove(fs::remove_dir_all(folder.join(&artifact.name)))?;
+    }
+    Ok(())
+}
+
+fn write_record(records: &Path, artifact: &Artifact) -> io::Result<()> {
+    let mut record = tempfile::NamedTempFile::new_in(records)?;
+    serde_json::to_writer(&mut record, artifact).map_err(io::Error::other)?;
+    record.persist(records.join(artifact.record("json"))).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Removes the artifact of that name which an earlier run has left in the same folder. Anything else that
+/// lies there is not Hearth's to remove.
+fn make_room(folder: &Path, artifact: &Artifact) -> io::Result<()> {
+    let place = folder.join(&artifact.name);
+    if !place.try_exists()? {
+        return Ok(());
+    }
+    let earlier = load(&folder.join(RECORDS));
+    let is_it = |one: &&Artifact| one.unpacked && one.run != artifact.run && one.name == artifact.name;
+    let mut earlier = earlier.iter().filter(is_it).peekable();
+    if earlier.peek().is_none() {
+        return Err(io::Error::other(format!("{} is there already, and is no artifact", place.display())));
+    }
+    earlier.try_for_each(|one| discard(folder, one))
+}
+
 /// What an earlier service has left of the run.
-fn load(records: &Path) -> Vec<Artifact> {
-    let Ok(listing) = fs::read_dir(records) else { return Vec::new() };
-    let mut artifacts: Vec<Artifact> = listing
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            path.extension().is_some_and(|extension| extension == "json").then_some(())?;
-            serde_json::from_slice(&fs::read(path).ok()?).ok()
-        })
-        .collect();
+fn of_run(records: &Path, run: RunId) -> Vec<Artifact> {
+    let mut artifacts: Vec<Artifact> = load(records).into_iter().filter(|one| one.run == run).collect();
     artifacts.sort_by_key(|artifact| artifact.id);
     artifacts
+}
+
+fn load(records: &Path) -> Vec<Artifact> {
+    let Ok(listing) = fs::read_dir(records) else { return Vec::new() };
+    let record = |entry: io::Result<fs::DirEntry>| -> Option<Artifact> {
+        let path = entry.ok()?.path();
+        path.extension().is_some_and(|extension| extension == "json").then_some(())?;
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    };
+    listing.filter_map(record).collect()
 }
 
 fn check_name(name: &str) -> Result<(), ArtifactError> {
@@ -284,4 +334,50 @@ fn measure(path: &Path) -> io::Result<(u64, String)> {
     let mut hash = Sha256::new();
     let size = io::copy(&mut File::open(path)?, &mut hash)?;
     Ok((size, format!("sha256:{}", hex(&hash.finalize()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(folder: &Path) -> ArtifactStore {
+        let folder = folder.to_owned();
+        ArtifactStore::new(std::sync::Arc::new(move |_run| folder.clone()))
+    }
+
+    /// Hands over one raw file and unpacks it.
+    fn add(store: &ArtifactStore, run: u64, text: &str) -> io::Result<()> {
+        let (run, job) = (RunId(run), JobId(1));
+        store.create(run, job, "out", "text/plain").unwrap();
+        let content = store.records(run).join("content");
+        fs::create_dir_all(store.records(run)).unwrap();
+        fs::write(&content, text).unwrap();
+        let pending = store.pending(run, job, "out").unwrap_or_else(|| unreachable!());
+        let done = store.finalize(run, &pending, &content, None, None).unwrap();
+        store.unpack(run, &done)
+    }
+
+    #[test]
+    fn a_later_run_in_the_same_folder_replaces_the_files_of_the_earlier_one() {
+        let folder = tempfile::tempdir().unwrap();
+        add(&store(folder.path()), 1, "first").unwrap();
+        let later = store(folder.path());
+        assert_eq!(later.list(RunId(2)).len(), 0);
+        add(&later, 2, "second").unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("out/out")).unwrap(), "second");
+        assert_eq!(store(folder.path()).list(RunId(2)).len(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_artifact_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("out")).unwrap();
+        fs::write(folder.path().join("out/mine"), "mine").unwrap();
+        let error = add(&store(folder.path()), 1, "first").unwrap_err();
+        assert!(error.to_string().contains("is no artifact"), "{error}");
+        let again = store(folder.path());
+        again.delete(RunId(1), "out").unwrap();
+        assert_eq!(again.list(RunId(1)).len(), 0);
+        assert!(folder.path().join("out/mine").exists());
+    }
 }
