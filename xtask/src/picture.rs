@@ -129,7 +129,10 @@ mod tests {
 
     #[test]
     fn colours_become_spans_and_markup_is_escaped() {
-        assert_eq!(spans("a \x1b[1;32m<ok>\x1b[0m b"), "a <tspan font-weight=\"bold\" fill=\"#7ec699\">&lt;ok&gt;</tspan> b");
+        assert_eq!(
+            spans("a \x1b[1;32m<ok>\x1b[0m b"),
+            "a <tspan font-weight=\"bold\" fill=\"#7ec699\">&lt;ok&gt;</tspan> b"
+        );
     }
 
     #[test]

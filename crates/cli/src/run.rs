@@ -41,8 +41,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8> {
     let session = Session::open(root, args, config).await?;
     let chosen = session.choose(files).await?;
     if session.args.list {
-        list::list(&session, &chosen)?;
-        return Ok(exit::SUCCESS);
+        return list::list(&session, &chosen).await;
     }
     let screen = Screen::new(output::for_format(session.args.format, session.args.debug));
     session.run_all(&chosen, &screen).await

@@ -1,26 +1,45 @@
 //! `hearth run --list`: what would run, without running it.
 
 use anyhow::Result;
-use workflow::syntax::JobWork;
+use workflow::plan::{Outlook, PreviewJob, preview};
 
 use super::session::{Chosen, Session};
+use crate::exit;
 
-/// Prints the workflows that would run, with their jobs and what these need.
-pub(crate) fn list(_session: &Session, chosen: &[Chosen]) -> Result<()> {
+/// Prints the workflows that would run, with their jobs in the order of the run. Returns the exit code.
+pub(crate) async fn list(session: &Session, chosen: &[Chosen]) -> Result<u8> {
+    let mut code = exit::SUCCESS;
     for one in chosen {
+        // Nothing is counted: this is no run.
+        let run = model::RunId(0);
+        let github = session.github(one, run, 0);
+        let Some(prepared) = session.prepare(one, run, github).await? else {
+            code = exit::USAGE;
+            continue;
+        };
         println!("{}  ({}, by {})", one.file.title(), one.file.path, one.event.name);
-        for job in &one.workflow.jobs {
-            let needs: Vec<_> = job.needs.iter().map(|need| need.value.as_str()).collect();
-            let needs =
-                if needs.is_empty() { String::new() } else { format!("  after {}", needs.join(", ")) };
-            let what = match &job.work {
-                JobWork::Steps { steps, .. } if steps.len() == 1 => "1 step".to_owned(),
-                JobWork::Steps { steps, .. } => format!("{} steps", steps.len()),
-                JobWork::Call { uses, .. } => format!("calls {}", uses.value),
-            };
-            let matrix = if job.strategy.is_some() { ", matrix" } else { "" };
-            println!("  {}: {what}{matrix}{needs}", job.id.value);
+        match preview(prepared.workflow, prepared.called, prepared.context) {
+            Ok(jobs) => jobs.iter().for_each(show),
+            Err(problems) => {
+                code = exit::USAGE;
+                session.refuse::<()>(&problems, &prepared.sources);
+            }
         }
     }
-    Ok(())
+    Ok(code)
+}
+
+fn show(job: &PreviewJob) {
+    let needs =
+        if job.needs.is_empty() { String::new() } else { format!("  after {}", job.needs.join(", ")) };
+    let outlook = match &job.outlook {
+        Outlook::Runs { runs_on, steps, .. } => {
+            let steps = if *steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") };
+            format!("{steps} on {}", runs_on.labels.join(", "))
+        }
+        Outlook::Skipped(reason) => format!("skipped: {reason}"),
+        Outlook::Fails(error) => format!("can't start: {error}"),
+        Outlook::Unknown => "depends on the outputs of jobs before it".to_owned(),
+    };
+    println!("  {}: {outlook}{needs}", job.name);
 }

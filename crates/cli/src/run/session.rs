@@ -12,7 +12,8 @@ use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
 use runner::source::WorkTree;
 use runner::{Services, SourceProvider};
 use serde_json::{Value as Json, json};
-use workflow::plan::{RunContext, RunPlan};
+use workflow::diagnostic::Diagnostic;
+use workflow::plan::{CalledWorkflows, RunContext, RunPlan, select};
 use workflow::syntax::Workflow;
 
 use super::drive::{Screen, drive};
@@ -56,6 +57,20 @@ pub(crate) struct Chosen {
     pub(crate) event: LocalEvent,
     /// `inputs`.
     pub(crate) inputs: Json,
+    /// Id of its first job; no two workflows of one command share an id.
+    first_job: model::JobId,
+}
+
+/// All that a plan is made of.
+pub(crate) struct Prepared {
+    /// The workflow, with the jobs asked for.
+    pub(crate) workflow: Arc<Workflow>,
+    /// What it calls.
+    pub(crate) called: CalledWorkflows,
+    /// What is known of the run.
+    pub(crate) context: RunContext,
+    /// Texts that problems may point into.
+    pub(crate) sources: Sources,
 }
 
 impl Session {
@@ -115,7 +130,11 @@ impl Session {
                 Some(reason) if !named || self.args.event.is_some() => {
                     reasons.push(format!("{}: {reason}", file.path));
                 }
-                _ => chosen.push(Chosen { file, workflow, event, inputs }),
+                _ => {
+                    let before = u64::try_from(chosen.len() * model::limits::RUN_JOBS).unwrap_or(u64::MAX);
+                    let first_job = model::JobId(before.saturating_add(1));
+                    chosen.push(Chosen { file, workflow, event, inputs, first_job });
+                }
             }
         }
         if chosen.is_empty() {
@@ -182,9 +201,6 @@ impl Session {
     pub(crate) async fn run_all(&self, chosen: &[Chosen], screen: &Screen) -> Result<u8> {
         let mut interrupts = Interrupts::new().context("can't listen for Ctrl-C")?;
         self.driver.reap().await.context("can't clean up what an earlier run left")?;
-        if self.driver.capabilities().isolation == machine::Isolation::Host {
-            screen.lock().note("no isolation: jobs run as you, on your files, with your network");
-        }
         let mut code = exit::SUCCESS;
         for one in chosen {
             let this = self.run_one(one, screen, &mut interrupts).await?;
@@ -202,7 +218,14 @@ impl Session {
         let run = number::new_run(self.data.root())?;
         let number = number::next_number(self.data.root(), &self.facts.repository, &one.file.path)?;
         let github = self.github(one, run, number);
-        let Some(plan) = self.plan(one, run, github.clone()).await? else { return Ok(exit::USAGE) };
+        let Some(prepared) = self.prepare(one, run, github.clone()).await? else { return Ok(exit::USAGE) };
+        let plan = match RunPlan::new(prepared.workflow, prepared.called, prepared.context) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                show_diagnostics(&problems, &prepared.sources, self.args.format);
+                return Ok(exit::USAGE);
+            }
+        };
         let run_name = run_name(&one.workflow, &github, &one.inputs, &self.vars);
         let what = format!("{} {}", one.event.name, self.facts.short());
         screen.lock().run_started(one.file.title(), &run_name, &what, self.driver.name());
@@ -236,7 +259,8 @@ impl Session {
         })
     }
 
-    fn github(&self, one: &Chosen, run: model::RunId, number: u64) -> Json {
+    /// The `github` context of a run.
+    pub(crate) fn github(&self, one: &Chosen, run: model::RunId, number: u64) -> Json {
         let identity = RunIdentity {
             run,
             number,
@@ -248,26 +272,26 @@ impl Session {
         github_context(&one.event, &self.facts, &identity)
     }
 
-    /// The plan of a run, with the workflows that it calls; `None` after problems were shown.
-    pub(crate) async fn plan(
+    /// The workflow cut to the jobs asked for, what these call, and what is known of the run;
+    /// `None` after problems were shown.
+    pub(crate) async fn prepare(
         &self,
         one: &Chosen,
         run: model::RunId,
         github: Json,
-    ) -> Result<Option<RunPlan>> {
+    ) -> Result<Option<Prepared>> {
         let mut sources = Sources::default();
         sources.add(&one.file);
-        let called = called::load(&self.root, &one.workflow, &*self.actions, &mut sources).await;
-        let called = match called {
+        let workflow = match select(&one.workflow, &self.args.jobs) {
+            Ok(workflow) => workflow,
+            Err(problems) => return Ok(self.refuse(&problems, &sources)),
+        };
+        let called = match called::load(&self.root, &workflow, &*self.actions, &mut sources).await {
             Ok(called) => called,
-            Err(called::LoadError::Wrong(problems)) => {
-                show_diagnostics(&problems, &sources, self.args.format);
-                return Ok(None);
-            }
+            Err(called::LoadError::Wrong(problems)) => return Ok(self.refuse(&problems, &sources)),
             Err(called::LoadError::Unreachable(error)) => return Err(error),
         };
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let parallel = self.args.parallel.or(self.config.jobs).map_or(cpus, usize::from);
         let context = RunContext {
             run,
             attempt: 1,
@@ -276,18 +300,18 @@ impl Session {
             inputs: one.inputs.clone(),
             secrets: self.secrets.clone(),
             trust: Trust::Trusted,
-            parallel,
+            parallel: self.args.parallel.or(self.config.jobs).map_or(cpus, usize::from),
             only: self.args.jobs.clone(),
             matrix: given::pairs("--matrix", &self.args.matrix)?.into_iter().collect(),
-            first_job: model::JobId(1),
+            first_job: one.first_job,
         };
-        match RunPlan::new(Arc::clone(&one.workflow), called, context) {
-            Ok(plan) => Ok(Some(plan)),
-            Err(problems) => {
-                show_diagnostics(&problems, &sources, self.args.format);
-                Ok(None)
-            }
-        }
+        Ok(Some(Prepared { workflow, called, context, sources }))
+    }
+
+    /// Shows problems; there is no value then.
+    pub(crate) fn refuse<T>(&self, problems: &[Diagnostic], sources: &Sources) -> Option<T> {
+        show_diagnostics(problems, sources, self.args.format);
+        None
     }
 
     /// What each job of a run may ask of the host.
