@@ -160,7 +160,7 @@ impl fmt::Display for ActionRef {
 }
 
 /// A secret value. `Debug` never shows it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub String);
 

@@ -1,7 +1,7 @@
 //! `uses` steps: which action, with which inputs, and which of its stages.
 
 mod composite;
-pub(crate) mod fetch;
+mod fetch;
 mod inputs;
 mod manifest;
 mod node;

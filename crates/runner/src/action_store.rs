@@ -6,9 +6,9 @@
 //! what an interrupted fetch leaves behind is swept up by the next run. Locks (`flock`) keep two
 //! runs from doing the same work, and keep a tree that a run uses from being evicted.
 
-mod fetch;
+pub(crate) mod fetch;
 mod mirror;
-mod reference;
+pub(crate) mod reference;
 mod trees;
 
 use std::collections::HashMap;
@@ -116,7 +116,7 @@ impl GitActionStore {
         }
         let mut failures = Vec::new();
         for mirror in &self.mirrors {
-            let url = mirror.url(name);
+            let url = mirror.url(&name.owner, &name.repo);
             match fetch::resolve(&url, &name.reference).await {
                 Ok(Some((full_ref, commit))) => {
                     self.last_known.write(name, &commit);
@@ -153,7 +153,7 @@ impl GitActionStore {
         if !claim.is_there() {
             let urls = match &resolved.url {
                 Some(url) => vec![url.clone()],
-                None => self.mirrors.iter().map(|mirror| mirror.url(name)).collect(),
+                None => self.mirrors.iter().map(|mirror| mirror.url(&name.owner, &name.repo)).collect(),
             };
             let mut failures = Vec::new();
             for url in urls {

@@ -5,14 +5,13 @@
 //! <https://github.com/actions/checkout> v4 and later.
 
 use guest::client::GuestError;
-use model::{ActionRef, Template};
-use tokio::io::AsyncRead;
+use model::{ActionRef, Secret, Template};
 
-use crate::action::{Manifest, ManifestInput, Runs, fetch};
+use crate::CheckoutRequest;
+use crate::action::{Manifest, ManifestInput, Runs};
 use crate::environment::Variables;
 use crate::job::{JobRun, WorkError};
 use crate::step::{Frame, StepRun, WorkEnd};
-use crate::{CheckoutRequest, SourceProvider};
 
 /// Inputs of `actions/checkout` with their defaults; expressions are marked.
 const INPUTS: [(&str, &str); 20] = [
@@ -37,6 +36,9 @@ const INPUTS: [(&str, &str); 20] = [
     ("set-safe-directory", "true"),
     ("github-server-url", ""),
 ];
+
+/// The depth that git takes for all of the history.
+const MAX_DEPTH: u32 = i32::MAX.cast_unsigned();
 
 /// Whether `uses` means `actions/checkout`.
 pub(crate) fn is_checkout(uses: &ActionRef) -> bool {
@@ -66,6 +68,10 @@ fn request(inputs: &Variables, own_repository: &str) -> Result<CheckoutRequest, 
         return Err(format!("Invalid repository '{repository}'. Expected format {{owner}}/{{repo}}."));
     }
     let depth = get("fetch-depth").trim().parse::<i64>().unwrap_or(0).max(0);
+    let (server, token) = match repository {
+        "" => ("", ""),
+        _ => (get("github-server-url"), get("token")),
+    };
     let submodules = match get("submodules").trim().to_ascii_lowercase().as_str() {
         "recursive" => "recursive",
         "true" => "true",
@@ -74,8 +80,10 @@ fn request(inputs: &Variables, own_repository: &str) -> Result<CheckoutRequest, 
     let sparse = get("sparse-checkout").lines().map(str::trim).filter(|line| !line.is_empty());
     Ok(CheckoutRequest {
         repository: repository.to_owned(),
+        server: server.to_owned(),
+        token: Secret(token.to_owned()),
         reference: get("ref").to_owned(),
-        fetch_depth: u32::try_from(depth).unwrap_or(u32::MAX),
+        fetch_depth: u32::try_from(depth).unwrap_or(MAX_DEPTH).min(MAX_DEPTH),
         fetch_tags: is_true(get("fetch-tags")),
         sparse_checkout: sparse.map(str::to_owned).collect(),
         cone_mode: is_true(get("sparse-checkout-cone-mode")),
@@ -119,8 +127,18 @@ impl JobRun<'_> {
         let target = target(input(inputs, "path"), &self.place.workspace).map_err(WorkError::Step)?;
         let shown = if request.repository.is_empty() { own } else { &request.repository };
         self.log.note(run.at, &format!("Syncing repository: {shown}"));
+        let work = async {
+            let archive =
+                source.archive(&request).await.map_err(|error| WorkError::Step(error.to_string()))?;
+            archive.ok_or_else(|| {
+                WorkError::Step(format!(
+                    "The built-in actions/checkout can't get {shown}: it is neither the repository of this run nor \
+                     within reach. Use --real-checkout to run the action itself."
+                ))
+            })
+        };
         let archive = tokio::select! {
-            archive = self.source(&*source, &request, run) => archive?,
+            archive = work => archive?,
             reason = run.stop.stopped() => return Ok(self.stopped(reason, run)),
         };
         if is_true(input(inputs, "clean")) {
@@ -138,36 +156,6 @@ impl JobRun<'_> {
         Ok(WorkEnd::Success)
     }
 
-    /// The tree that the run is about, or that of another repository, from where actions come from.
-    async fn source(
-        &self,
-        source: &dyn SourceProvider,
-        request: &CheckoutRequest,
-        run: &StepRun,
-    ) -> Result<Box<dyn AsyncRead + Send + Unpin>, WorkError> {
-        let archive = source.archive(request).await.map_err(|error| WorkError::Step(error.to_string()))?;
-        if let Some(archive) = archive {
-            return Ok(archive);
-        }
-        let (owner, repo) = request.repository.split_once('/').unwrap_or_default();
-        let reference = if request.reference.is_empty() { "HEAD" } else { &request.reference };
-        let other = ActionRef::Repository {
-            owner: owner.to_owned(),
-            repo: repo.to_owned(),
-            path: String::new(),
-            reference: reference.to_owned(),
-        };
-        let fetched = self.services.actions.fetch(&other).await.map_err(|error| {
-            WorkError::Step(format!(
-                "can't check out {other}: {}. With --real-checkout, the action itself tries.",
-                error.reason
-            ))
-        })?;
-        let note = format!("The files of {other} (commit {}), without their history", fetched.commit);
-        self.log.note(run.at, &note);
-        Ok(Box::new(fetch::pack(fetched.tree)))
-    }
-
     /// What was checked out: the reference asked for, and the commit that `.git/HEAD` names.
     async fn head(
         &self,
@@ -182,11 +170,19 @@ impl JobRun<'_> {
         let own = request.repository.is_empty();
         let reference = match request.reference.as_str() {
             "" if own => context("ref"),
+            // Like the action, which asks for the default branch and goes on with its name.
+            "" => self.head_name(target).await?.unwrap_or_default(),
             reference => reference.to_owned(),
         };
         let commit = self.resolve_head(target).await?;
         let fallback = if own && request.reference.is_empty() { context("sha") } else { String::new() };
         Ok((reference, commit.unwrap_or(fallback)))
+    }
+
+    /// The full name of the branch that is checked out.
+    async fn head_name(&self, target: &str) -> Result<Option<String>, WorkError> {
+        let head = self.read_small(&format!("{target}/.git/HEAD")).await?;
+        Ok(head.and_then(|head| head.trim().strip_prefix("ref: ").map(str::to_owned)))
     }
 
     /// Follows `.git/HEAD` to a commit.
@@ -240,8 +236,9 @@ mod tests {
 
     #[test]
     fn the_runs_own_repository_is_the_default() {
-        let request = request(&inputs(&[]), "Octo/App").unwrap();
+        let request = request(&inputs(&[("token", "t")]), "Octo/App").unwrap();
         assert_eq!((request.repository.as_str(), request.reference.as_str()), ("", ""));
+        assert_eq!(request.token.0, "", "nothing is fetched for it");
         assert_eq!(request.fetch_depth, 1);
         assert!(request.cone_mode && !request.lfs && request.submodules.is_empty());
     }
@@ -250,6 +247,8 @@ mod tests {
     fn every_input_is_read() {
         let inputs = inputs(&[
             ("repository", "octo/other"),
+            ("github-server-url", "https://git.example.com"),
+            ("token", "t"),
             ("ref", "v1"),
             ("fetch-depth", "0"),
             ("fetch-tags", "true"),
@@ -260,6 +259,7 @@ mod tests {
         ]);
         let request = request(&inputs, "octo/app").unwrap();
         assert_eq!(request.repository, "octo/other");
+        assert_eq!((request.server.as_str(), request.token.0.as_str()), ("https://git.example.com", "t"));
         assert_eq!(request.sparse_checkout, ["a", "b"]);
         assert_eq!((request.fetch_depth, request.fetch_tags, request.cone_mode), (0, true, false));
         assert_eq!((request.submodules.as_str(), request.lfs), ("recursive", true));

@@ -39,7 +39,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::ActionRef;
+use model::{ActionRef, Secret};
 
 /// How a job is run.
 #[derive(Clone, Debug)]
@@ -122,6 +122,10 @@ pub trait SourceProvider: Send + Sync {
 pub struct CheckoutRequest {
     /// `repository`, empty for the run's own.
     pub repository: String,
+    /// `github-server-url`, empty for github.com. The run's own repository needs none.
+    pub server: String,
+    /// `token`, empty for none. The run's own repository needs none.
+    pub token: Secret,
     /// `ref`, empty for the run's own commit.
     pub reference: String,
     /// `fetch-depth`: 0 for all of the history.

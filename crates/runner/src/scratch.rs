@@ -38,6 +38,12 @@ impl Scratch {
     }
 }
 
+impl AsRef<Path> for Scratch {
+    fn as_ref(&self) -> &Path {
+        self.path()
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = remove_tree(&self.folder);
@@ -65,5 +71,23 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_without_a_live_owner_are_swept_up() {
+        let root = tempfile::tempdir().unwrap();
+        let owned = Scratch::new_in(root.path()).unwrap();
+        let left = root.path().join("work-left");
+        fs::create_dir(&left).unwrap();
+        fs::write(root.path().join("work-left.lock"), "").unwrap();
+        sweep(root.path()).unwrap();
+        assert!(owned.path().is_dir() && !left.exists());
+        drop(owned);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 }

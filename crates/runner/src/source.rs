@@ -1,13 +1,16 @@
-//! The working tree of the person who runs `hearth run`, as the source of `actions/checkout`.
+//! Where `actions/checkout` takes its tree from: the working tree of the person who runs `hearth run`
+//! ([`WorkTree`]), other repositories ([`RemoteRepositories`]), or the first of several ([`FirstOf`]).
 //!
-//! A job sees what lies in the folder: committed or not, but nothing that git ignores. It also gets a
+//! Of the working tree, a job sees what lies in the folder: committed or not, but nothing that git ignores. It also gets a
 //! `.git` of its own, made for it from the objects that the requested depth needs, so that git works in
 //! the job as it does after a clone. The host's `.git` itself is never copied: its settings may
 //! hold credentials, its hooks programs, and its objects what was never pushed.
 
 mod archive;
 mod files;
+mod first_of;
 mod history;
+mod remote;
 mod repository;
 mod sparse;
 
@@ -22,7 +25,9 @@ use tokio::sync::OnceCell;
 use crate::git::GitError;
 use crate::{CheckoutRequest, SourceError, SourceProvider};
 use archive::Part;
+pub use first_of::FirstOf;
 use history::History;
+pub use remote::RemoteRepositories;
 use repository::{Head, Repository};
 
 /// A folder whose present state is what jobs check out.
@@ -110,7 +115,11 @@ impl WorkTree {
             let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(histories.entry((head.clone(), request.clone(), is_current)).or_default())
         };
-        let make = || async { History::make(repository, head, request, is_current).await.map(Arc::new) };
+        let make = || async {
+            let folder = tempfile::Builder::new().prefix("hearth-checkout-").tempdir();
+            let folder = folder.map_err(PackError::io("make a folder in", &std::env::temp_dir()))?;
+            History::make(repository, head, request, is_current, folder).await.map(Arc::new)
+        };
         cell.get_or_try_init(make).await.cloned()
     }
 }

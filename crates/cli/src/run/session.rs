@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 use machine::sandbox::Exposures;
 use machine::{Driver, Network};
 use model::{Conclusion, Secrets, Template, Trust};
-use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate};
+use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
 use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
-use runner::source::WorkTree;
+use runner::source::{FirstOf, RemoteRepositories, WorkTree};
 use runner::{Services, SourceProvider};
 use serde_json::{Value as Json, json};
 use workflow::diagnostic::Diagnostic;
@@ -44,6 +44,7 @@ pub(crate) struct Session {
     vars: Json,
     env: Option<Template>,
     actions: Arc<GitActionStore>,
+    remotes: Arc<RemoteRepositories>,
     results: Arc<ResultsService>,
 }
 
@@ -80,7 +81,8 @@ impl Session {
         let name = args.machine.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
         let driver = machines::driver(name, &data)?;
         let toolchains = machines::toolchains(name);
-        let actions = open_actions(&data, &args, &config)?;
+        let actions = Arc::new(open_actions(&data, &args, &config)?);
+        let remotes = Arc::new(open_remotes(&data, &args, &config)?);
         let results = open_results(&data, &args).await?;
         let facts = Facts::of(&root).await?;
         let secrets = given::secrets(&args.secrets, args.secret_file.as_deref())?;
@@ -89,7 +91,6 @@ impl Session {
         let env = (!env.is_empty()).then(|| {
             Template::Mapping(env.into_iter().map(|(k, v)| (Template::text(k), Template::text(v))).collect())
         });
-        let actions = Arc::new(actions);
         Ok(Session {
             args,
             root,
@@ -102,6 +103,7 @@ impl Session {
             vars,
             env,
             actions,
+            remotes,
             results,
         })
     }
@@ -317,8 +319,9 @@ impl Session {
     /// What each job of a run may ask of the host.
     fn services(&self, event: &LocalEvent) -> ServicesOf {
         let actions = Arc::clone(&self.actions);
-        let tree: Arc<dyn SourceProvider> = Arc::new(WorkTree::new(&self.root));
-        let checkout = (!self.args.real_checkout).then_some(tree);
+        let tree = Arc::new(WorkTree::new(&self.root));
+        let sources: Arc<dyn SourceProvider> = Arc::new(FirstOf(vec![tree, self.remotes.clone()]));
+        let checkout = (!self.args.real_checkout).then_some(sources);
         let results = self.results.clone();
         let refs = event.refs(&self.facts);
         let default = format!("refs/heads/{}", self.facts.default_branch);
@@ -339,7 +342,7 @@ impl Session {
     }
 
     fn wishes(&self) -> MachineWishes {
-        let network = self.args.machine.network.or(self.config.network).unwrap_or(NetworkName::Host);
+        let network = network(&self.args, &self.config);
         let mut expose = self.toolchains.paths.clone();
         expose.extend(self.config.expose.iter().chain(&self.args.machine.expose).cloned());
         MachineWishes {
@@ -375,13 +378,30 @@ fn artifacts_folder(data: &DataFolder, given: Option<&Path>, run: model::RunId) 
     given.map_or_else(|| data.run(run).join("artifacts"), Path::to_owned)
 }
 
+/// The network that jobs get.
+fn network(args: &RunArgs, config: &Config) -> NetworkName {
+    args.machine.network.or(config.network).unwrap_or(NetworkName::Host)
+}
+
 /// Mirrors of the command line go before those of the configuration.
-fn open_actions(data: &DataFolder, args: &RunArgs, config: &Config) -> Result<GitActionStore> {
+fn mirrors(args: &RunArgs, config: &Config) -> Result<Vec<MirrorTemplate>> {
     let templates = args.actions_mirrors.iter().chain(&config.actions_mirrors);
-    let mirrors = templates.map(|template| template.parse::<MirrorTemplate>()).collect::<Result<_, _>>()?;
+    Ok(templates.map(|template| template.parse()).collect::<Result<_, MirrorTemplateError>>()?)
+}
+
+/// Unlike that of an action, the name of a repository to check out can be made up by a job as it runs: one
+/// that may not use the network must not use it this way either.
+fn open_remotes(data: &DataFolder, args: &RunArgs, config: &Config) -> Result<RemoteRepositories> {
+    let folder = data.root().join("checkouts");
+    let offline = args.offline || network(args, config) == NetworkName::None;
+    RemoteRepositories::open(&folder, mirrors(args, config)?, offline)
+        .with_context(|| format!("can't use the folder for checkouts {}", folder.display()))
+}
+
+fn open_actions(data: &DataFolder, args: &RunArgs, config: &Config) -> Result<GitActionStore> {
     let folder = data.root().join("actions");
     let config = ActionStoreConfig {
-        mirrors,
+        mirrors: mirrors(args, config)?,
         offline: args.offline,
         warn: Arc::new(|warning| eprintln!("hearth: {warning}")),
         ..ActionStoreConfig::new(&folder)

@@ -174,7 +174,7 @@ fn read_host_manifest(tree: &Path, path: &str, action: &ActionRef) -> Result<(St
 }
 
 /// Packs a folder of the host, without its `.git`.
-pub(crate) fn pack(tree: PathBuf) -> impl tokio::io::AsyncRead + Send + Unpin + 'static {
+fn pack(tree: PathBuf) -> impl tokio::io::AsyncRead + Send + Unpin + 'static {
     let (reader, writer) = tokio::io::duplex(PIPE_BYTES);
     tokio::task::spawn_blocking(move || {
         let mut archive = tar::Builder::new(SyncIoBridge::new(writer));

@@ -22,7 +22,7 @@ const TREE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 const TREE_ENTRIES: usize = 500_000;
 
 /// A transfer that is slower than this for a minute is taken for dead.
-const TRANSFER_SETTINGS: [&str; 4] =
+pub(crate) const TRANSFER_SETTINGS: [&str; 4] =
     ["protocol.version=2", "http.lowSpeedLimit=1000", "http.lowSpeedTime=60", "fetch.writeCommitGraph=false"];
 
 /// What git says when the remote has answered, and the answer is no.
@@ -38,7 +38,7 @@ const REFUSALS: [&str; 7] = [
 
 /// Why one remote didn't help.
 #[derive(Clone, Debug)]
-pub(super) struct RemoteError {
+pub(crate) struct RemoteError {
     url: String,
     reason: String,
     /// The remote gave no answer, as opposed to saying no.
@@ -46,18 +46,18 @@ pub(super) struct RemoteError {
 }
 
 impl RemoteError {
-    fn from_git(url: &str, error: &GitError) -> Self {
+    pub(crate) fn from_git(url: &str, error: &GitError) -> Self {
         let reason = error.to_string();
         let refused = REFUSALS.iter().any(|refusal| reason.contains(refusal));
         let unreachable = !refused && matches!(error, GitError::Failed { .. } | GitError::TimedOut { .. });
         RemoteError { url: without_credentials(url), reason, unreachable }
     }
 
-    fn local(url: &str, reason: String) -> Self {
+    pub(crate) fn local(url: &str, reason: String) -> Self {
         RemoteError { url: without_credentials(url), reason, unreachable: false }
     }
 
-    pub(super) fn no_such_ref(url: &str, reference: &str) -> Self {
+    pub(crate) fn no_such_ref(url: &str, reference: &str) -> Self {
         let is_short = (7..40).contains(&reference.len()) && reference.bytes().all(|b| b.is_ascii_hexdigit());
         let hint = if is_short { "; a shortened commit is not supported, write the full one" } else { "" };
         RemoteError::local(url, format!("it has no branch or tag '{reference}'{hint}"))
@@ -65,7 +65,7 @@ impl RemoteError {
 }
 
 /// One sentence for all remotes that were tried, with the way out.
-pub(super) fn describe(failures: &[RemoteError]) -> String {
+pub(crate) fn describe(failures: &[RemoteError]) -> String {
     let told: Vec<String> =
         failures.iter().map(|failure| format!("{}: {}", failure.url, failure.reason)).collect();
     let told = told.join("; ");
@@ -82,7 +82,6 @@ pub(super) fn describe(failures: &[RemoteError]) -> String {
 pub(super) async fn resolve(url: &str, reference: &str) -> Result<Option<(String, String)>, RemoteError> {
     let candidates = match reference.starts_with("refs/") {
         true => vec![reference.to_owned()],
-        false if reference == "HEAD" => vec![reference.to_owned()],
         false => vec![format!("refs/tags/{reference}"), format!("refs/heads/{reference}")],
     };
     let peeled = candidates.iter().map(|name| format!("{name}^{{}}"));
@@ -105,7 +104,7 @@ pub(super) async fn resolve(url: &str, reference: &str) -> Result<Option<(String
 
 /// A mirror in a folder may belong to another user. Git then refuses to read it, to guard against
 /// settings in it that run programs; but it has been named by the user, and serving a fetch obeys none.
-fn remote(url: &str, git: Git) -> Git {
+pub(crate) fn remote(url: &str, git: Git) -> Git {
     if url.starts_with("file://") {
         git.arg("--upload-pack=git -c safe.directory='*' upload-pack")
     } else {

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::reference::ActionName;
-
 /// Schemes that git fetches over without running a program of the URL's choice (`ext::` does).
 const SCHEMES: [&str; 5] = ["https", "http", "file", "ssh", "git"];
 
@@ -30,9 +28,9 @@ impl MirrorTemplate {
         MirrorTemplate("https://github.com/{owner}/{repo}".to_owned())
     }
 
-    /// The URL of one action's repository.
-    pub(super) fn url(&self, name: &ActionName) -> String {
-        self.0.replace("{owner}", &name.owner).replace("{repo}", &name.repo)
+    /// The URL of a repository. Neither name may hold what a URL or a path gives a meaning.
+    pub(crate) fn url(&self, owner: &str, repo: &str) -> String {
+        self.0.replace("{owner}", owner).replace("{repo}", repo)
     }
 }
 
@@ -81,10 +79,9 @@ mod tests {
     #[test]
     fn a_template_names_owner_and_repo() {
         let template: MirrorTemplate = "file:///srv/git/{owner}/{repo}.git".parse().unwrap();
-        let name = ActionName { owner: "a".into(), repo: "b".into(), reference: "v1".into() };
-        assert_eq!(template.url(&name), "file:///srv/git/a/b.git");
+        assert_eq!(template.url("a", "b"), "file:///srv/git/a/b.git");
         let path: MirrorTemplate = "/srv/{owner}/{repo}".parse().unwrap();
-        assert_eq!(path.url(&name), "file:///srv/a/b");
+        assert_eq!(path.url("a", "b"), "file:///srv/a/b");
     }
 
     #[test]

@@ -54,13 +54,14 @@ impl fmt::Display for ActionName {
     }
 }
 
-fn is_repository_name(name: &str) -> bool {
+/// Whether GitHub allows the name; such a one means nothing else in a URL or a path.
+pub(crate) fn is_repository_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !name.is_empty() && name.len() <= NAME_CHARS && !name.starts_with(['-', '.']) && name.chars().all(allowed)
 }
 
 /// What `git check-ref-format` allows, and no leading dash.
-fn is_reference(name: &str) -> bool {
+pub(crate) fn is_reference(name: &str) -> bool {
     let forbidden = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     !name.is_empty()
         && name.len() <= NAME_CHARS
@@ -75,7 +76,7 @@ fn is_reference(name: &str) -> bool {
 }
 
 /// A full object name (SHA-1 or SHA-256).
-pub(super) fn is_commit(text: &str) -> bool {
+pub(crate) fn is_commit(text: &str) -> bool {
     [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -4,6 +4,7 @@
 //! out and tracking, and for a limited depth a `shallow` file.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,34 +26,39 @@ const INDEX_SETTINGS: [&str; 5] = [
 /// A `.git` in a temporary folder, and beside it, if asked for, the files of its commit.
 #[derive(Debug)]
 pub(super) struct History {
-    folder: tempfile::TempDir,
+    folder: Box<dyn Folder>,
 }
+
+/// A folder that goes away with its owner.
+pub(super) trait Folder: AsRef<Path> + fmt::Debug + Send + Sync {}
+
+impl<T: AsRef<Path> + fmt::Debug + Send + Sync> Folder for T {}
 
 impl History {
     pub(super) fn git_dir(&self) -> PathBuf {
-        self.folder.path().join(".git")
+        (*self.folder).as_ref().join(".git")
     }
 
     /// The committed files.
     pub(super) fn work_tree(&self) -> PathBuf {
-        self.folder.path().join("files")
+        (*self.folder).as_ref().join("files")
     }
 
     /// Where short-lived files of the same filesystem may lie.
     pub(super) fn scratch(&self) -> &Path {
-        self.folder.path()
+        (*self.folder).as_ref()
     }
 
-    /// Makes it. `is_current`: the commit is what the host has checked out, so its files are not needed.
+    /// Makes it in `folder`. `is_current`: the commit is what the host has checked out, so its files are
+    /// not needed.
     pub(super) async fn make(
         repository: &Repository,
         head: &Head,
         request: &CheckoutRequest,
         is_current: bool,
+        folder: impl Folder + 'static,
     ) -> Result<Self, PackError> {
-        let folder = tempfile::Builder::new().prefix("hearth-checkout-").tempdir();
-        let folder = folder.map_err(PackError::io("make a folder in", &std::env::temp_dir()))?;
-        let history = History { folder };
+        let history = History { folder: Box::new(folder) };
         let maker = Maker { git_dir: history.git_dir(), repository, head, request };
         maker.skeleton().map_err(PackError::io("write", &history.git_dir()))?;
         let Some(commit) = head.commit.as_deref() else { return Ok(history) };
@@ -79,12 +85,15 @@ impl History {
         Ok(())
     }
 
-    /// A git command on this repository and its files.
+    /// A git command on this repository and its files. As on GitHub's runners, the user's own settings
+    /// decide nothing: attributes in the tree can't start their filters.
     pub(super) fn git(&self, subcommand: &str) -> Git {
         Git::with_settings(subcommand, &INDEX_SETTINGS[..4])
             .dir(&self.work_tree())
             .env("GIT_DIR", self.git_dir())
             .env("GIT_WORK_TREE", self.work_tree())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_LFS_SKIP_SMUDGE", "1")
     }
 }
@@ -197,9 +206,9 @@ impl Maker<'_> {
         match self.request.fetch_depth {
             0 => self.pack(&format!("{commit}\n"), refs, None).await,
             1 if !self.request.fetch_tags => {
-                self.pack(&format!("--shallow {commit}\n{commit}\n"), &[], Some(commit)).await
+                self.pack(&format!("--shallow {commit}\n{commit}\n"), refs, Some(commit)).await
             }
-            depth => self.fetch(commit, depth).await,
+            depth => self.fetch(commit, refs, depth).await,
         }
     }
 
@@ -237,10 +246,13 @@ impl Maker<'_> {
     }
 
     /// For other depths git itself finds out where to cut.
-    async fn fetch(&self, commit: &str, depth: u32) -> Result<(), PackError> {
+    async fn fetch(&self, commit: &str, refs: &Refs, depth: u32) -> Result<(), PackError> {
         let mut what = vec![commit.to_owned()];
         if self.request.fetch_tags {
             what.push("+refs/tags/*:refs/tags/*".to_owned());
+        } else {
+            // An annotated tag is an object of its own.
+            what.extend(refs.iter().map(|(_name, object)| object.clone()).filter(|object| object != commit));
         }
         Git::with_settings("fetch", &["protocol.version=2"])
             .dir(&self.git_dir)

@@ -118,7 +118,7 @@ impl Repository {
 }
 
 /// The commit of a full name, if there is one.
-async fn commit(root: &Path, name: &str) -> Result<Option<String>, PackError> {
+pub(super) async fn commit(root: &Path, name: &str) -> Result<Option<String>, PackError> {
     let ask = Git::new("rev-parse").dir(root).args(["--quiet", "--verify", "--end-of-options"]);
     match ask.arg(format!("{name}^{{commit}}")).text().await {
         Ok(commit) => Ok(Some(commit)),

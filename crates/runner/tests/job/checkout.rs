@@ -9,7 +9,7 @@ use tokio::io::AsyncRead;
 
 use crate::bench::{Bench, StepExt, job, run, run_expression, uses};
 
-/// A tree of one file.
+/// A tree of one file: the run's own, and `octo/data` for who shows the token.
 struct Tree;
 
 #[async_trait]
@@ -18,17 +18,19 @@ impl SourceProvider for Tree {
         &self,
         request: &CheckoutRequest,
     ) -> Result<Option<Box<dyn AsyncRead + Send + Unpin>>, SourceError> {
-        if !request.repository.is_empty() {
-            return Ok(None);
-        }
+        let text = match (request.repository.as_str(), request.token.0.as_str()) {
+            ("", _) => "own",
+            ("octo/data", "t0ken") => "theirs",
+            _ => return Ok(None),
+        };
         if request.reference == "none" {
             return Err(SourceError { what: "none".to_owned(), reason: "no such branch".to_owned() });
         }
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
-        header.set_size(3);
-        tar.append_data(&mut header, "größe.txt", &b"own"[..]).unwrap();
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, "größe.txt", text.as_bytes()).unwrap();
         Ok(Some(Box::new(std::io::Cursor::new(tar.into_inner().unwrap()))))
     }
 }
@@ -52,14 +54,10 @@ async fn the_runs_own_tree_replaces_what_was_there() {
 }
 
 #[tokio::test]
-async fn another_repository_comes_from_where_actions_come_from() {
-    let bench = bench();
-    bench.write("store/octo/data/a/b.txt", "theirs");
-    let steps = vec![
-        uses("actions/checkout@v5", &[("repository", "octo/data"), ("ref", "v1"), ("path", "data")]),
-        run("cat data/a/b.txt"),
-    ];
-    let outcome = bench.run(job(steps)).await;
+async fn another_repository_is_asked_for_with_the_token_of_the_step() {
+    let inputs = [("repository", "octo/data"), ("token", "t0ken"), ("path", "data")];
+    let steps = vec![uses("actions/checkout@v5", &inputs), run("cat data/größe.txt")];
+    let outcome = bench().run(job(steps)).await;
     assert_eq!(outcome.output(), ["theirs"], "{}", outcome.all());
 }
 
@@ -75,7 +73,7 @@ async fn what_cannot_be_checked_out_fails_the_step_with_a_reason() {
     assert_eq!(outcome.conclusions(), [Failure, Failure, Failure, Success], "{}", outcome.all());
     let messages = outcome.messages();
     assert!(messages.iter().any(|message| message.contains("no such branch")), "{messages:?}");
-    assert!(messages.iter().any(|message| message.contains("octo/gone@HEAD")), "{messages:?}");
+    assert!(messages.iter().any(|message| message.contains("can't get octo/gone")), "{messages:?}");
     assert!(messages.iter().any(|message| message.contains("is not under")), "{messages:?}");
     assert!(
         messages.iter().any(|message| message.starts_with("Unexpected input(s) 'depth'")),

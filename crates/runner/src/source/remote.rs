@@ -1,0 +1,291 @@
+//! Other repositories than the run's own, as the source of `actions/checkout`.
+//!
+//! The host fetches what is asked for into a folder of its own, and from there makes the `.git` of the job
+//! as for the working tree. So the job needs no network, and sees neither the mirror nor a token.
+
+mod target;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use tokio::io::AsyncRead;
+
+use crate::action_store::MirrorTemplate;
+use crate::action_store::fetch::{RemoteError, TRANSFER_SETTINGS, describe, remote};
+use crate::action_store::reference::{is_reference, is_repository_name};
+use crate::git::{Git, GitError};
+use crate::scratch::{self, Scratch};
+use crate::{CheckoutRequest, SourceError, SourceProvider};
+
+use super::PackError;
+use super::archive::{self, Part};
+use super::history::History;
+use super::repository::{self, Head, Repository};
+use target::Target;
+
+/// Time to fetch a repository, or its submodules: ample for the whole history of the largest.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// The server that mirrors stand for.
+const GITHUB: &str = "https://github.com";
+
+/// Fetches `owner/repo` by the `git` binary, anew for each checkout, as on GitHub.
+pub struct RemoteRepositories {
+    root: PathBuf,
+    mirrors: Vec<MirrorTemplate>,
+    offline: bool,
+}
+
+/// A request whose names are safe to use.
+struct Wanted<'a> {
+    owner: &'a str,
+    repo: &'a str,
+    /// Scheme, host, and port.
+    server: String,
+    request: &'a CheckoutRequest,
+}
+
+/// A clone of which the job's `.git` is made.
+struct Fetched {
+    repository: Repository,
+    head: Head,
+}
+
+impl RemoteRepositories {
+    /// Works in `root`, which is made where it is missing and swept of what killed runs have left. The
+    /// mirrors are tried in order; where there are none, GitHub is. `offline`: only mirrors in folders.
+    ///
+    /// # Errors
+    /// When the folder can't be made or read.
+    pub fn open(root: impl Into<PathBuf>, mirrors: Vec<MirrorTemplate>, offline: bool) -> io::Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(&root)?;
+        scratch::sweep(&root)?;
+        let mirrors = if mirrors.is_empty() { vec![MirrorTemplate::github()] } else { mirrors };
+        Ok(RemoteRepositories { root, mirrors, offline })
+    }
+
+    async fn parts(&self, request: &CheckoutRequest) -> Result<Vec<Part>, PackError> {
+        let wanted = Wanted::new(request).map_err(PackError::Refused)?;
+        let folder = Scratch::new_in(&self.root).map_err(PackError::io("make a folder in", &self.root))?;
+        let clone = folder.path().join("clone");
+        let Fetched { repository, head } = self.fetch(&wanted, &clone).await?;
+        let history = History::make(&repository, &head, request, false, folder).await?;
+        scratch::remove_tree(&clone).map_err(PackError::io("remove", &clone))?;
+        if !request.submodules.is_empty() {
+            wanted.submodules(&history).await?;
+        }
+        let history = Arc::new(history);
+        Ok(vec![Part::folder(history.git_dir(), ".git"), Part::held(history)])
+    }
+
+    async fn fetch(&self, wanted: &Wanted<'_>, clone: &Path) -> Result<Fetched, PackError> {
+        let mut failures = Vec::new();
+        for url in self.urls(wanted)? {
+            scratch::remove_tree(clone).map_err(PackError::io("remove", clone))?;
+            match wanted.fetch(&url, clone).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        let told = describe(&failures);
+        let asks_for_token = ["could not read Username", "Authentication failed", "not found"];
+        let hint = match asks_for_token.iter().any(|why| told.contains(why)) {
+            true => {
+                "; if it exists and is private, give the step 'token: ${{ secrets.NAME }}' of one who may read it"
+            }
+            false => "",
+        };
+        Err(PackError::Refused(told + hint))
+    }
+
+    /// Where to look. Mirrors stand for GitHub, not for another server that the step names.
+    fn urls(&self, wanted: &Wanted<'_>) -> Result<Vec<String>, PackError> {
+        let mut urls = match wanted.server.as_str() {
+            GITHUB => self.mirrors.iter().map(|mirror| mirror.url(wanted.owner, wanted.repo)).collect(),
+            _ => vec![wanted.url()],
+        };
+        if self.offline {
+            urls.retain(|url| url.starts_with("file://"));
+        }
+        if urls.is_empty() {
+            return Err(PackError::Refused(
+                "this run may not use the network (--offline, --network none), and no mirror in a folder is \
+                 named: --actions-mirror 'file:///srv/git/{owner}/{repo}'"
+                    .to_owned(),
+            ));
+        }
+        Ok(urls)
+    }
+}
+
+impl<'a> Wanted<'a> {
+    fn new(request: &'a CheckoutRequest) -> Result<Self, String> {
+        let names = request.repository.split_once('/');
+        let valid = |(owner, repo): &(&str, &str)| is_repository_name(owner) && is_repository_name(repo);
+        let (owner, repo) = names.filter(valid).ok_or_else(|| {
+            let allowed = "letters, digits, '-', '_', '.'";
+            format!("'{}' is no repository: write owner/repo, each of {allowed}", request.repository)
+        })?;
+        if !request.reference.is_empty() && !is_reference(&request.reference) {
+            return Err(format!("'{}' is not a branch, tag, or commit", request.reference));
+        }
+        if request.lfs {
+            let advice = "leave 'lfs' out, or use --real-checkout";
+            return Err(format!("the built-in actions/checkout fetches no LFS files; {advice}"));
+        }
+        Ok(Wanted { owner, repo, server: server(&request.server)?, request })
+    }
+
+    /// The address on the server that was asked for, whichever mirror serves it.
+    fn url(&self) -> String {
+        format!("{}/{}/{}", self.server, self.owner, self.repo)
+    }
+
+    /// Gives the token to git, and git to the server that it is for: to no mirror, and to nobody who
+    /// looks at the list of processes.
+    fn with_token(&self, git: Git) -> Git {
+        let token = &self.request.token.0;
+        if token.is_empty() {
+            return git;
+        }
+        let basic = BASE64_STANDARD.encode(format!("x-access-token:{token}"));
+        git.env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", format!("http.{}/.extraheader", self.server))
+            .env("GIT_CONFIG_VALUE_0", format!("AUTHORIZATION: basic {basic}"))
+    }
+
+    fn git(&self, url: &str, subcommand: &str) -> Git {
+        remote(url, self.with_token(Git::with_settings(subcommand, &TRANSFER_SETTINGS)))
+    }
+
+    async fn fetch(&self, url: &str, clone: &Path) -> Result<Fetched, RemoteError> {
+        let told = |error: GitError| RemoteError::from_git(url, &error);
+        let failed = |reason: String| RemoteError::local(url, reason);
+        let target = self.resolve(url).await?;
+        Git::new("init")
+            .args(["--quiet", "--template=", &format!("--object-format={}", target.object_format())])
+            .arg(clone)
+            .output()
+            .await
+            .map_err(told)?;
+        self.fetch_objects(url, clone, &target).await.map_err(told)?;
+        let found = Repository::find(clone).await.map_err(|error| failed(error.to_string()))?;
+        let mut repository = found.ok_or_else(|| failed("the clone is gone".to_owned()))?;
+        repository.origin = Some(self.url());
+        let commit =
+            repository::commit(clone, &target.local()).await.map_err(|error| failed(error.to_string()))?;
+        if commit.is_none() {
+            return Err(failed(format!("it has no commit '{}'", self.request.reference)));
+        }
+        let head = Head { commit, branch: target.branch(), tag: target.tag() };
+        Ok(Fetched { repository, head })
+    }
+
+    /// First as little as was asked for; then, for servers that don't know how, everything.
+    async fn fetch_objects(&self, url: &str, clone: &Path, target: &Target) -> Result<(), GitError> {
+        let fetch = |depth: Option<String>, what: Vec<String>| {
+            self.git(url, "fetch")
+                .dir(clone)
+                .timeout(FETCH_TIMEOUT)
+                .args(["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"])
+                .args(depth)
+                .args(["--", url])
+                .args(what)
+                .output()
+        };
+        let depth = self.request.fetch_depth;
+        let limit = (depth > 0).then(|| format!("--depth={depth}"));
+        let first = match fetch(limit, target.refspecs(depth == 0, self.request.fetch_tags)).await {
+            Ok(_nothing) => return Ok(()),
+            Err(error @ GitError::Failed { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let told = first.to_string();
+        if ["unadvertised", "not our ref", "dumb http"].iter().any(|why| told.contains(why)) {
+            return fetch(None, target.all_refspecs()).await.map(|_nothing| ());
+        }
+        Err(first)
+    }
+
+    /// Puts the submodules beside the other files, from where they say they are. Git takes none from a
+    /// folder of the host.
+    async fn submodules(&self, history: &History) -> Result<(), PackError> {
+        let (files, git_dir) = (history.work_tree(), history.git_dir());
+        let inside = files.join(".git");
+        let templates = history.scratch().join("no-templates");
+        fs::create_dir(&templates).map_err(PackError::io("make", &templates))?;
+        // With `.git` where the job will have it, the paths that git writes hold there as well.
+        fs::rename(&git_dir, &inside).map_err(PackError::io("move", &git_dir))?;
+        let depth = self.request.fetch_depth;
+        let update = self
+            .with_token(Git::with_settings("submodule", &TRANSFER_SETTINGS))
+            .dir(&files)
+            .timeout(FETCH_TIMEOUT)
+            .env("GIT_TEMPLATE_DIR", templates)
+            .env("GIT_LFS_SKIP_SMUDGE", "1")
+            .args(["--quiet", "update", "--init", "--force"])
+            .args((depth > 0).then(|| format!("--depth={depth}")))
+            .args((self.request.submodules == "recursive").then_some("--recursive"));
+        update.output().await?;
+        fs::rename(&inside, &git_dir).map_err(PackError::io("move", &inside))
+    }
+}
+
+/// Scheme, host, and port of `github-server-url`.
+fn server(given: &str) -> Result<String, String> {
+    if given.is_empty() {
+        return Ok(GITHUB.to_owned());
+    }
+    let error = || format!("'github-server-url: {given}' is no address of a server: write https://host");
+    let (scheme, rest) = given.split_once("://").ok_or_else(error)?;
+    let scheme = scheme.to_ascii_lowercase();
+    let host = rest.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    if !["http", "https"].contains(&scheme.as_str()) || host.is_empty() || !host.chars().all(allowed) {
+        return Err(error());
+    }
+    Ok(format!("{scheme}://{host}"))
+}
+
+#[async_trait]
+impl SourceProvider for RemoteRepositories {
+    async fn archive(
+        &self,
+        request: &CheckoutRequest,
+    ) -> Result<Option<Box<dyn AsyncRead + Send + Unpin>>, SourceError> {
+        if request.repository.is_empty() {
+            return Ok(None);
+        }
+        let parts = self.parts(request).await.map_err(|error| SourceError {
+            what: match request.reference.as_str() {
+                "" => request.repository.clone(),
+                reference => format!("'{reference}' of {}", request.repository),
+            },
+            reason: error.to_string(),
+        })?;
+        Ok(Some(Box::new(archive::stream(parts))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_scheme_and_a_host() {
+        assert_eq!(server("").unwrap(), GITHUB);
+        assert_eq!(server("HTTPS://Git.example.com:8443/base").unwrap(), "https://git.example.com:8443");
+        for wrong in
+            ["git.example.com", "file:///srv", "https://", "https://me:pass@host", "ext::sh -c x://h"]
+        {
+            assert!(server(wrong).is_err(), "{wrong}");
+        }
+    }
+}
