@@ -6,8 +6,8 @@
 //! `docs/reference/sandbox.md` says what is isolated from what, and from what not.
 //!
 //! Who does what: this driver starts a [keeper](keep) for each machine and talks to the
-//! agent; the keeper ([`keeper`]) gives the machine ids, bounds and a file tree
-//! ([`tree`]), and outlives it; the inside ([`inside`]) makes the namespaces, seals
+//! agent; the keeper (`keeper`) gives the machine ids, bounds and a file tree
+//! (`tree`), and outlives it; the inside (`inside`) makes the namespaces, seals
 //! itself in, and becomes the agent.
 
 mod cgroup;
