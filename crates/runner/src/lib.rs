@@ -7,6 +7,7 @@
 
 mod action;
 pub mod action_store;
+mod archive_stream;
 mod cancel;
 mod checkout;
 pub mod command;

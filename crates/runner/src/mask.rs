@@ -1,7 +1,7 @@
 //! Secrets never leave: every text is masked before it becomes an event.
 //!
 //! A [`Masker`] knows the secrets of one job and hides each wherever it turns up, in the
-//! forms in which programs print it too (see [`mod@forms`]). Overlapping finds are hidden as
+//! forms in which programs print it too (see `forms`). Overlapping finds are hidden as
 //! one. A secret that is added while the job runs counts from the next text on.
 //!
 //! Text is masked line by line; [`crate::lines`] puts lines together from chunks, so a secret

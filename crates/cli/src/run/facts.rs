@@ -101,7 +101,12 @@ struct Git<'a> {
 impl Git<'_> {
     /// What git answers, trimmed at the end; `None` when it refuses.
     async fn ask(&self, args: &[&str]) -> Result<Option<String>> {
-        let output = Command::new("git")
+        let mut command = Command::new("git");
+        // Started from a hook, git would look at the hook's repository instead of this folder.
+        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"] {
+            command.env_remove(name);
+        }
+        let output = command
             .arg("-C")
             .arg(self.root)
             .args(args)

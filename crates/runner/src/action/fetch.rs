@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use guest::client::{GuestError, RefusalKind};
 use model::{ActionRef, Step, StepWork};
-use tokio_util::io::SyncIoBridge;
 
 use super::manifest::{MANIFEST_BYTES, MANIFEST_FILES};
 use super::{LoadedAction, Manifest, Runs};
+use crate::archive_stream::ArchiveStream;
 use crate::checkout;
 use crate::job::{JobRun, SET_UP, WorkError};
 use crate::step::StepRun;
-
-/// Bytes that wait between the reader of a folder and the machine.
-const PIPE_BYTES: usize = 256 * 1024;
 
 /// Actions within actions that are fetched in advance; running them has a limit of its own.
 const FETCH_DEPTH: usize = 10;
@@ -142,10 +139,18 @@ fn file_name(reference: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// Reads a file of a fetched tree. Neither a link nor `..` leads out of the tree: what is outside does not exist.
+fn read_inside(tree: &Path, path: &Path) -> io::Result<Vec<u8>> {
+    let (tree, file) = (tree.canonicalize()?, tree.join(path).canonicalize()?);
+    if !file.starts_with(&tree) || !file.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    std::fs::read(file)
+}
+
 fn read_host_manifest(tree: &Path, path: &str, action: &ActionRef) -> Result<(String, String), WorkError> {
     for name in MANIFEST_FILES {
-        let file = tree.join(path).join(name);
-        match std::fs::read(&file) {
+        match read_inside(tree, &Path::new(path).join(name)) {
             Ok(bytes) if bytes.len() as u64 <= MANIFEST_BYTES => {
                 let shown = format!("{action}/{name}");
                 return Ok((String::from_utf8_lossy(&bytes).into_owned(), shown));
@@ -174,18 +179,11 @@ fn read_host_manifest(tree: &Path, path: &str, action: &ActionRef) -> Result<(St
 }
 
 /// Packs a folder of the host, without its `.git`.
-fn pack(tree: PathBuf) -> impl tokio::io::AsyncRead + Send + Unpin + 'static {
-    let (reader, writer) = tokio::io::duplex(PIPE_BYTES);
-    tokio::task::spawn_blocking(move || {
-        let mut archive = tar::Builder::new(SyncIoBridge::new(writer));
+fn pack(tree: PathBuf) -> ArchiveStream {
+    ArchiveStream::packing(move |archive| {
         archive.follow_symlinks(false);
-        // A broken archive has no end: the machine refuses it, and says so.
-        let packed = pack_into(&mut archive, &tree).and_then(|()| archive.into_inner());
-        if let Ok(mut bridge) = packed {
-            drop(bridge.shutdown());
-        }
-    });
-    reader
+        pack_into(archive, &tree)
+    })
 }
 
 fn pack_into(archive: &mut tar::Builder<impl io::Write>, tree: &Path) -> io::Result<()> {
@@ -208,6 +206,19 @@ fn pack_into(archive: &mut tar::Builder<impl io::Write>, tree: &Path) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_outside_of_the_tree_does_not_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        std::fs::create_dir(&tree).unwrap();
+        std::fs::write(folder.path().join("action.yml"), "name: outside").unwrap();
+        std::os::unix::fs::symlink("../action.yml", tree.join("action.yml")).unwrap();
+        std::fs::write(tree.join("action.yaml"), "name: inside").unwrap();
+        assert!(read_inside(&tree, Path::new("action.yml")).is_err());
+        assert!(read_inside(&tree, Path::new("../action.yml")).is_err());
+        assert_eq!(read_inside(&tree, Path::new("action.yaml")).unwrap(), b"name: inside");
+    }
 
     #[test]
     fn a_reference_never_climbs_out_of_its_folder() {

@@ -2,22 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, DuplexStream, ReadBuf};
-use tokio::task::JoinHandle;
-use tokio_util::io::SyncIoBridge;
+use crate::archive_stream::ArchiveStream;
 
 use super::files::{self, Listing};
 use super::history::History;
-
-/// What lies between the packer and its reader: a few writes of the machine's own size.
-const PIPE_BYTES: usize = 256 * 1024;
 
 /// Files that are packed together.
 pub(super) struct Part {
@@ -57,40 +50,9 @@ impl Part {
     }
 }
 
-/// The stream of a tar archive that is made as it is read. An error of the packer, which names the file,
-/// is an error of the stream: its end means that everything is there.
-pub(super) struct ArchiveStream {
-    pipe: DuplexStream,
-    packer: Option<JoinHandle<io::Result<()>>>,
-}
-
 /// Starts packing.
 pub(super) fn stream(parts: Vec<Part>) -> ArchiveStream {
-    let (pipe, writer) = tokio::io::duplex(PIPE_BYTES);
-    let writer = SyncIoBridge::new(writer);
-    let packer = tokio::task::spawn_blocking(move || {
-        let mut archive = tar::Builder::new(BufWriter::with_capacity(PIPE_BYTES, writer));
-        for part in &parts {
-            pack(&mut archive, part)?;
-        }
-        archive.into_inner()?.flush()
-    });
-    ArchiveStream { pipe, packer: Some(packer) }
-}
-
-impl AsyncRead for ArchiveStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.pipe).poll_read(cx, buf))?;
-        if buf.filled().len() > before || buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        let Some(packer) = &mut this.packer else { return Poll::Ready(Ok(())) };
-        let result = ready!(Pin::new(packer).poll(cx));
-        this.packer = None;
-        Poll::Ready(result.unwrap_or_else(|panic| Err(io::Error::other(panic))))
-    }
+    ArchiveStream::packing(move |archive| parts.iter().try_for_each(|part| pack(archive, part)))
 }
 
 fn pack(archive: &mut tar::Builder<impl Write>, part: &Part) -> io::Result<()> {
