@@ -37,7 +37,7 @@ fn arguments(place: &Place, run: &Run, machine: Machine) -> Vec<String> {
         add("--event", event.clone());
     }
     if let Some(payload) = &run.payload {
-        add("--event-payload", place.repository().join(payload).display().to_string());
+        add("--event-file", place.repository().join(payload).display().to_string());
     }
     for (option, values) in [("--input", &run.inputs), ("--secret", &run.secrets), ("--var", &run.vars)] {
         for (name, value) in values {

@@ -16,16 +16,27 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the workflows of a repository here, each job in an isolated machine
     Run(Box<RunArgs>),
-    /// Check workflow files and report every problem in them
-    Check(CheckArgs),
+    /// Show the jobs that would run, in the order of the run, and why others would not
+    Plan(Box<RunArgs>),
+    /// Check workflow and action files and report every problem in them
+    Lint(LintArgs),
+    /// Evaluate an expression of the workflow language
+    Expr(ExprArgs),
     /// Find out which machine drivers work on this host, and why not
     Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Workflows to run: a path, a file name in .github/workflows, or a workflow's name;
-    /// without any, all that the event starts
+    /// Run only these jobs and those that they need
+    #[arg(value_name = "JOB")]
+    pub(crate) jobs: Vec<String>,
+
+    /// Workflow to run: a path, a file name in .github/workflows, or a workflow's name (repeatable);
+    /// without it, all that the event starts
+    #[arg(short = 'W', long = "workflow", value_name = "FILE")]
     pub(crate) workflows: Vec<String>,
 
     /// Folder of the repository
@@ -38,11 +49,7 @@ pub(crate) struct RunArgs {
 
     /// File with the event's payload (JSON)
     #[arg(long, value_name = "FILE")]
-    pub(crate) event_payload: Option<PathBuf>,
-
-    /// Run only this job and those that it needs (repeatable)
-    #[arg(short, long = "job", value_name = "ID")]
-    pub(crate) jobs: Vec<String>,
+    pub(crate) event_file: Option<PathBuf>,
 
     /// Run only the configurations of matrices that have this value (repeatable)
     #[arg(long = "matrix", value_name = "KEY=VALUE")]
@@ -100,9 +107,9 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) debug: bool,
 
-    /// Show which workflows and jobs would run, and run nothing
-    #[arg(short, long)]
-    pub(crate) list: bool,
+    /// Keep what each job leaves in its work folder, as a tar archive in the folder of the run
+    #[arg(long)]
+    pub(crate) keep: bool,
 
     #[command(flatten)]
     pub(crate) places: PlaceArgs,
@@ -143,17 +150,57 @@ pub(crate) struct PlaceArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    /// Workflow or action files; without any, all of .github/workflows
-    pub(crate) files: Vec<PathBuf>,
-
-    /// Folder of the repository
-    #[arg(short = 'C', long = "directory", value_name = "DIR", default_value = ".")]
-    pub(crate) directory: PathBuf,
+pub(crate) struct LintArgs {
+    /// Workflow or action files, or folders of repositories; without any, this one
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
 
     /// How problems are shown
-    #[arg(long, value_enum, default_value_t = Format::Auto)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = LintFormat::Text)]
+    pub(crate) format: LintFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExprArgs {
+    /// The expression, with or without ${{ }}
+    #[arg(value_name = "EXPR")]
+    pub(crate) expression: String,
+
+    /// File with the contexts: a JSON object, a key for each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) contexts: Option<PathBuf>,
+
+    /// How the value is shown
+    #[arg(long, value_enum, default_value_t = ExprFormat::Text)]
+    pub(crate) format: ExprFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// How `lint` shows problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// For people, with the lines that are wrong
+    Text,
+    /// One JSON list
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Workflow commands, which annotate a pull request
+    Github,
+}
+
+/// How `expr` shows a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExprFormat {
+    /// As a step would print it; lists and mappings as JSON
+    Text,
+    /// `{"kind": ..., "value": ...}` or `{"error": ...}`
+    Json,
 }
 
 #[derive(Debug, Args)]

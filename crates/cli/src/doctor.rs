@@ -22,7 +22,7 @@ pub(crate) async fn doctor(args: &DoctorArgs) -> Result<u8> {
         probe.findings.iter().for_each(show);
         default_works |= name == DriverName::Sandbox && probe.usable;
     }
-    Ok(if default_works { exit::SUCCESS } else { exit::INFRASTRUCTURE })
+    Ok(if default_works { exit::SUCCESS } else { exit::MACHINE })
 }
 
 fn show(finding: &Finding) {

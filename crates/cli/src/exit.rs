@@ -2,11 +2,13 @@
 
 /// Everything that was asked for succeeded.
 pub(crate) const SUCCESS: u8 = 0;
-/// A job failed.
+/// A workflow failed, a file has errors (`lint`), or an expression has no value (`expr`).
 pub(crate) const FAILURE: u8 = 1;
-/// The command line, the configuration, or a workflow file is wrong; nothing was run.
+/// The command line, the configuration, or an input is wrong; nothing was run.
 pub(crate) const USAGE: u8 = 2;
-/// Hearth or a machine failed, not a step.
-pub(crate) const INFRASTRUCTURE: u8 = 3;
+/// A workflow that was to be run is invalid; nothing was run.
+pub(crate) const INVALID_WORKFLOW: u8 = 3;
+/// A machine was not to be had, or failed: no verdict on the workflow.
+pub(crate) const MACHINE: u8 = 4;
 /// Cancelled by the user (128 + SIGINT, as shells have it).
 pub(crate) const CANCELLED: u8 = 130;

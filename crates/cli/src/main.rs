@@ -1,17 +1,18 @@
 //! `hearth`, the one binary: reads the command line and puts the parts together.
 
 mod args;
-mod check;
 mod config;
 mod data;
 mod diagnostics;
 mod doctor;
 mod exit;
+mod expr;
+mod lint;
 mod run;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 
@@ -33,8 +34,14 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<u8> {
     match command {
-        Command::Check(args) => check::check(&args),
-        Command::Run(args) => runtime()?.block_on(run::run(*args)),
+        Command::Run(args) => runtime()?.block_on(run::run(*args, run::Task::Run)),
+        Command::Plan(args) => runtime()?.block_on(run::run(*args, run::Task::Plan)),
+        Command::Lint(args) => lint::lint(&args),
+        Command::Expr(args) => expr::expr(&args),
+        Command::Completions(args) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "hearth", &mut std::io::stdout());
+            Ok(exit::SUCCESS)
+        }
         Command::Doctor(args) => runtime()?.block_on(doctor::doctor(&args)),
     }
 }

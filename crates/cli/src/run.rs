@@ -21,14 +21,23 @@ use workflow::diagnostic::Diagnostic;
 
 use crate::args::{Format, RunArgs};
 use crate::config::Config;
-use crate::{check, diagnostics, exit};
+use crate::{diagnostics, exit, lint};
 
 use drive::Screen;
 use session::Session;
 use workflows::{Sources, WorkflowFile};
 
-/// Runs what the arguments ask for. Returns the exit code.
-pub(crate) async fn run(args: RunArgs) -> Result<u8> {
+/// What is done with the workflows that the arguments choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// They are run.
+    Run,
+    /// What they would do is shown.
+    Plan,
+}
+
+/// Runs, or plans, what the arguments ask for. Returns the exit code.
+pub(crate) async fn run(args: RunArgs, task: Task) -> Result<u8> {
     let config = Config::load(args.places.config.as_deref())?;
     let root = args
         .directory
@@ -36,11 +45,11 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8> {
         .with_context(|| format!("can't open the folder {}", args.directory.display()))?;
     let files = wanted_files(&root, &args)?;
     if !show_problems(&files, args.format) {
-        return Ok(exit::USAGE);
+        return Ok(exit::INVALID_WORKFLOW);
     }
     let session = Session::open(root, args, config).await?;
     let chosen = session.choose(files).await?;
-    if session.args.list {
+    if task == Task::Plan {
         return list::list(&session, &chosen).await;
     }
     let screen = Screen::new(output::for_format(session.args.format, session.args.debug));
@@ -70,7 +79,7 @@ fn show_problems(files: &[WorkflowFile], format: Format) -> bool {
 /// Shows diagnostics in the form that the user chose.
 fn show_diagnostics(all: &[Diagnostic], sources: &Sources, format: Format) {
     if format == Format::Json {
-        all.iter().for_each(|diagnostic| println!("{}", check::diagnostic_json(diagnostic)));
+        all.iter().for_each(|diagnostic| println!("{}", lint::event(diagnostic)));
         return;
     }
     let colour = match format {

@@ -1,6 +1,6 @@
 //! One job of a local run: a machine for it, what it may ask of the host, and its end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ pub(crate) struct JobRunner {
     pub(crate) env: Option<Template>,
     /// Gives each job what it may ask of the host.
     pub(crate) services: ServicesOf,
+    /// Folder for what jobs leave in their work folders (`--keep`).
+    pub(crate) keep: Option<PathBuf>,
     /// How jobs are run.
     pub(crate) options: runner::RunnerOptions,
 }
@@ -81,6 +83,12 @@ impl JobRunner {
         let result =
             runner::run_job(job, &machine, services, Arc::clone(&sink), cancellation, self.options.clone())
                 .await;
+        if let Some(folder) = &self.keep {
+            let kept = keep(&machine, folder, title).await;
+            screen
+                .lock()
+                .machine_note(title, &kept.unwrap_or_else(|error| format!("nothing is kept: {error:#}")));
+        }
         self.destroy(machine, title, &screen).await;
         result
     }
@@ -104,6 +112,18 @@ impl JobRunner {
             expose: self.wishes.expose.clone(),
         }
     }
+}
+
+/// Most that is kept of one job: enough for any sane work folder, too little to fill a disk unseen.
+const KEPT_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+
+/// Packs the work folder of a job. Says where it is.
+async fn keep(machine: &Machine, folder: &Path, title: &JobTitle) -> anyhow::Result<String> {
+    tokio::fs::create_dir_all(folder).await?;
+    let path = folder.join(format!("{}.tar", title.id));
+    let file = tokio::fs::File::create(&path).await?;
+    machine.guest.archive_out(&machine.layout.work, file, KEPT_BYTES).await?;
+    Ok(format!("its work folder is kept: {}", path.display()))
 }
 
 /// Tells the end of a job that the runner has not seen.

@@ -1,4 +1,4 @@
-//! `hearth run --list`: what would run, without running it.
+//! `hearth plan`: what would run, and why other jobs would not.
 
 use anyhow::Result;
 use workflow::plan::{Outlook, PreviewJob, preview};
@@ -14,14 +14,14 @@ pub(crate) async fn list(session: &Session, chosen: &[Chosen]) -> Result<u8> {
         let run = model::RunId(0);
         let github = session.github(one, run, 0);
         let Some(prepared) = session.prepare(one, run, github).await? else {
-            code = exit::USAGE;
+            code = exit::INVALID_WORKFLOW;
             continue;
         };
         println!("{}  ({}, by {})", one.file.title(), one.file.path, one.event.name);
         match preview(prepared.workflow, prepared.called, prepared.context) {
             Ok(jobs) => jobs.iter().for_each(show),
             Err(problems) => {
-                code = exit::USAGE;
+                code = exit::INVALID_WORKFLOW;
                 session.refuse::<()>(&problems, &prepared.sources);
             }
         }

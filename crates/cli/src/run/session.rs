@@ -126,7 +126,7 @@ impl Session {
             } else {
                 Json::Null
             };
-            let payload = self.args.event_payload.as_deref();
+            let payload = self.args.event_file.as_deref();
             let event = local_event(&event_name, payload, &self.facts, &inputs)?;
             match self.refusal(&workflow, &event, changed_files.as_deref()) {
                 Some(reason) if !named || self.args.event.is_some() => {
@@ -220,12 +220,14 @@ impl Session {
         let run = number::new_run(self.data.root())?;
         let number = number::next_number(self.data.root(), &self.facts.repository, &one.file.path)?;
         let github = self.github(one, run, number);
-        let Some(prepared) = self.prepare(one, run, github.clone()).await? else { return Ok(exit::USAGE) };
+        let Some(prepared) = self.prepare(one, run, github.clone()).await? else {
+            return Ok(exit::INVALID_WORKFLOW);
+        };
         let plan = match RunPlan::new(prepared.workflow, prepared.called, prepared.context) {
             Ok(plan) => plan,
             Err(problems) => {
                 show_diagnostics(&problems, &prepared.sources, self.args.format);
-                return Ok(exit::USAGE);
+                return Ok(exit::INVALID_WORKFLOW);
             }
         };
         let run_name = run_name(&one.workflow, &github, &one.inputs, &self.vars);
@@ -238,6 +240,7 @@ impl Session {
             wishes: self.wishes(),
             env: self.env.clone(),
             services,
+            keep: self.args.keep.then(|| self.data.run(run).join("kept")),
             options: runner::RunnerOptions {
                 debug: self.args.debug,
                 machine_env: self.toolchains.env.clone(),
@@ -254,7 +257,7 @@ impl Session {
         let artifacts = has_artifacts.then_some(artifacts.as_path());
         screen.lock().run_finished(&RunEnd { conclusion: outcome.conclusion, artifacts });
         Ok(match outcome.conclusion {
-            _ if outcome.infrastructure_failed => exit::INFRASTRUCTURE,
+            _ if outcome.infrastructure_failed => exit::MACHINE,
             Conclusion::Success | Conclusion::Skipped => exit::SUCCESS,
             Conclusion::Failure => exit::FAILURE,
             Conclusion::Cancelled => exit::CANCELLED,

@@ -1,0 +1,175 @@
+//! `hearth lint`: every problem of workflow and action files, before anything runs.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use serde_json::{Value as Json, json};
+use workflow::diagnostic::{Diagnostic, Severity};
+
+use crate::args::{LintArgs, LintFormat};
+use crate::run::output::colour_wanted;
+use crate::run::workflows::{self, WorkflowFile};
+use crate::{diagnostics, exit};
+
+/// Checks the files given, or all workflows of the repositories given. Returns the exit code.
+pub(crate) fn lint(args: &LintArgs) -> Result<u8> {
+    let here = [".".into()];
+    let paths = if args.paths.is_empty() { &here[..] } else { &args.paths[..] };
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let found = workflows::discover(path)?;
+            if found.is_empty() {
+                bail!("there are no workflow files in {}", path.join(workflows::FOLDER).display());
+            }
+            files.extend(found);
+        } else {
+            files.push(read(path)?);
+        }
+    }
+    match args.format {
+        LintFormat::Text => show_text(&files),
+        LintFormat::Json => println!("{}", Json::Array(all(&files).map(listed).collect())),
+        LintFormat::Sarif => println!("{}", sarif(&files)),
+        LintFormat::Github => all(&files).for_each(|diagnostic| println!("{}", command(diagnostic))),
+    }
+    let broken = all(&files).any(|diagnostic| diagnostic.severity == Severity::Error);
+    Ok(if broken { exit::FAILURE } else { exit::SUCCESS })
+}
+
+fn read(path: &Path) -> Result<WorkflowFile> {
+    let shown = path.display().to_string();
+    let is_action = path.file_stem().is_some_and(|stem| stem == "action");
+    let file = WorkflowFile::read(path, shown)?;
+    if !is_action {
+        return Ok(file);
+    }
+    let (_, diagnostics) = workflow::schema::read_action(&file.path, &file.text);
+    Ok(WorkflowFile { diagnostics, ..file })
+}
+
+fn all(files: &[WorkflowFile]) -> impl Iterator<Item = &Diagnostic> {
+    files.iter().flat_map(|file| &file.diagnostics)
+}
+
+fn show_text(files: &[WorkflowFile]) {
+    for file in files {
+        let source = |path: &str| (path == file.path).then(|| file.text.clone());
+        print!("{}", diagnostics::render(&file.diagnostics, &source, colour_wanted()));
+    }
+    let broken = files.iter().filter(|file| all(std::slice::from_ref(*file)).any(is_error)).count();
+    let files = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
+    println!("{files} checked, {broken} with errors");
+}
+
+fn is_error(diagnostic: &Diagnostic) -> bool {
+    diagnostic.severity == Severity::Error
+}
+
+fn severity(diagnostic: &Diagnostic) -> &'static str {
+    match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// A diagnostic in the list of `--format json`.
+fn listed(diagnostic: &Diagnostic) -> Json {
+    let span = diagnostic.span.as_ref();
+    json!({
+        "path": span.map(|span| &*span.file),
+        "line": span.map(|span| span.start.line),
+        "column": span.map(|span| span.start.column),
+        "end_line": span.map(|span| span.end.line),
+        "end_column": span.map(|span| span.end.column),
+        "severity": severity(diagnostic),
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+    })
+}
+
+/// A diagnostic as one event of `hearth run --format json`.
+pub(crate) fn event(diagnostic: &Diagnostic) -> Json {
+    let mut event = listed(diagnostic);
+    event["type"] = json!("diagnostic");
+    event
+}
+
+/// SARIF 2.1.0: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>
+fn sarif(files: &[WorkflowFile]) -> Json {
+    let mut codes: Vec<&str> = all(files).map(|diagnostic| diagnostic.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let rules: Vec<Json> = codes.iter().map(|code| json!({"id": code})).collect();
+    let results: Vec<Json> = all(files)
+        .map(|diagnostic| {
+            let locations: Vec<Json> = diagnostic
+                .span
+                .iter()
+                .map(|span| {
+                    json!({"physicalLocation": {
+                        "artifactLocation": {"uri": &*span.file},
+                        "region": {
+                            "startLine": span.start.line,
+                            "startColumn": span.start.column,
+                            "endLine": span.end.line,
+                            "endColumn": span.end.column,
+                        },
+                    }})
+                })
+                .collect();
+            json!({
+                "ruleId": diagnostic.code,
+                "level": severity(diagnostic),
+                "message": {"text": diagnostic.message},
+                "locations": locations,
+            })
+        })
+        .collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {"name": "hearth", "version": env!("CARGO_PKG_VERSION"), "rules": rules}},
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+/// A workflow command, with GitHub's escapes.
+fn command(diagnostic: &Diagnostic) -> String {
+    let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let place = diagnostic.span.as_ref().map(|span| {
+        format!("file={},line={},col={},", property(&span.file), span.start.line, span.start.column)
+    });
+    let (word, code, message) = (severity(diagnostic), property(diagnostic.code), data(&diagnostic.message));
+    format!("::{word} {}title={code}::{message}", place.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> WorkflowFile {
+        WorkflowFile::parse("ä,1.yml".to_owned(), "on: psh\njobs: {}\n".to_owned())
+    }
+
+    #[test]
+    fn every_format_names_the_place_and_the_code() {
+        let files = [file()];
+        let first = all(&files).next().expect("an unknown event is a problem");
+        let json = listed(first);
+        assert_eq!(
+            (&json["path"], &json["line"], &json["severity"]),
+            (&json!("ä,1.yml"), &json!(1), &json!("error"))
+        );
+        let sarif = sarif(&files);
+        let region = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"];
+        assert_eq!((&sarif["version"], &region["startLine"]), (&json!("2.1.0"), &json!(1)));
+        let line = command(first);
+        assert!(line.starts_with("::error file=ä%2C1.yml,line=1,col=5,title="), "{line}");
+    }
+}
