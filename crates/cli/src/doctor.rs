@@ -13,12 +13,12 @@ use crate::run::machines;
 pub(crate) async fn doctor(args: &DoctorArgs) -> Result<u8> {
     let config = Config::load(args.places.config.as_deref())?;
     let data = DataFolder::open(args.places.data.clone().or(config.data))?;
-    println!("data folder: {}", data.root().display());
+    say!("data folder: {}", data.root().display());
     let mut default_works = false;
     for name in [DriverName::Sandbox, DriverName::Host] {
         let driver = machines::driver(name, &data)?;
         let probe = driver.probe().await;
-        println!("\n{}: {}", driver.name(), if probe.usable { "works" } else { "does not work here" });
+        say!("\n{}: {}", driver.name(), if probe.usable { "works" } else { "does not work here" });
         probe.findings.iter().for_each(show);
         default_works |= name == DriverName::Sandbox && probe.usable;
     }
@@ -31,8 +31,8 @@ fn show(finding: &Finding) {
         FindingLevel::Degraded => "!",
         FindingLevel::Bad => "✗",
     };
-    println!("  {mark} {}: {}", finding.subject, finding.detail);
+    say!("  {mark} {}: {}", finding.subject, finding.detail);
     if let Some(remedy) = &finding.remedy {
-        println!("    → {remedy}");
+        say!("    → {remedy}");
     }
 }

@@ -17,15 +17,15 @@ pub(crate) fn expr(args: &ExprArgs) -> Result<u8> {
     };
     match (evaluate(&args.expression, &contexts), args.format) {
         (Ok(value), ExprFormat::Json) => {
-            println!("{}", json!({"kind": value.kind(), "value": value.to_json()}));
+            say!("{}", json!({"kind": value.kind(), "value": value.to_json()}));
             Ok(exit::SUCCESS)
         }
         (Ok(value), ExprFormat::Text) => {
-            println!("{}", text(&value));
+            say!("{}", text(&value));
             Ok(exit::SUCCESS)
         }
         (Err(error), ExprFormat::Json) => {
-            println!("{}", json!({"error": error}));
+            say!("{}", json!({"error": error}));
             Ok(exit::FAILURE)
         }
         (Err(error), ExprFormat::Text) => {

@@ -29,9 +29,9 @@ pub(crate) fn lint(args: &LintArgs) -> Result<u8> {
     }
     match args.format {
         LintFormat::Text => show_text(&files),
-        LintFormat::Json => println!("{}", Json::Array(all(&files).map(listed).collect())),
-        LintFormat::Sarif => println!("{}", sarif(&files)),
-        LintFormat::Github => all(&files).for_each(|diagnostic| println!("{}", command(diagnostic))),
+        LintFormat::Json => say!("{}", Json::Array(all(&files).map(listed).collect())),
+        LintFormat::Sarif => say!("{}", sarif(&files)),
+        LintFormat::Github => all(&files).for_each(|diagnostic| say!("{}", command(diagnostic))),
     }
     let broken = all(&files).any(|diagnostic| diagnostic.severity == Severity::Error);
     Ok(if broken { exit::FAILURE } else { exit::SUCCESS })
@@ -55,11 +55,14 @@ fn all(files: &[WorkflowFile]) -> impl Iterator<Item = &Diagnostic> {
 fn show_text(files: &[WorkflowFile]) {
     for file in files {
         let source = |path: &str| (path == file.path).then(|| file.text.clone());
-        print!("{}", diagnostics::render(&file.diagnostics, &source, colour_wanted()));
+        let shown = diagnostics::render(&file.diagnostics, &source, colour_wanted());
+        if !shown.is_empty() {
+            say!("{}\n", shown.trim_end());
+        }
     }
     let broken = files.iter().filter(|file| all(std::slice::from_ref(*file)).any(is_error)).count();
     let files = if files.len() == 1 { "1 file".to_owned() } else { format!("{} files", files.len()) };
-    println!("{files} checked, {broken} with errors");
+    say!("{files} checked, {broken} with errors");
 }
 
 fn is_error(diagnostic: &Diagnostic) -> bool {

@@ -1,5 +1,13 @@
 //! `hearth`, the one binary: reads the command line and puts the parts together.
 
+/// Prints a line. A reader that has gone away (`| head`) is no error, let alone a panic.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
 mod args;
 mod config;
 mod data;
@@ -39,7 +47,9 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Lint(args) => lint::lint(&args),
         Command::Expr(args) => expr::expr(&args),
         Command::Completions(args) => {
-            clap_complete::generate(args.shell, &mut Cli::command(), "hearth", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "hearth", &mut script);
+            say!("{}", String::from_utf8_lossy(&script).trim_end());
             Ok(exit::SUCCESS)
         }
         Command::Doctor(args) => runtime()?.block_on(doctor::doctor(&args)),

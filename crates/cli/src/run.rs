@@ -79,7 +79,7 @@ fn show_problems(files: &[WorkflowFile], format: Format) -> bool {
 /// Shows diagnostics in the form that the user chose.
 fn show_diagnostics(all: &[Diagnostic], sources: &Sources, format: Format) {
     if format == Format::Json {
-        all.iter().for_each(|diagnostic| println!("{}", lint::event(diagnostic)));
+        all.iter().for_each(|diagnostic| say!("{}", lint::event(diagnostic)));
         return;
     }
     let colour = match format {

@@ -17,7 +17,7 @@ pub(crate) async fn list(session: &Session, chosen: &[Chosen]) -> Result<u8> {
             code = exit::INVALID_WORKFLOW;
             continue;
         };
-        println!("{}  ({}, by {})", one.file.title(), one.file.path, one.event.name);
+        say!("{}  ({}, by {})", one.file.title(), one.file.path, one.event.name);
         match preview(prepared.workflow, prepared.called, prepared.context) {
             Ok(jobs) => jobs.iter().for_each(show),
             Err(problems) => {
@@ -41,5 +41,5 @@ fn show(job: &PreviewJob) {
         Outlook::Fails(error) => format!("can't start: {error}"),
         Outlook::Unknown => "depends on the outputs of jobs before it".to_owned(),
     };
-    println!("  {}: {outlook}{needs}", job.name);
+    say!("  {}: {outlook}{needs}", job.name);
 }
