@@ -52,7 +52,7 @@ pub(crate) async fn run(args: RunArgs, task: Task) -> Result<u8> {
     if task == Task::Plan {
         return list::list(&session, &chosen).await;
     }
-    let screen = Screen::new(output::for_format(session.args.format, session.args.debug));
+    let screen = Screen::new(output::for_format(session.args.format, session.args.debug, session.root()));
     session.run_all(&chosen, &screen).await
 }
 

@@ -51,13 +51,13 @@ pub(crate) trait Output: Send {
     fn flush(&mut self);
 }
 
-/// The output for a format. `--debug` shows debug messages.
-pub(crate) fn for_format(format: Format, debug: bool) -> Box<dyn Output> {
+/// The output for a format; `root` is the repository, whose lines annotations speak of. `--debug` shows debug messages.
+pub(crate) fn for_format(format: Format, debug: bool, root: &Path) -> Box<dyn Output> {
     match format {
         Format::Json => Box::new(Json::new()),
-        Format::Plain => Box::new(People::new(false, debug)),
-        Format::Pretty => Box::new(People::new(true, debug)),
-        Format::Auto => Box::new(People::new(colour_wanted(), debug)),
+        Format::Plain => Box::new(People::new(false, debug, root)),
+        Format::Pretty => Box::new(People::new(true, debug, root)),
+        Format::Auto => Box::new(People::new(colour_wanted(), debug, root)),
     }
 }
 

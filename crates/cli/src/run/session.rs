@@ -75,6 +75,11 @@ pub(crate) struct Prepared {
 }
 
 impl Session {
+    /// The repository's folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Gathers everything that does not depend on a workflow.
     pub(crate) async fn open(root: PathBuf, args: RunArgs, config: Config) -> Result<Session> {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;

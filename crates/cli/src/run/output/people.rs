@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufWriter, Stdout, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::{Annotation, AnnotationLevel, Conclusion, JobEvent, JobId, LogLine, StepPhase, StepRef};
@@ -10,6 +11,12 @@ use super::{JobTitle, Output, RunEnd};
 
 /// Log lines of a failed step that the summary repeats.
 const ERROR_CONTEXT_LINES: usize = 12;
+
+/// Largest file of which a line is shown; larger ones are generated.
+const SOURCE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Widest line of source that is shown whole.
+const SOURCE_WIDTH: usize = 120;
 
 /// Annotations of a job that the summary shows; GitHub shows ten of each kind.
 const ANNOTATIONS: usize = 20;
@@ -25,6 +32,7 @@ pub(crate) struct People {
     out: BufWriter<Stdout>,
     colour: bool,
     debug: bool,
+    root: PathBuf,
     jobs: BTreeMap<JobId, JobView>,
     order: Vec<JobId>,
     notes_shown: Vec<String>,
@@ -56,11 +64,12 @@ struct FailedStep {
 }
 
 impl People {
-    pub(crate) fn new(colour: bool, debug: bool) -> People {
+    pub(crate) fn new(colour: bool, debug: bool, root: &Path) -> People {
         People {
             out: BufWriter::new(std::io::stdout()),
             colour,
             debug,
+            root: root.to_owned(),
             jobs: BTreeMap::new(),
             order: Vec::new(),
             notes_shown: Vec::new(),
@@ -248,6 +257,9 @@ impl People {
             if !lines.iter().any(|line| line.to_lowercase().contains(&annotation.message.to_lowercase())) {
                 lines.push(format!("  {text}"));
             }
+            lines.extend(
+                source_line(&self.root, annotation).map(|line| format!("    {}", self.paint("90", &line))),
+            );
         }
         if view.annotations.len() > ANNOTATIONS {
             lines.push(format!("  and {} more annotations", view.annotations.len() - ANNOTATIONS));
@@ -407,6 +419,18 @@ fn shorten(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
+/// The line that an annotation is about, with its number. A path that leads out of the repository has none.
+fn source_line(root: &Path, annotation: &Annotation) -> Option<String> {
+    let (file, number) = (annotation.file.as_ref()?, annotation.line?);
+    let (root, path) = (root.canonicalize().ok()?, root.join(file).canonicalize().ok()?);
+    if !path.starts_with(&root) || path.metadata().ok()?.len() > SOURCE_BYTES {
+        return None;
+    }
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().nth(usize::try_from(number).ok()?.checked_sub(1)?)?;
+    Some(format!("{number} | {}", shorten(line.trim_end(), SOURCE_WIDTH)))
+}
+
 /// `file:line:column: message (title)`.
 fn describe(annotation: &Annotation) -> String {
     let mut text = String::new();
@@ -432,6 +456,29 @@ mod tests {
     fn a_long_name_is_cut_at_characters_not_bytes() {
         assert_eq!(shorten("Grüße aus München", 8), "Grüße a…");
         assert_eq!(shorten("short", 8), "short");
+    }
+
+    #[test]
+    fn an_annotation_shows_its_line_of_the_repository_and_nothing_outside() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("repo");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("ä.c"), "one\ntwo();\n").unwrap();
+        std::fs::write(folder.path().join("secret"), "hidden\n").unwrap();
+        let at = |file: &str, line| Annotation {
+            level: AnnotationLevel::Error,
+            message: String::new(),
+            title: None,
+            file: Some(file.to_owned()),
+            line: Some(line),
+            end_line: None,
+            column: None,
+            end_column: None,
+            code: None,
+        };
+        assert_eq!(source_line(&root, &at("ä.c", 2)).as_deref(), Some("2 | two();"));
+        assert_eq!(source_line(&root, &at("ä.c", 0)), None);
+        assert_eq!(source_line(&root, &at("../secret", 1)), None);
     }
 
     #[test]
