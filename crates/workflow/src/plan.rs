@@ -201,6 +201,13 @@ impl RunPlan {
         self.cancel_frame(ROOT);
     }
 
+    /// How many jobs have neither started nor been decided, as far as they are known: what a matrix or a call
+    /// will make of a job that is still blocked is not.
+    pub fn waiting(&self) -> usize {
+        let blocked = self.nodes.iter().filter(|node| matches!(node.state, NodeState::Blocked)).count();
+        blocked + self.legs.iter().filter(|leg| leg.state.waits()).count()
+    }
+
     fn evaluate_run_group(&self, workflow: &Workflow) -> Result<Option<String>, Vec<Diagnostic>> {
         let Some(node) = &workflow.concurrency else { return Ok(None) };
         let contexts = self.base_contexts(Value::from_json(&self.context.inputs));

@@ -165,6 +165,11 @@ impl LegState {
         !matches!(self, LegState::Held | LegState::Ended(_))
     }
 
+    /// Whether it may still start.
+    pub(super) fn waits(self) -> bool {
+        matches!(self, LegState::Held | LegState::Waiting | LegState::Ready)
+    }
+
     /// Whether it has started and not ended.
     pub(super) fn runs(self) -> bool {
         matches!(self, LegState::Running | LegState::Cancelling)

@@ -22,6 +22,19 @@ fn a_job_waits_for_all_that_it_needs() {
 }
 
 #[test]
+fn jobs_that_wait_are_counted_as_far_as_they_are_known() {
+    let matrix = json!({"needs": "a", "strategy": {"max-parallel": 1, "matrix": {"n": [1, 2, 3]}}});
+    let mut run = Drive::new(&json!({"jobs": {"a": {}, "b": matrix, "c": {"needs": "b"}}}));
+    assert_eq!(run.plan.waiting(), 2);
+    run.succeed(&["a"]);
+    assert_eq!((run.running(), run.plan.waiting()), (vec!["b (1)"], 3));
+    run.cancel();
+    assert_eq!(run.plan.waiting(), 1, "c is decided when b has ended");
+    run.end("b (1)", Cancelled);
+    assert_eq!(run.plan.waiting(), 0);
+}
+
+#[test]
 fn what_stands_behind_a_failed_job_is_skipped_and_the_run_fails() {
     let mut run = Drive::new(&json!({"jobs": {"a": {}, "b": {"needs": "a"}, "c": {"needs": "b"}}}));
     run.fail("a");
