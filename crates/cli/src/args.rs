@@ -103,6 +103,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     pub(crate) format: Format,
 
+    /// Show the log of every step as it comes; pretty otherwise shows the end of failing ones
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
     /// Show debug messages (sets RUNNER_DEBUG=1 in the jobs)
     #[arg(long)]
     pub(crate) debug: bool,
@@ -234,9 +238,9 @@ pub(crate) enum NetworkName {
 pub(crate) enum Format {
     /// pretty on a terminal, plain elsewhere
     Auto,
-    /// For people, with colours
+    /// For people: steps as they end, running jobs live below them, logs of failing steps at the end
     Pretty,
-    /// For people, without colours
+    /// Every line of every log with its job, without colours
     Plain,
     /// One JSON object a line
     Json,

@@ -36,6 +36,11 @@ impl DataFolder {
     pub(crate) fn run(&self, run: model::RunId) -> PathBuf {
         self.root.join("runs").join(run.to_string())
     }
+
+    /// Folder for the logs of one run.
+    pub(crate) fn logs(&self, run: model::RunId) -> PathBuf {
+        self.root.join("logs").join(run.to_string())
+    }
 }
 
 fn default_path() -> Option<PathBuf> {

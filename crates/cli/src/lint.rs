@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use serde_json::{Value as Json, json};
 use workflow::diagnostic::{Diagnostic, Severity};
 
-use crate::args::{LintArgs, LintFormat};
-use crate::run::output::colour_wanted;
+use crate::args::{Format, LintArgs, LintFormat};
+use crate::run::output::Surroundings;
 use crate::run::workflows::{self, WorkflowFile};
 use crate::{diagnostics, exit};
 
@@ -55,7 +55,8 @@ fn all(files: &[WorkflowFile]) -> impl Iterator<Item = &Diagnostic> {
 fn show_text(files: &[WorkflowFile]) {
     for file in files {
         let source = |path: &str| (path == file.path).then(|| file.text.clone());
-        let shown = diagnostics::render(&file.diagnostics, &source, colour_wanted());
+        let shown =
+            diagnostics::render(&file.diagnostics, &source, Surroundings::of_stdout().colour(Format::Auto));
         if !shown.is_empty() {
             say!("{}\n", shown.trim_end());
         }

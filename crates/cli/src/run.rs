@@ -15,6 +15,7 @@ mod session;
 pub(crate) mod workflows;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use workflow::diagnostic::Diagnostic;
@@ -47,13 +48,28 @@ pub(crate) async fn run(args: RunArgs, task: Task) -> Result<u8> {
     if !show_problems(&files, args.format) {
         return Ok(exit::INVALID_WORKFLOW);
     }
-    let session = Session::open(root, args, config).await?;
-    let chosen = session.choose(files).await?;
     if task == Task::Plan {
+        let session =
+            Session::open(root, args, config, Arc::new(|warning| eprintln!("hearth: {warning}"))).await?;
+        let chosen = session.choose(files).await?;
         return list::list(&session, &chosen).await;
     }
-    let screen = Screen::new(output::for_format(session.args.format, session.args.debug, session.root()));
+    let screen = Screen::new(output::of_args(&args, &root));
+    pause_on_panic(&screen);
+    let warnings = screen.clone();
+    let session =
+        Session::open(root, args, config, Arc::new(move |warning| warnings.lock().note(&warning))).await?;
+    let chosen = session.choose(files).await?;
     session.run_all(&chosen, &screen).await
+}
+
+/// What a panic says (it ends one job, not the run) must not be drawn over.
+fn pause_on_panic(screen: &Screen) {
+    let (screen, report) = (screen.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        screen.pause_unless_busy();
+        report(panic);
+    }));
 }
 
 fn wanted_files(root: &Path, args: &RunArgs) -> Result<Vec<WorkflowFile>> {
@@ -82,10 +98,6 @@ fn show_diagnostics(all: &[Diagnostic], sources: &Sources, format: Format) {
         all.iter().for_each(|diagnostic| say!("{}", lint::event(diagnostic)));
         return;
     }
-    let colour = match format {
-        Format::Plain => false,
-        Format::Pretty => true,
-        Format::Auto | Format::Json => output::colour_wanted(),
-    };
+    let colour = output::Surroundings::of_stdout().colour(format);
     eprint!("{}", diagnostics::render(all, &|path| sources.text(path), colour));
 }

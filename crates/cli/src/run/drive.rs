@@ -28,6 +28,13 @@ impl Screen {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Box<dyn Output>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Leaves only what stays, unless another writer is at it.
+    pub(crate) fn pause_unless_busy(&self) {
+        if let Ok(mut output) = self.0.try_lock() {
+            output.pause();
+        }
+    }
 }
 
 /// Sends the events of one job to the screen.
@@ -89,6 +96,7 @@ impl Driving {
         flush.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             if let Some(conclusion) = self.obey() {
+                self.screen.lock().pause();
                 return Outcome { conclusion, infrastructure_failed: self.infrastructure_failed };
             }
             tokio::select! {
@@ -106,6 +114,7 @@ impl Driving {
             if commands.is_empty() {
                 return None;
             }
+            self.screen.lock().waiting(self.plan.waiting());
             for command in commands {
                 match command {
                     PlanCommand::Start { job, runs_on } => self.start(*job, &runs_on),

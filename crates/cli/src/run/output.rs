@@ -7,10 +7,11 @@ use std::path::Path;
 
 use model::{Conclusion, JobEvent, JobId};
 
-use crate::args::Format;
+use crate::args::{Format, RunArgs};
 
-pub(crate) use json::Json;
-pub(crate) use people::People;
+use json::Json;
+use people::People;
+pub(crate) use people::terminal::Surroundings;
 
 /// A job as it is shown.
 #[derive(Clone, Debug)]
@@ -23,6 +24,20 @@ pub(crate) struct JobTitle {
     pub(crate) name: String,
 }
 
+/// What the beginning of a run has to tell.
+pub(crate) struct RunStart<'a> {
+    /// The workflow's name.
+    pub(crate) workflow: &'a str,
+    /// `run-name`; empty where there is none.
+    pub(crate) name: &'a str,
+    /// The event and the commit.
+    pub(crate) what: &'a str,
+    /// Name of the driver.
+    pub(crate) driver: &'a str,
+    /// Folder in which whole logs may be kept; its parent has one for each run.
+    pub(crate) logs: &'a Path,
+}
+
 /// What the end of a run has to tell.
 pub(crate) struct RunEnd<'a> {
     /// How it ended.
@@ -31,10 +46,10 @@ pub(crate) struct RunEnd<'a> {
     pub(crate) artifacts: Option<&'a Path>,
 }
 
-/// Shows a run. Calls come from one task, in order.
+/// Shows a run. Calls come from one task at a time, in order.
 pub(crate) trait Output: Send {
     /// A workflow starts.
-    fn run_started(&mut self, workflow: &str, run_name: &str, what: &str, driver: &str);
+    fn run_started(&mut self, start: &RunStart<'_>);
     /// A job is being given a machine.
     fn job_queued(&mut self, job: &JobTitle);
     /// Something to know about the machine of a job.
@@ -43,28 +58,27 @@ pub(crate) trait Output: Send {
     fn job_event(&mut self, job: &JobTitle, event: &JobEvent);
     /// A job was decided without running.
     fn decided(&mut self, job: &JobTitle, conclusion: Conclusion, reason: Option<&str>);
+    /// So many jobs are known that have not started.
+    fn waiting(&mut self, jobs: usize);
     /// The run is over.
     fn run_finished(&mut self, end: &RunEnd<'_>);
     /// A remark to the user.
     fn note(&mut self, text: &str);
-    /// Brings buffered lines to the reader.
+    /// Brings buffered lines to the reader, and what is live up to date. Called many times a second.
     fn flush(&mut self);
+    /// Leaves only what stays, because somebody else may write; the next `flush` goes on.
+    fn pause(&mut self);
 }
 
-/// The output for a format; `root` is the repository, whose lines annotations speak of. `--debug` shows debug messages.
-pub(crate) fn for_format(format: Format, debug: bool, root: &Path) -> Box<dyn Output> {
-    match format {
+/// The output that the arguments ask for; `root` is the repository, whose lines annotations speak of.
+pub(crate) fn of_args(args: &RunArgs, root: &Path) -> Box<dyn Output> {
+    let surroundings = Surroundings::of_stdout();
+    match surroundings.format(args.format) {
         Format::Json => Box::new(Json::new()),
-        Format::Plain => Box::new(People::new(false, debug, root)),
-        Format::Pretty => Box::new(People::new(true, debug, root)),
-        Format::Auto => Box::new(People::new(colour_wanted(), debug, root)),
+        Format::Plain | Format::Auto => Box::new(People::plain(args.debug, root)),
+        Format::Pretty => {
+            let (colour, live) = (surroundings.colour(args.format), surroundings.moves_cursor());
+            Box::new(People::pretty(colour, live, args.verbose, args.debug, root))
+        }
     }
-}
-
-/// Whether standard output wants colours: a terminal, and neither `NO_COLOR` nor a dumb one.
-pub(crate) fn colour_wanted() -> bool {
-    use std::io::IsTerminal;
-    std::io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
 }

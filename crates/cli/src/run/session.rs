@@ -21,7 +21,7 @@ use super::event::{LocalEvent, RunIdentity, github_context, local_event};
 use super::facts::Facts;
 use super::interrupt::Interrupts;
 use super::job::{JobRunner, MachineWishes, ServicesOf};
-use super::output::RunEnd;
+use super::output::{RunEnd, RunStart};
 use super::workflows::{Sources, WorkflowFile};
 use super::{called, given, machines, number, show_diagnostics};
 use crate::args::{DriverName, NetworkName, RunArgs};
@@ -47,6 +47,9 @@ pub(crate) struct Session {
     remotes: Arc<RemoteRepositories>,
     results: Arc<ResultsService>,
 }
+
+/// Takes warnings that have no job to belong to.
+pub(crate) type Warn = Arc<dyn Fn(String) + Send + Sync>;
 
 /// A workflow that will run, with the event that starts it.
 pub(crate) struct Chosen {
@@ -75,18 +78,13 @@ pub(crate) struct Prepared {
 }
 
 impl Session {
-    /// The repository's folder.
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Gathers everything that does not depend on a workflow.
-    pub(crate) async fn open(root: PathBuf, args: RunArgs, config: Config) -> Result<Session> {
+    pub(crate) async fn open(root: PathBuf, args: RunArgs, config: Config, warn: Warn) -> Result<Session> {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
         let name = args.machine.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
         let driver = machines::driver(name, &data)?;
         let toolchains = machines::toolchains(name);
-        let actions = Arc::new(open_actions(&data, &args, &config)?);
+        let actions = Arc::new(open_actions(&data, &args, &config, warn)?);
         let remotes = Arc::new(open_remotes(&data, &args, &config)?);
         let results = open_results(&data, &args).await?;
         let facts = Facts::of(&root).await?;
@@ -237,7 +235,13 @@ impl Session {
         };
         let run_name = run_name(&one.workflow, &github, &one.inputs, &self.vars);
         let what = format!("{} {}", one.event.name, self.facts.short());
-        screen.lock().run_started(one.file.title(), &run_name, &what, self.driver.name());
+        screen.lock().run_started(&RunStart {
+            workflow: one.file.title(),
+            name: &run_name,
+            what: &what,
+            driver: self.driver.name(),
+            logs: &self.data.logs(run),
+        });
 
         let services = self.services(&one.event);
         let jobs = JobRunner {
@@ -406,12 +410,12 @@ fn open_remotes(data: &DataFolder, args: &RunArgs, config: &Config) -> Result<Re
         .with_context(|| format!("can't use the folder for checkouts {}", folder.display()))
 }
 
-fn open_actions(data: &DataFolder, args: &RunArgs, config: &Config) -> Result<GitActionStore> {
+fn open_actions(data: &DataFolder, args: &RunArgs, config: &Config, warn: Warn) -> Result<GitActionStore> {
     let folder = data.root().join("actions");
     let config = ActionStoreConfig {
         mirrors: mirrors(args, config)?,
         offline: args.offline,
-        warn: Arc::new(|warning| eprintln!("hearth: {warning}")),
+        warn,
         ..ActionStoreConfig::new(&folder)
     };
     GitActionStore::open(config)

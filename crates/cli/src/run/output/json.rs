@@ -5,7 +5,7 @@ use std::io::{BufWriter, Stdout, Write};
 use model::{Conclusion, JobEvent};
 use serde_json::json;
 
-use super::{JobTitle, Output, RunEnd};
+use super::{JobTitle, Output, RunEnd, RunStart};
 
 /// Writes events as JSON lines to standard output.
 pub(crate) struct Json {
@@ -28,8 +28,11 @@ fn job_json(job: &JobTitle) -> serde_json::Value {
 }
 
 impl Output for Json {
-    fn run_started(&mut self, workflow: &str, run_name: &str, what: &str, driver: &str) {
-        self.line(&json!({"type": "run_started", "workflow": workflow, "name": run_name, "what": what, "driver": driver}));
+    fn run_started(&mut self, start: &RunStart<'_>) {
+        let RunStart { workflow, name, what, driver, .. } = start;
+        self.line(
+            &json!({"type": "run_started", "workflow": workflow, "name": name, "what": what, "driver": driver}),
+        );
     }
 
     fn job_queued(&mut self, job: &JobTitle) {
@@ -50,6 +53,9 @@ impl Output for Json {
         );
     }
 
+    /// Not told: programs count for themselves.
+    fn waiting(&mut self, _: usize) {}
+
     fn run_finished(&mut self, end: &RunEnd<'_>) {
         self.line(&json!({"type": "run_finished", "conclusion": end.conclusion, "artifacts": end.artifacts}));
         self.flush();
@@ -61,5 +67,9 @@ impl Output for Json {
 
     fn flush(&mut self) {
         let _ = self.out.flush();
+    }
+
+    fn pause(&mut self) {
+        self.flush();
     }
 }

@@ -1,0 +1,333 @@
+//! What has been seen of a run, and the lines that stay for each thing that happens. Knows no terminal and no clock.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use model::{Conclusion, JobEvent, JobId, LogLine, StepRef, Stream};
+
+use super::super::JobTitle;
+use super::job::{JobState, JobView, Section, is_frame};
+use super::style::{Ink, Palette, seconds, word};
+use super::text::{fit, one_line, pad, printable, width};
+
+/// Widest job name in front of a line; a longer one is cut, so that logs stay readable.
+const PREFIX_WIDTH: usize = 32;
+
+/// On a narrow terminal, names of jobs take at most this part of it.
+const PREFIX_PART: usize = 3;
+
+/// Lines of a step's summary that are shown where logs are folded: a summary is read as a page, not as a log.
+const SUMMARY_LINES: usize = 20;
+
+/// How much is shown of what steps print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Logs {
+    /// Only the end of failing ones, when the run is over.
+    Folded,
+    /// All, as it comes.
+    Shown,
+}
+
+impl Logs {
+    /// Lines of a failing step's log that the end of the run shows: more where they were not shown before.
+    fn tail(self) -> usize {
+        match self {
+            Logs::Folded => 40,
+            Logs::Shown => 12,
+        }
+    }
+}
+
+/// What people want to see.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// With or without colours.
+    pub(super) palette: Palette,
+    /// Of logs.
+    pub(super) logs: Logs,
+    /// Hearth's own words and debug messages too.
+    pub(super) debug: bool,
+    /// Width to which lines about steps are cut; none where nobody knows the width.
+    pub(super) columns: Option<usize>,
+}
+
+/// A run as people see it.
+pub(super) struct Board {
+    /// What people want to see.
+    pub(super) manner: Manner,
+    /// When the run began.
+    pub(super) began: Instant,
+    /// Jobs that are known and have not started.
+    pub(super) waiting: usize,
+    jobs: BTreeMap<JobId, JobView>,
+    /// Jobs in the order in which they were first seen.
+    order: Vec<JobId>,
+    /// Width of the widest name of a job.
+    widest: usize,
+    notes: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl Board {
+    /// A board without a run.
+    pub(super) fn new(manner: Manner, now: Instant) -> Board {
+        Board {
+            manner,
+            began: now,
+            waiting: 0,
+            jobs: BTreeMap::new(),
+            order: Vec::new(),
+            widest: 0,
+            notes: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// A run begins; what was before is forgotten.
+    pub(super) fn run_started(&mut self, headline: String, now: Instant) {
+        let notes = std::mem::take(&mut self.notes);
+        *self = Board { lines: std::mem::take(&mut self.lines), notes, ..Board::new(self.manner, now) };
+        self.line(headline);
+    }
+
+    /// The jobs, in the order in which they were first seen.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = (JobId, &JobView)> {
+        self.order.iter().map(|id| (*id, &self.jobs[id]))
+    }
+
+    /// Adds a line that stays.
+    pub(super) fn line(&mut self, line: String) {
+        self.lines.push(line);
+    }
+
+    /// The lines since the last call.
+    pub(super) fn take_lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Whether there are lines that nobody has taken.
+    pub(super) fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    /// Columns that the names of jobs take.
+    pub(super) fn prefix_width(&self) -> usize {
+        let most = self.manner.columns.map_or(PREFIX_WIDTH, |columns| columns / PREFIX_PART);
+        self.widest.min(most).min(PREFIX_WIDTH)
+    }
+
+    /// What stands in front of every line of a job.
+    pub(super) fn prefix(&self, job: &JobView) -> String {
+        let name = pad(&job.name, self.prefix_width());
+        self.manner.palette.paint(Ink::Job(job.place), &format!("{name} │"))
+    }
+
+    /// As wide as [`Board::prefix`], for rows that belong to the one above.
+    pub(super) fn prefix_below(&self, job: &JobView) -> String {
+        let space = " ".repeat(self.prefix_width());
+        self.manner.palette.paint(Ink::Job(job.place), &format!("{space} │"))
+    }
+
+    /// A job is being given a machine.
+    pub(super) fn job_queued(&mut self, job: &JobTitle, now: Instant) {
+        self.view(job, now);
+    }
+
+    /// A remark on the machine of a job; one that several jobs have is shown once.
+    pub(super) fn machine_note(&mut self, job: &JobTitle, note: &str, now: Instant) {
+        if self.notes.iter().any(|shown| shown == note) {
+            return;
+        }
+        self.notes.push(note.to_owned());
+        self.view(job, now);
+        let text = self.paint(Ink::Caution, &format!("note: {}", one_line(note)));
+        self.job_line(job.id, &text);
+    }
+
+    /// A job was decided without running.
+    pub(super) fn decided(
+        &mut self,
+        job: &JobTitle,
+        conclusion: Conclusion,
+        reason: Option<&str>,
+        now: Instant,
+    ) {
+        let mut text = format!("{} {}", self.manner.palette.mark(conclusion), word(conclusion));
+        if let Some(reason) = reason {
+            text.push_str(&format!(": {}", one_line(reason)));
+        }
+        self.view(job, now).ended(conclusion, None, reason);
+        self.job_line(job.id, &text);
+    }
+
+    /// A job tells something.
+    pub(super) fn job_event(&mut self, job: &JobTitle, event: &JobEvent, now: Instant) {
+        let id = job.id;
+        self.view(job, now);
+        match event {
+            JobEvent::JobStarted { .. } => {
+                self.view(job, now).state = JobState::Running { step: None };
+            }
+            JobEvent::StepStarted { step, name, .. } => self.step_started(id, *step, one_line(name), now),
+            JobEvent::Log(line) => self.log(id, line),
+            JobEvent::GroupStarted { title, .. } => self.group_started(id, title),
+            JobEvent::GroupEnded { .. } => {
+                if let Some(step) = self.job(id).step() {
+                    step.section = Section::Body;
+                }
+            }
+            JobEvent::Debug { message, .. } if self.manner.debug => {
+                let text = self.paint(Ink::Faint, &format!("  debug: {}", printable(message, false)));
+                self.job_line(id, &text);
+            }
+            JobEvent::Debug { .. } | JobEvent::Output { .. } => {}
+            // The log has its message already: the place of it belongs to the end.
+            JobEvent::Annotation { annotation, .. } => self.job(id).annotate(annotation),
+            JobEvent::Summary { markdown, .. } => self.summary(id, markdown),
+            JobEvent::StepFinished { step, outcome, conclusion, duration } => {
+                self.step_finished(id, *step, (*outcome, *conclusion), *duration);
+            }
+            JobEvent::JobFinished { result, duration } => self.job_finished(id, result, *duration),
+        }
+    }
+}
+
+impl Board {
+    fn paint(&self, ink: Ink, text: &str) -> String {
+        self.manner.palette.paint(ink, text)
+    }
+
+    fn view(&mut self, job: &JobTitle, now: Instant) -> &mut JobView {
+        let place = self.order.len();
+        let (order, widest) = (&mut self.order, &mut self.widest);
+        self.jobs.entry(job.id).or_insert_with(|| {
+            let name = one_line(&job.name);
+            order.push(job.id);
+            *widest = width(&name).max(*widest);
+            JobView::new(name, place, now)
+        })
+    }
+
+    /// A job that [`Board::view`] has made.
+    fn job(&mut self, id: JobId) -> &mut JobView {
+        self.jobs.get_mut(&id).expect("every job is made by `view` before anything of it is looked at")
+    }
+
+    fn job_line(&mut self, id: JobId, text: &str) {
+        let line = format!("{} {text}", self.prefix(&self.jobs[&id]));
+        self.line(line);
+    }
+
+    fn step_started(&mut self, id: JobId, step: StepRef, name: String, now: Instant) {
+        let Manner { logs, debug, .. } = self.manner;
+        let text = self.paint(Ink::Strong, &format!("▸ {name}"));
+        self.job(id).step_started(name, logs.tail(), now);
+        if logs == Logs::Shown && (debug || !is_frame(step)) {
+            self.job_line(id, &text);
+        }
+    }
+
+    /// Hearth's own lines in a head, and those of a frame, are shown on demand only; the latter if it fails, too.
+    fn log(&mut self, id: JobId, line: &LogLine) {
+        let Manner { palette, logs, debug, .. } = self.manner;
+        let own = line.stream == Stream::Hearth;
+        let text = printable(&line.text, palette.colour);
+        let mut section = Section::Body;
+        if let Some(step) = self.job(id).step() {
+            section = step.section;
+            if own && section == Section::Head && !debug {
+                return;
+            }
+            step.tail.push(&text);
+        }
+        if logs == Logs::Folded || own && is_frame(line.step) && !debug {
+            return;
+        }
+        let indent = if section == Section::Group { "    " } else { "  " };
+        let text = if own { palette.paint(Ink::Faint, &text) } else { text.into_owned() };
+        self.job_line(id, &format!("{indent}{text}"));
+    }
+
+    fn group_started(&mut self, id: JobId, title: &str) {
+        let Manner { logs, debug, .. } = self.manner;
+        let is_head = title.starts_with("Run ") && !debug;
+        let mut before = Section::Body;
+        if let Some(step) = self.job(id).step() {
+            before = step.section;
+            step.section = if is_head { Section::Head } else { Section::Group };
+            if !is_head {
+                step.tail.push(&format!("▾ {}", one_line(title)));
+            }
+        }
+        if logs == Logs::Folded || is_head && before == Section::Beginning {
+            return;
+        }
+        let text = match is_head {
+            true => self.paint(Ink::Faint, &format!("  ▹ {}", one_line(title))),
+            false => self.paint(Ink::Strong, &format!("  ▾ {}", one_line(title))),
+        };
+        self.job_line(id, &text);
+    }
+
+    fn summary(&mut self, id: JobId, markdown: &str) {
+        let most = if self.manner.logs == Logs::Folded { SUMMARY_LINES } else { usize::MAX };
+        let label = self.paint(Ink::Faint, "summary");
+        for line in markdown.lines().take(most) {
+            self.job_line(id, &format!("  {label} {}", printable(line, false)));
+        }
+        let more = markdown.lines().count().saturating_sub(most);
+        if more > 0 {
+            let text = self.paint(Ink::Faint, &format!("and {more} more lines"));
+            self.job_line(id, &format!("  {label} {text}"));
+        }
+    }
+
+    fn step_finished(&mut self, id: JobId, step: StepRef, ended: (Conclusion, Conclusion), took: Duration) {
+        let (outcome, conclusion) = ended;
+        let Manner { palette, logs, debug, columns } = self.manner;
+        let failed = conclusion == Conclusion::Failure;
+        let name = self.job(id).step_finished(conclusion);
+        if is_frame(step) && !failed && !debug {
+            return;
+        }
+        if is_frame(step) && logs == Logs::Shown && !debug {
+            self.held_lines(id);
+        }
+        let mut rest = String::new();
+        if conclusion != Conclusion::Skipped {
+            rest.push_str(&format!("  {}", seconds(took)));
+        }
+        if outcome != conclusion {
+            rest.push_str(&format!("  ({}; continue-on-error)", word(outcome)));
+        }
+        let taken = self.prefix_width() + " │ ✓ ".chars().count() + rest.chars().count();
+        let name = match columns {
+            Some(columns) => fit(&name, columns.saturating_sub(taken)).into_owned(),
+            None => name,
+        };
+        let name = if conclusion == Conclusion::Skipped { self.paint(Ink::Faint, &name) } else { name };
+        let ink = if outcome == conclusion { Ink::Faint } else { Ink::Caution };
+        let rest = palette.paint(ink, &rest);
+        self.job_line(id, &format!("{} {name}{rest}", palette.mark(conclusion)));
+    }
+
+    /// What Hearth said in a frame that has failed.
+    fn held_lines(&mut self, id: JobId) {
+        let Some(failure) = &self.job(id).failure else { return };
+        let lines: Vec<String> = failure.tail.lines().map(|line| format!("  {line}")).collect();
+        lines.iter().for_each(|line| self.job_line(id, line));
+    }
+
+    fn job_finished(&mut self, id: JobId, result: &model::JobResult, took: Duration) {
+        let mark = self.manner.palette.mark(result.conclusion);
+        let text = match &result.infrastructure_error {
+            Some(error) => format!("{mark} {}", self.paint(Ink::Bad, &one_line(error))),
+            None => {
+                let words = self.paint(Ink::Strong, &format!("job {}", word(result.conclusion)));
+                format!("{mark} {words}{}", self.paint(Ink::Faint, &format!("  {}", seconds(took))))
+            }
+        };
+        self.job_line(id, &text);
+        self.job(id).ended(result.conclusion, Some(took), result.infrastructure_error.as_deref());
+    }
+}
