@@ -28,7 +28,7 @@ impl JobRun<'_> {
         let (shell, folder) = self.shell_and_folder(step, frame, run).await?;
         let shell = Shell::parse(shell.as_deref()).map_err(|error| WorkError::Step(error.to_string()))?;
         let variables = self.process_variables(&run.env, run);
-        let path = variables.get("PATH").cloned().unwrap_or_default();
+        let path = self.search_path();
         let program = self.programs.find(&self.guest, &shell.programs, &path).await?;
         self.show_head(&script, &shell, program.as_deref(), run);
         let program = program.ok_or_else(|| {
@@ -119,6 +119,13 @@ impl JobRun<'_> {
         crate::environment::add_runner(&mut variables, &self.fixed.runner);
         crate::environment::prepend_path(&mut variables, &self.progress.paths);
         variables
+    }
+
+    /// Where shells are looked for: like GitHub's runner, not where a `PATH` that the workflow itself sets leads.
+    fn search_path(&self) -> String {
+        let mut variables = self.fixed.machine_variables.clone();
+        crate::environment::prepend_path(&mut variables, &self.progress.paths);
+        variables.shift_remove("PATH").unwrap_or_default()
     }
 
     /// What starts a process of this step: its command files are made with it, and looked at when it is over.
