@@ -155,7 +155,7 @@ pub(crate) struct PlaceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LintArgs {
-    /// Workflow or action files, or folders of repositories; without any, this one
+    /// Workflow or action files, repositories, or folders with YAML files; without any, the repository here
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
@@ -167,7 +167,7 @@ pub(crate) struct LintArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExprArgs {
     /// The expression, with or without ${{ }}
-    #[arg(value_name = "EXPR")]
+    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
     pub(crate) expression: String,
 
     /// File with the contexts: a JSON object, a key for each

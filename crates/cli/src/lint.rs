@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use workflow::diagnostic::{Diagnostic, Severity};
 
 use crate::args::{Format, LintArgs, LintFormat};
+use crate::run::called;
 use crate::run::output::Surroundings;
 use crate::run::workflows::{self, WorkflowFile};
 use crate::{diagnostics, exit};
@@ -17,14 +18,9 @@ pub(crate) fn lint(args: &LintArgs) -> Result<u8> {
     let paths = if args.paths.is_empty() { &here[..] } else { &args.paths[..] };
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() {
-            let found = workflows::discover(path)?;
-            if found.is_empty() {
-                bail!("there are no workflow files in {}", path.join(workflows::FOLDER).display());
-            }
-            files.extend(found);
-        } else {
-            files.push(read(path)?);
+        match path.is_dir() {
+            true => files.extend(folder(path)?),
+            false => files.push(read(path)?),
         }
     }
     match args.format {
@@ -37,15 +33,47 @@ pub(crate) fn lint(args: &LintArgs) -> Result<u8> {
     Ok(if broken { exit::FAILURE } else { exit::SUCCESS })
 }
 
+/// The workflows of a repository, or else the YAML files that lie in the folder itself.
+fn folder(path: &Path) -> Result<Vec<WorkflowFile>> {
+    let mut found = workflows::discover(path)?;
+    for file in &mut found {
+        check_calls(path, file)?;
+    }
+    if found.is_empty() {
+        found = workflows::yaml_files(path)?.iter().map(|file| read(file)).collect::<Result<_>>()?;
+    }
+    if found.is_empty() {
+        let folder = path.join(workflows::FOLDER);
+        bail!("there are no workflow files in {} and no YAML files in {}", folder.display(), path.display());
+    }
+    Ok(found)
+}
+
 fn read(path: &Path) -> Result<WorkflowFile> {
     let shown = path.display().to_string();
-    let is_action = path.file_stem().is_some_and(|stem| stem == "action");
-    let file = WorkflowFile::read(path, shown)?;
-    if !is_action {
-        return Ok(file);
+    if path.file_stem().is_some_and(|stem| stem == "action") {
+        return WorkflowFile::read_as(path, shown, |path, text| {
+            let (_, diagnostics) = workflow::schema::read_action(&path, &text);
+            WorkflowFile { path, text, workflow: None, diagnostics }
+        });
     }
-    let (_, diagnostics) = workflow::schema::read_action(&file.path, &file.text);
-    Ok(WorkflowFile { diagnostics, ..file })
+    let mut file = WorkflowFile::read(path, shown)?;
+    if let Some(root) = repository_of(path) {
+        check_calls(root, &mut file)?;
+    }
+    Ok(file)
+}
+
+/// Where the repository begins whose workflow the file at `path` is.
+fn repository_of(path: &Path) -> Option<&Path> {
+    path.parent()?.ends_with(workflows::FOLDER).then(|| path.ancestors().nth(3)).flatten()
+}
+
+/// Adds what is wrong with the calls of `file`, a workflow of the repository in `root`.
+fn check_calls(root: &Path, file: &mut WorkflowFile) -> Result<()> {
+    let problems = called::check_local(root, file)?;
+    file.diagnostics.extend(problems);
+    Ok(())
 }
 
 fn all(files: &[WorkflowFile]) -> impl Iterator<Item = &Diagnostic> {

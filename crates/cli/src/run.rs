@@ -1,6 +1,6 @@
 //! `hearth run`: the workflows of a folder, here and now.
 
-mod called;
+pub(crate) mod called;
 mod drive;
 mod event;
 mod facts;

@@ -51,6 +51,58 @@ fn expr_gives_kind_and_value_or_the_error_as_json() {
 }
 
 #[test]
+fn an_expression_may_begin_with_a_minus() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (source, value) in [("-1 < 0", json!(true)), ("-.5", json!(-0.5)), ("-Infinity", json!("-Infinity"))]
+    {
+        let output = hearth(folder.path(), &["expr", "--format", "json", source]);
+        assert_eq!(parsed(&output)["value"], value, "{source}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_a_problem_with_a_place_and_hides_no_other() {
+    let folder = repository(BAD);
+    let broken = folder.path().join(".github/workflows/broken.yml");
+    std::fs::write(broken, b"on: push\nname: \xc3\xa4 \xff\n").expect("a file");
+    let output = hearth(folder.path(), &["lint", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let problems = parsed(&output);
+    let place = |code: &str| {
+        let problem = problems.as_array().into_iter().flatten().find(|problem| problem["code"] == code);
+        problem.map(|problem| (problem["path"].clone(), problem["line"].clone(), problem["column"].clone()))
+    };
+    assert_eq!(place("file-encoding"), Some((json!(".github/workflows/broken.yml"), json!(2), json!(9))));
+    assert!(place("unexpected-value").is_some(), "{problems}");
+    assert_eq!(hearth(folder.path(), &["run"]).status.code(), Some(3));
+}
+
+#[test]
+fn every_called_file_that_is_missing_or_wrong_is_named() {
+    let calls = "on: push\njobs:\n  a: {uses: ./.github/workflows/no.yml}\n  b: {uses: ./.github/workflows/bad.yml}\n  \
+                 c: {uses: ./.github/workflows/none.yml}\n  d: {uses: ./.github/workflows/good.yml, with: {x: 1}}\n";
+    let folder = repository(calls);
+    let workflows = folder.path().join(".github/workflows");
+    std::fs::write(workflows.join("bad.yml"), BAD.replace("psh", "workflow_call, psh")).expect("a file");
+    std::fs::write(workflows.join("good.yml"), BAD.replace("psh", "workflow_call")).expect("a file");
+    let run = text(&hearth(folder.path(), &["run", "-W", "ci.yml"]).stderr);
+    for wanted in
+        ["no.yml\": workflow was not found", "none.yml\": workflow was not found", "x is not defined"]
+    {
+        assert!(run.contains(wanted), "{wanted}: {run}");
+    }
+    assert!(run.contains("bad.yml:1:"), "{run}");
+    let lint = hearth(folder.path(), &["lint", "--format", "json", ".github/workflows"]);
+    let problems = parsed(&lint);
+    let lines = |code: &str| {
+        let of_code = problems.as_array().into_iter().flatten().filter(|problem| problem["code"] == code);
+        of_code.map(|problem| problem["line"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("call-not-found"), [json!(3), json!(5)]);
+    assert_eq!(lines("call-input"), [json!(6)]);
+}
+
+#[test]
 fn lint_lists_problems_with_their_places_and_fails() {
     let folder = repository(BAD);
     let output = hearth(folder.path(), &["lint", "--format", "json"]);

@@ -9,9 +9,12 @@
 mod action_tables;
 mod convert;
 mod definition;
+mod encoding;
 mod event_tables;
 mod reader;
 mod workflow_tables;
+
+pub use encoding::decode;
 
 use crate::diagnostic::Diagnostic;
 use crate::syntax::{Action, Workflow};

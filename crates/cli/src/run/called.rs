@@ -1,47 +1,110 @@
 //! Brings in the reusable workflows that a workflow calls, from the folder or by git.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use model::ActionRef;
 use runner::ActionStore;
-use workflow::diagnostic::{Diagnostic, Severity};
+use workflow::diagnostic::{Diagnostic, Severity, codes};
 use workflow::plan::CalledWorkflows;
-use workflow::resolve::{Missing, WorkflowRef, missing};
+use workflow::resolve::{Limits, Missing, WorkflowRef, check_calls, missing};
 use workflow::syntax::Workflow;
 
 use super::workflows::{Sources, WorkflowFile};
 
 /// Why called workflows can't be had.
 pub(crate) enum LoadError {
-    /// A file is not there or wrong: the user's to mend.
+    /// Files are not there or wrong: the user's to mend.
     Wrong(Vec<Diagnostic>),
-    /// A repository can't be fetched.
+    /// A repository can't be fetched, or a file can't be read.
     Unreachable(anyhow::Error),
 }
 
-/// Loads what `workflow` calls, and what that calls, until nothing is missing.
+/// Loads what `workflow` calls, and what that calls, until nothing is missing. One file that is
+/// missing or wrong does not hide the next.
 pub(crate) async fn load(
     root: &Path,
     workflow: &Workflow,
     actions: &dyn ActionStore,
     sources: &mut Sources,
 ) -> Result<CalledWorkflows, LoadError> {
-    let mut called = CalledWorkflows::new();
+    let mut calls = Calls::default();
     loop {
-        let wanted = missing(workflow, &called);
+        let wanted = calls.wanted(workflow);
         if wanted.is_empty() {
-            return Ok(called);
+            break;
         }
         for one in wanted {
             let path = locate(root, &one.reference, actions).await.map_err(LoadError::Unreachable)?;
-            let file = read(&path, &one)?;
-            sources.add(&file);
-            let Some(parsed) = file.workflow.clone().filter(|_| !file.is_broken()) else {
-                return Err(LoadError::Wrong(file.diagnostics));
-            };
-            called.insert(one.key, parsed);
+            calls.add(&one, &path, sources).map_err(LoadError::Unreachable)?;
         }
+    }
+    if calls.problems.is_empty() { Ok(calls.called) } else { Err(LoadError::Wrong(calls.check(workflow))) }
+}
+
+/// What is wrong with the calls of `file`, as far as the files of its own repository tell.
+pub(crate) fn check_local(root: &Path, file: &WorkflowFile) -> anyhow::Result<Vec<Diagnostic>> {
+    let Some(workflow) = file.workflow.as_deref() else { return Ok(Vec::new()) };
+    let mut calls = Calls::default();
+    loop {
+        let mut found = false;
+        for one in calls.wanted(workflow) {
+            let WorkflowRef::Local { path } = &one.reference else { continue };
+            found = true;
+            calls.add(&one, &root.join(path), &mut Sources::default())?;
+        }
+        if !found {
+            break;
+        }
+    }
+    let own = |problem: &Diagnostic| problem.span.as_ref().is_some_and(|span| *span.file == *file.path);
+    Ok(calls.check(workflow).into_iter().filter(own).collect())
+}
+
+/// The files that are called, as far as they have been looked at.
+#[derive(Default)]
+struct Calls {
+    called: CalledWorkflows,
+    /// Keys of those that are not there or wrong.
+    failed: BTreeSet<String>,
+    /// What is wrong with them.
+    problems: Vec<Diagnostic>,
+}
+
+impl Calls {
+    /// The files to look at next.
+    fn wanted(&self, workflow: &Workflow) -> Vec<Missing> {
+        let mut wanted = missing(workflow, &self.called);
+        wanted.retain(|one| !self.failed.contains(&one.key));
+        wanted
+    }
+
+    /// Reads the file at `path`.
+    fn add(&mut self, wanted: &Missing, path: &Path, sources: &mut Sources) -> anyhow::Result<()> {
+        // A link would lead out of a fetched repository; GitHub follows none either.
+        if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+            self.problems.push(not_found(wanted));
+            self.failed.insert(wanted.key.clone());
+            return Ok(());
+        }
+        let file = WorkflowFile::read(path, shown(&wanted.reference))?;
+        sources.add(&file);
+        match file.workflow.clone().filter(|_| !file.is_broken()) {
+            Some(workflow) => drop(self.called.insert(wanted.key.clone(), workflow)),
+            None => {
+                self.problems.extend(file.diagnostics);
+                self.failed.insert(wanted.key.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that is wrong: the files, and the calls of those that are right.
+    fn check(self, workflow: &Workflow) -> Vec<Diagnostic> {
+        let mut problems = check_calls(workflow, &self.called, &Limits::default());
+        problems.retain(|problem| problem.code != codes::CALL_NOT_FOUND);
+        self.problems.into_iter().chain(problems).collect()
     }
 }
 
@@ -64,19 +127,14 @@ async fn locate(root: &Path, reference: &WorkflowRef, actions: &dyn ActionStore)
     }
 }
 
-fn read(path: &Path, wanted: &Missing) -> Result<WorkflowFile, LoadError> {
-    // A link would lead out of a fetched repository; GitHub follows none either.
-    let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-    if !is_file {
-        return Err(LoadError::Wrong(vec![Diagnostic {
-            severity: Severity::Error,
-            code: "called-workflow-not-found",
-            span: Some(wanted.span.clone()),
-            message: format!("workflow was not found: {}", wanted.key),
-            hint: Some("the file is looked for at this path in the repository that `uses` names".to_owned()),
-        }]));
+fn not_found(wanted: &Missing) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Error,
+        code: codes::CALL_NOT_FOUND,
+        span: Some(wanted.span.clone()),
+        message: format!("error parsing called workflow \"{}\": workflow was not found.", wanted.key),
+        hint: Some("the file is looked for at this path in the repository that `uses` names".to_owned()),
     }
-    WorkflowFile::read(path, shown(&wanted.reference)).map_err(|error| LoadError::Unreachable(anyhow!(error)))
 }
 
 /// What the user knows the file as.

@@ -1,11 +1,13 @@
 //! Finds workflow files, reads them, and brings in the reusable workflows that they call.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use workflow::diagnostic::{Diagnostic, Severity};
+use workflow::schema::decode;
 use workflow::syntax::Workflow;
 
 /// Folder of workflows in a repository, as GitHub has it.
@@ -27,12 +29,23 @@ pub(crate) struct WorkflowFile {
 impl WorkflowFile {
     /// Reads the file at `path`; `shown` is what the user knows it as.
     pub(crate) fn read(path: &Path, shown: String) -> Result<WorkflowFile> {
-        let bytes =
-            std::fs::read(path).with_context(|| format!("can't read the workflow {}", path.display()))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            anyhow::anyhow!("{shown} is not UTF-8 text (byte {})", error.utf8_error().valid_up_to())
-        })?;
-        Ok(WorkflowFile::parse(shown, text))
+        WorkflowFile::read_as(path, shown, WorkflowFile::parse)
+    }
+
+    /// Reads the file at `path` and lets `parse` make sense of its text.
+    pub(crate) fn read_as(
+        path: &Path,
+        shown: String,
+        parse: impl FnOnce(String, String) -> WorkflowFile,
+    ) -> Result<WorkflowFile> {
+        let bytes = bounded(path).with_context(|| format!("can't read the workflow {}", path.display()))?;
+        Ok(match decode(&shown, &bytes) {
+            Ok(text) => parse(shown.clone(), text.to_owned()),
+            Err(problem) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                WorkflowFile { path: shown.clone(), text, workflow: None, diagnostics: vec![problem] }
+            }
+        })
     }
 
     /// Parses the text of a workflow.
@@ -55,10 +68,38 @@ impl WorkflowFile {
     }
 }
 
+/// Bytes of a file that are looked at: those of a mebibyte of the longest characters, which is what a
+/// workflow may have, and of two more.
+const FILE_BYTES: u64 = 4 * (1024 * 1024 + 2);
+
+/// The file, or so much of it as tells that it is too large.
+fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)?.take(FILE_BYTES).read_to_end(&mut bytes)?;
+    // The cut may go through a character.
+    if read as u64 == FILE_BYTES
+        && let Err(error) = std::str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
+        bytes.truncate(error.valid_up_to());
+    }
+    Ok(bytes)
+}
+
 /// All workflow files of a repository, by name.
 pub(crate) fn discover(root: &Path) -> Result<Vec<WorkflowFile>> {
-    let folder = root.join(FOLDER);
-    let entries = match std::fs::read_dir(&folder) {
+    yaml_files(&root.join(FOLDER))?
+        .iter()
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            WorkflowFile::read(path, format!("{FOLDER}/{name}"))
+        })
+        .collect()
+}
+
+/// The YAML files of a folder, by name; none where it does not exist.
+pub(crate) fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).with_context(|| format!("can't read {}", folder.display())),
@@ -73,13 +114,7 @@ pub(crate) fn discover(root: &Path) -> Result<Vec<WorkflowFile>> {
         }
     }
     paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            WorkflowFile::read(path, format!("{FOLDER}/{name}"))
-        })
-        .collect()
+    Ok(paths)
 }
 
 /// The workflows that the user named: by path, by file name, or by `name`.

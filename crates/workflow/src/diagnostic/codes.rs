@@ -23,6 +23,8 @@ macro_rules! codes {
 codes! {
     /// The file is larger than allowed.
     FILE_SIZE = "file-size", File;
+    /// The file is not UTF-8.
+    FILE_ENCODING = "file-encoding", File;
     /// The file is not YAML.
     YAML_SYNTAX = "yaml-syntax", Exact;
     /// An alias has no anchor, or stands inside of its own.
