@@ -33,6 +33,7 @@ scenarios! {
     checkout,
     checkout_reference,
     composite,
+    composite_condition_error,
     composite_failure,
     daemon,
     default_variables,

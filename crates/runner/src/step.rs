@@ -3,6 +3,7 @@
 mod commands;
 mod context;
 mod script;
+mod settings;
 
 use std::time::{Duration, Instant};
 
@@ -112,11 +113,14 @@ pub(crate) enum Stage {
 pub(crate) struct StepEnd {
     pub(crate) outcome: Conclusion,
     pub(crate) conclusion: Conclusion,
+    /// Its condition has no value. A composite action ends there, whatever the conditions behind it say; a job
+    /// goes on. So does GitHub's runner.
+    pub(crate) unjudged: bool,
 }
 
 impl StepEnd {
     fn both(conclusion: Conclusion) -> StepEnd {
-        StepEnd { outcome: conclusion, conclusion }
+        StepEnd { outcome: conclusion, conclusion, unjudged: false }
     }
 }
 
@@ -216,23 +220,29 @@ impl JobRun<'_> {
         if place.announce {
             self.log.step_started(place.at, &run.name);
         }
-        let wanted = match env {
-            Ok(()) => self.wanted(step, &place, instance, &mut run).await,
-            Err(error) => Err(error),
-        };
-        let end = match wanted {
-            Ok(true) => self.work(step, frame, instance, &mut run).await?,
-            Ok(false) => StepEnd::both(Conclusion::Skipped),
-            Err(WorkError::Machine(failure)) => return Err(failure),
-            Err(WorkError::Step(message)) => {
-                self.log.error(place.at, message);
-                StepEnd::both(Conclusion::Failure)
-            }
+        let end = match env {
+            Err(error) => self.failed(error, place.at)?,
+            Ok(()) => match self.wanted(step, &place, instance, &mut run).await {
+                Ok(true) => self.work(step, frame, instance, &mut run).await?,
+                Ok(false) => StepEnd::both(Conclusion::Skipped),
+                Err(error) => StepEnd { unjudged: true, ..self.failed(error, place.at)? },
+            },
         };
         if place.stage == Stage::Main {
             frame.records.set_result(&step.id, end.outcome, end.conclusion);
         }
         Ok(end)
+    }
+
+    /// The end of a step that never came to its work.
+    fn failed(&self, error: WorkError, at: StepRef) -> Result<StepEnd, MachineFailure> {
+        match error {
+            WorkError::Machine(failure) => Err(failure),
+            WorkError::Step(message) => {
+                self.log.error(at, message);
+                Ok(StepEnd::both(Conclusion::Failure))
+            }
+        }
     }
 
     fn begin(&self, step: &Step, place: &StepPlace, frame: &Frame) -> StepRun {
@@ -341,45 +351,6 @@ impl JobRun<'_> {
             end.conclusion = Conclusion::Success;
         }
         Ok(end)
-    }
-
-    async fn timeout(&self, step: &Step, run: &mut StepRun) -> Result<Option<f64>, MachineFailure> {
-        let Some(template) = &step.timeout_minutes else { return Ok(None) };
-        let value = self.evaluator.template(template, &mut run.scope).await.map_err(WorkError::from);
-        let message = match value {
-            Ok(Value::Number(minutes)) if minutes > 0.0 => return Ok(Some(minutes)),
-            Ok(Value::Null | Value::Number(_)) => return Ok(None),
-            Ok(Value::String(text)) if text.trim().parse::<f64>().is_ok_and(|m| m > 0.0) => {
-                return Ok(text.trim().parse().ok());
-            }
-            Ok(other) => format!("timeout-minutes must be a number, not '{}'", other.to_text()),
-            Err(WorkError::Machine(failure)) => return Err(failure),
-            Err(WorkError::Step(message)) => message,
-        };
-        self.log.error(run.at, "An error occurred when attempting to determine the step timeout.");
-        self.log.error(run.at, message);
-        Ok(None)
-    }
-
-    async fn continues(&self, step: &Step, run: &mut StepRun) -> Result<bool, MachineFailure> {
-        let Some(template) = &step.continue_on_error else { return Ok(false) };
-        let message = match self.evaluator.template(template, &mut run.scope).await.map_err(WorkError::from) {
-            Ok(Value::Bool(continues)) => return Ok(continues),
-            Ok(Value::Null) => return Ok(false),
-            Ok(Value::String(text)) if text.eq_ignore_ascii_case("true") => return Ok(true),
-            Ok(Value::String(text)) if text.eq_ignore_ascii_case("false") || text.is_empty() => {
-                return Ok(false);
-            }
-            Ok(other) => format!("continue-on-error must be true or false, not '{}'", other.to_text()),
-            Err(WorkError::Machine(failure)) => return Err(failure),
-            Err(WorkError::Step(message)) => message,
-        };
-        self.log.error(
-            run.at,
-            "The step failed and an error occurred when attempting to determine whether to continue on error.",
-        );
-        self.log.error(run.at, message);
-        Ok(false)
     }
 }
 

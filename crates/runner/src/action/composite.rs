@@ -49,6 +49,10 @@ impl JobRun<'_> {
             let place = StepPlace { at: run.at, stage: run.stage, stop: run.stop.clone(), announce: false };
             let child = &mut instance.children[index];
             let ended = Box::pin(self.run_step(&steps[index], place, &mut frame, child)).await?;
+            if ended.unjudged {
+                end = Conclusion::Failure;
+                break;
+            }
             end = worse(end, ended.conclusion);
             if frame.status.is_some() {
                 frame.status = Some(end);

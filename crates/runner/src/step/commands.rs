@@ -2,7 +2,7 @@
 
 use guest::client::{ExecSpec, GuestError, RefusalKind};
 
-use super::{Frame, StepRun, WorkEnd};
+use super::{Frame, Stage, StepRun, WorkEnd};
 use crate::command::{CommandPolicy, CommandProcessor};
 use crate::command_file::{
     COMMAND_FILE_BYTES, CommandFile, check_env_name, parse_pairs, parse_paths, parse_summary,
@@ -102,8 +102,12 @@ impl JobRun<'_> {
         Ok(!requests.failed)
     }
 
-    /// Sets an output of a step, and tells of it where it is a step of the job.
+    /// Sets an output of a step, and tells of it where it is a step of the job. What pre and post set is lost, as on
+    /// GitHub.
     pub(crate) fn set_output(&self, frame: &mut Frame, run: &StepRun, name: &str, value: &str) {
+        if run.stage != Stage::Main {
+            return;
+        }
         frame.records.set_output(&run.id, name, value);
         if frame.depth == 0 {
             self.log.output(run.at, name, value);

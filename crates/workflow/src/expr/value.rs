@@ -51,6 +51,15 @@ impl Value {
         }
     }
 
+    /// GitHub's complaint about a value of a kind that does not belong where it stands.
+    pub fn unexpected(&self) -> String {
+        match self {
+            Value::Array(_) => "A sequence was not expected".to_owned(),
+            Value::Object(_) => "A mapping was not expected".to_owned(),
+            scalar => format!("Unexpected value '{}'", scalar.text()),
+        }
+    }
+
     /// GitHub's conversion to text: null is "", objects are `Object`, arrays `Array`.
     pub fn to_text(&self) -> String {
         self.text().into_owned()

@@ -12,7 +12,7 @@ use crate::syntax::{CallSecrets, Input, InputKind, Node as SyntaxNode, Trigger, 
 use super::RunPlan;
 use super::context::{job_context, object, secrets_context};
 use super::evaluate::{Concurrency, Evaluator, scalar_text};
-use super::matrix::{Entry, unexpected};
+use super::matrix::Entry;
 use super::state::{Call, FrameId, NodeId};
 
 /// The secret that every job has, however it was called.
@@ -154,7 +154,7 @@ fn named_secrets(evaluator: &Evaluator<'_>, own: &Secrets, node: &SyntaxNode) ->
 fn typed(kind: &InputKind, value: &Value) -> Result<Value, String> {
     match (kind, value) {
         (InputKind::Boolean, Value::Bool(_)) | (InputKind::Number, Value::Number(_)) => Ok(value.clone()),
-        (InputKind::Boolean | InputKind::Number, other) => Err(unexpected(other)),
+        (InputKind::Boolean | InputKind::Number, other) => Err(other.unexpected()),
         (InputKind::String | InputKind::Choice(_) | InputKind::Environment, value) => {
             scalar_text(value).map(|text| Value::String(text.into()))
         }

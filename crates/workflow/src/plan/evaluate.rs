@@ -8,7 +8,7 @@ use crate::syntax::{Node, NodeKind};
 
 use super::RunsOn;
 use super::context::Contexts;
-use super::matrix::{Entry, unexpected};
+use super::matrix::Entry;
 
 /// Longest name of a concurrency group, in UTF-16 units: GitHub's limit.
 const GROUP_NAME_UNITS: usize = 400;
@@ -65,7 +65,7 @@ impl Evaluator<'_> {
     /// The entries of a value, which must be an object; all have the place of the whole.
     pub(super) fn entries_of(&self, key: &str, value: &Value, span: &Span) -> Result<Vec<Entry>, String> {
         let Value::Object(object) = value else {
-            return Err(self.error(key, Some(span), &unexpected(value)));
+            return Err(self.error(key, Some(span), &value.unexpected()));
         };
         Ok(object
             .iter()
@@ -168,25 +168,25 @@ fn plain_keys(node: &Node) -> Option<impl Iterator<Item = (&str, &Node)>> {
 
 pub(super) fn scalar_text(value: &Value) -> Result<String, String> {
     match value {
-        Value::Array(_) | Value::Object(_) => Err(unexpected(value)),
+        Value::Array(_) | Value::Object(_) => Err(value.unexpected()),
         scalar => Ok(scalar.to_text()),
     }
 }
 
 pub(super) fn as_boolean(value: &Value) -> Result<bool, String> {
-    if let Value::Bool(value) = value { Ok(*value) } else { Err(unexpected(value)) }
+    if let Value::Bool(value) = value { Ok(*value) } else { Err(value.unexpected()) }
 }
 
 pub(super) fn as_number(value: &Value) -> Result<f64, String> {
     match value {
         Value::Number(number) if !number.is_nan() => Ok(*number),
-        other => Err(unexpected(other)),
+        other => Err(other.unexpected()),
     }
 }
 
 fn non_empty_text(value: &Value) -> Result<String, String> {
     match scalar_text(value)? {
-        text if text.is_empty() => Err(unexpected(value)),
+        text if text.is_empty() => Err(value.unexpected()),
         text => Ok(text),
     }
 }

@@ -257,22 +257,13 @@ fn check_depth(value: &Value) -> Result<(), String> {
 fn expect_object(value: &Value) -> Result<&Arc<Object>, String> {
     match value {
         Value::Object(object) => Ok(object),
-        other => Err(unexpected(other)),
+        other => Err(other.unexpected()),
     }
 }
 
 fn expect_array(value: &Value) -> Result<&Arc<Vec<Value>>, String> {
     match value {
         Value::Array(items) => Ok(items),
-        other => Err(unexpected(other)),
-    }
-}
-
-/// GitHub's complaint about a value of a kind that does not belong where it stands.
-pub(super) fn unexpected(value: &Value) -> String {
-    match value {
-        Value::Array(_) => "A sequence was not expected".to_owned(),
-        Value::Object(_) => "A mapping was not expected".to_owned(),
-        scalar => format!("Unexpected value '{}'", scalar.to_text()),
+        other => Err(other.unexpected()),
     }
 }

@@ -1,1 +1,2 @@
 console.log("pre of greet");
+require("fs").appendFileSync(process.env.GITHUB_OUTPUT, "greeting=of pre\n");
