@@ -5,6 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use guest::client::Guest;
 use model::MachineId;
+use serde::{Deserialize, Serialize};
+
+use crate::{Snapshot, SnapshotId};
 
 /// Starts machines of one kind.
 ///
@@ -27,6 +30,24 @@ pub trait Driver: Send + Sync {
 
     /// Removes everything that an earlier, killed life of this driver left (idempotent). Says what it removed.
     async fn reap(&self) -> Result<Vec<String>, MachineError>;
+
+    /// Freezes a machine as it is into a snapshot. The machine ends, whether that succeeds or not;
+    /// who wants to go on in it restores the snapshot.
+    async fn snapshot(&self, machine: Machine, _id: &SnapshotId) -> Result<Snapshot, MachineError> {
+        Err(no_snapshots(machine.id, self.name(), "snapshotting"))
+    }
+
+    /// Starts a machine that goes on where the snapshot was taken, as often as wanted. What made the
+    /// frozen machine unique is made anew before the machine is handed over: entropy, clock, host name,
+    /// ids. Of `spec`, the id and the network count; image and sizes are the snapshot's.
+    async fn restore(&self, _snapshot: &Snapshot, spec: MachineSpec) -> Result<Machine, MachineError> {
+        Err(no_snapshots(spec.id, self.name(), "restoring"))
+    }
+}
+
+fn no_snapshots(machine: MachineId, driver: &'static str, operation: &'static str) -> MachineError {
+    let reason = "machines of this driver can't be snapshotted; use qemu or firecracker".to_owned();
+    MachineError { machine, driver, operation, reason, source: None }
 }
 
 /// What machines of a driver can do.
@@ -87,6 +108,9 @@ pub enum FindingLevel {
 pub struct MachineSpec {
     /// Its id, given by the caller; also its host name.
     pub id: MachineId,
+    /// Name or id of the image of a virtual machine; `None`: the one named `default`. Drivers
+    /// whose machines show the host's system have none.
+    pub image: Option<String>,
     /// Folders for the job, inside of the machine, as the machine should have them. `None`: the driver's choice.
     pub layout: Option<Layout>,
     /// Virtual CPUs; `None`: as many as the host has.
@@ -103,17 +127,38 @@ pub struct MachineSpec {
     pub expose: Vec<std::path::PathBuf>,
 }
 
+impl MachineSpec {
+    /// A machine as the driver makes it when nobody wishes anything.
+    #[must_use]
+    pub fn new(id: MachineId, network: Network) -> Self {
+        Self {
+            id,
+            image: None,
+            layout: None,
+            vcpus: None,
+            memory_mib: None,
+            disk_mib: None,
+            processes: None,
+            network,
+            expose: Vec::new(),
+        }
+    }
+}
+
 /// What a machine sees of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Network {
     /// Its own loopback only.
     None,
+    /// A network of its own, which reaches others as the user who started Hearth does.
+    User,
     /// The host's network.
     Host,
 }
 
 /// Where things are inside of a machine. Absolute paths.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// Home of the user that runs the job.
     pub home: String,

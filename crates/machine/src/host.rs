@@ -96,16 +96,7 @@ impl HostDriver {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let id = MachineId(format!("probe-{}-{count}", std::process::id()));
-        let spec = MachineSpec {
-            id,
-            layout: None,
-            vcpus: None,
-            memory_mib: None,
-            disk_mib: None,
-            processes: None,
-            network: Network::Host,
-            expose: Vec::new(),
-        };
+        let spec = MachineSpec::new(id, Network::Host);
         let machine = self.start(spec).await.map_err(|error| error.to_string())?;
         let told = greet(&machine.guest).await;
         machine.destroy().await.map_err(|error| error.to_string())?;
@@ -203,7 +194,7 @@ fn check(spec: &MachineSpec) -> Result<(), Failure> {
     if id.is_empty() || id.len() > ID_CHARS || id.starts_with('.') || !letters {
         return Err(Failure::new("reading its id", format!("{id:?} can't be a host name")));
     }
-    if spec.network == Network::None {
+    if spec.network != Network::Host {
         let reason = "jobs on the host have the host's network; use the sandbox driver to run without";
         return Err(Failure::new("taking the network away", reason));
     }

@@ -8,9 +8,13 @@ pub mod fake;
 pub mod host;
 pub mod sandbox;
 
+mod agent_binary;
 mod agent_program;
 mod driver;
 mod processes;
+mod snapshot;
 
+pub use agent_binary::agent_binary;
 pub use agent_program::AgentProgram;
 pub use driver::*;
+pub use snapshot::{Snapshot, SnapshotId};

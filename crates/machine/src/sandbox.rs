@@ -128,6 +128,10 @@ impl SandboxDriver {
                 return Err(Failure::new("exposing host folders", refusal));
             }
         }
+        if spec.network == Network::User {
+            let reason = "sandboxes see the host's network or none; use qemu or firecracker";
+            return Err(Failure::new("giving it a network of its own", reason));
+        }
         if !self.data_dir.is_absolute() {
             return Err(Failure::new(
                 "finding the data folder",

@@ -11,16 +11,7 @@ use model::MachineId;
 use tokio::sync::Notify;
 
 fn spec() -> MachineSpec {
-    MachineSpec {
-        id: MachineId("fake-1".to_owned()),
-        layout: None,
-        vcpus: None,
-        memory_mib: None,
-        disk_mib: None,
-        processes: None,
-        network: Network::Host,
-        expose: Vec::new(),
-    }
+    MachineSpec::new(MachineId("fake-1".to_owned()), Network::Host)
 }
 
 fn sleeper() -> ExecSpec {

@@ -13,16 +13,7 @@ fn driver(data: &Path) -> HostDriver {
 }
 
 fn spec(id: &str) -> MachineSpec {
-    MachineSpec {
-        id: MachineId(id.to_owned()),
-        layout: None,
-        vcpus: None,
-        memory_mib: None,
-        disk_mib: None,
-        processes: None,
-        network: Network::Host,
-        expose: Vec::new(),
-    }
+    MachineSpec::new(MachineId(id.to_owned()), Network::Host)
 }
 
 fn bash(script: &str) -> ExecSpec {

@@ -101,15 +101,11 @@ impl JobRunner {
     }
 
     fn spec(&self, job: &Job) -> MachineSpec {
+        let id = MachineId(format!("hearth-{}-{}", job.run, job.id));
         MachineSpec {
-            id: MachineId(format!("hearth-{}-{}", job.run, job.id)),
-            layout: None,
-            vcpus: None,
             memory_mib: self.wishes.memory_mib,
-            disk_mib: None,
-            processes: None,
-            network: self.wishes.network,
             expose: self.wishes.expose.clone(),
+            ..MachineSpec::new(id, self.wishes.network)
         }
     }
 }

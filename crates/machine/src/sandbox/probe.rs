@@ -42,15 +42,12 @@ pub(super) async fn probe(driver: &SandboxDriver) -> Probe {
 
 async fn canary(driver: &SandboxDriver) -> Result<(Vec<String>, std::time::Duration), String> {
     let begin = std::time::Instant::now();
+    let id = MachineId(format!("canary-{}", std::process::id()));
     let spec = MachineSpec {
-        id: MachineId(format!("canary-{}", std::process::id())),
-        layout: None,
         vcpus: Some(1),
         memory_mib: Some(256),
-        disk_mib: None,
         processes: Some(64),
-        network: Network::None,
-        expose: Vec::new(),
+        ..MachineSpec::new(id, Network::None)
     };
     let machine = driver.start(spec).await.map_err(|error| error.to_string())?;
     let ran = run(&machine.guest).await;

@@ -107,16 +107,8 @@ impl House {
 /// A machine as jobs get it, with a name that no other test has.
 pub(crate) fn spec() -> MachineSpec {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    MachineSpec {
-        id: MachineId(format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))),
-        layout: None,
-        vcpus: None,
-        memory_mib: None,
-        disk_mib: None,
-        processes: None,
-        network: Network::None,
-        expose: Vec::new(),
-    }
+    let name = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    MachineSpec::new(MachineId(name), Network::None)
 }
 
 /// Runs a shell script in a machine; both outputs in one.
