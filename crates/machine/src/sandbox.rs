@@ -21,6 +21,7 @@ mod probe;
 mod remains;
 mod seal;
 mod seccomp;
+mod skeleton;
 mod tree;
 mod visible;
 mod wire;
@@ -35,7 +36,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use guest::client::Guest;
 use model::MachineId;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
@@ -46,7 +47,7 @@ pub use wire::Without;
 use crate::{
     Capabilities, Driver, Isolation, Layout, Machine, MachineError, MachineGuard, MachineSpec, Network, Probe,
 };
-use wire::{Failure, MAX_LINE, Report, StageConfig, StageLayout, StageLimits};
+use wire::{Failure, Report, StageConfig, StageLayout, StageLimits};
 
 /// What the driver is called.
 const NAME: &str = "sandbox";
@@ -262,11 +263,11 @@ async fn converse(
     child: &mut Child,
 ) -> Result<Report, Failure> {
     let talk = async {
-        let mut line = serde_json::to_vec(config)?;
-        line.push(b'\n');
-        control.write_all(&line).await?;
-        let mut answer = Vec::new();
-        BufReader::new(control.take(MAX_LINE as u64)).read_until(b'\n', &mut answer).await?;
+        control.write_all(&wire::pack(config)?).await?;
+        let mut size = [0; 4];
+        control.read_exact(&mut size).await?;
+        let mut answer = vec![0; wire::length(size)?];
+        control.read_exact(&mut answer).await?;
         serde_json::from_slice(&answer).map_err(std::io::Error::from)
     };
     match talk.await {

@@ -90,10 +90,15 @@ impl Groups {
         false
     }
 
-    /// Moves a process, and with it all that it will start, into the groups.
-    pub(crate) fn add(&self, pid: i32) -> std::io::Result<()> {
+    /// Moves the calling process, which must have one thread, and with it all that it will start, into the groups.
+    pub(crate) fn enter(&self) -> std::io::Result<()> {
         for folder in &self.folders {
-            fs::write(folder.join("cgroup.procs"), pid.to_string())?;
+            // A thread that moves itself needs no lock. To move a process the kernel takes one over
+            // all forks and exits of the host, and first waits some ten milliseconds for it. The
+            // unified hierarchy has no such file for groups of this kind.
+            let tasks = folder.join("tasks");
+            let file = if tasks.exists() { tasks } else { folder.join("cgroup.procs") };
+            fs::write(file, "0")?;
         }
         Ok(())
     }

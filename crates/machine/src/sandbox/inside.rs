@@ -18,6 +18,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, pivot_root, setgroups, sethostname, setresgid, setresuid, setsid};
 use rustix::mount::{MountFlags, UnmountFlags};
 
+use super::cgroup::Groups;
 use super::keeper::{fork, go_to, micros, shut_all_but};
 use super::mounts::{self, Forbid};
 use super::tree::{Builder, ROOT};
@@ -33,6 +34,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) stage: &'a Path,
     /// Whether the host's root builds the file tree, and the machine has a whole range of ids.
     pub(crate) outside_builds: bool,
+    /// The control groups that bound the machine.
+    pub(crate) groups: &'a Groups,
     pub(crate) keeper: UnixStream,
 }
 
@@ -69,8 +72,9 @@ impl Inside<'_> {
         if let Some(folder) = self.stage.parent() {
             go_to(folder).doing(|| "entering the machine's folder".to_owned())?;
         }
+        let unbounded = self.groups.enter().err().map(|error| error.to_string());
         self.unshare_users()?;
-        self.say(&FromInside::Unshared)?;
+        self.say(&FromInside::Unshared { unbounded })?;
         self.wait()?;
         self.become_root()?;
         started.boot.push(("ids".to_owned(), micros(begin)));

@@ -157,6 +157,7 @@ impl<'a> Keeper<'a> {
         if self.identity.owner().is_some() {
             unshare(CloneFlags::CLONE_NEWNS).doing(|| "making a mount namespace".to_owned())?;
         }
+        self.make_groups()?;
         let (ours, theirs) = UnixStream::pair().doing(|| "making a socket pair".to_owned())?;
         let stage = self.remains.stage();
         let Some(middle) = fork()? else {
@@ -164,6 +165,7 @@ impl<'a> Keeper<'a> {
                 config: self.config,
                 stage: &stage,
                 outside_builds: self.identity.owner().is_some(),
+                groups: &self.groups,
                 keeper: theirs,
             };
             inside.run(stream, agent)
@@ -181,9 +183,15 @@ impl<'a> Keeper<'a> {
 
     /// Carries the inside through its start. Returns its first process.
     fn bring_up(&mut self, middle: Pid, inside: &UnixStream) -> Result<(Pid, Started), Failure> {
-        expect_unshared(inside)?;
+        match hear(inside)? {
+            FromInside::Unshared { unbounded: None } => {}
+            FromInside::Unshared { unbounded: Some(error) } => {
+                self.groups.remove();
+                self.notes.push(format!("bounds not enforced: the machine can't enter its control group ({error})"));
+            }
+            other => return Err(unexpected(&other)),
+        }
         self.identity.write_maps(middle.as_raw())?;
-        self.limit(middle)?;
         if let Some(owner) = self.identity.owner() {
             let users = File::open(format!("/proc/{middle}/ns/user"))
                 .doing(|| "opening the machine's user namespace".to_owned())?;
@@ -215,7 +223,7 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    fn limit(&mut self, middle: Pid) -> Result<(), Failure> {
+    fn make_groups(&mut self) -> Result<(), Failure> {
         if self.config.without.cgroups {
             let unbounded = "bounds of memory and processors not enforced: control groups are switched off";
             self.notes.push(unbounded.to_owned());
@@ -224,14 +232,7 @@ impl<'a> Keeper<'a> {
         let (groups, mut notes) = Groups::make(&self.config.id, &self.config.limits);
         self.groups = groups;
         self.notes.append(&mut notes);
-        self.remains.record_groups(&self.groups).doing(|| "noting the control groups".to_owned())?;
-        if let Err(error) = self.groups.add(middle.as_raw()) {
-            self.groups.remove();
-            self.notes.push(format!(
-                "bounds not enforced: no process can be moved into a control group here ({error})"
-            ));
-        }
-        Ok(())
+        self.remains.record_groups(&self.groups).doing(|| "noting the control groups".to_owned())
     }
 
     /// Removes all that the machine left.
@@ -308,13 +309,6 @@ fn hear(inside: &UnixStream) -> Result<FromInside, Failure> {
         Ok(FromInside::Failed(failure)) => Err(failure),
         Ok(message) => Ok(message),
         Err(error) => Err(Failure::new("starting the machine's first process", format!("it died ({error})"))),
-    }
-}
-
-fn expect_unshared(inside: &UnixStream) -> Result<(), Failure> {
-    match hear(inside)? {
-        FromInside::Unshared => Ok(()),
-        other => Err(unexpected(&other)),
     }
 }
 

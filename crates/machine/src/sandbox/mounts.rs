@@ -61,6 +61,14 @@ pub(crate) fn bind_mapped(source: &Path, target: &Path, users: &File) -> io::Res
     attach(&tree, target)
 }
 
+/// Shows a folder of the machine's own at `target`, without setuid programs or devices.
+pub(crate) fn bind_own(source: &Path, target: &Path) -> io::Result<()> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = rustix::mount::open_tree(CWD, source, flags)?;
+    set_attributes(&tree, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, None, 0)?;
+    attach(&tree, target)
+}
+
 /// Makes the folder `at` a mount of its own, without setuid programs or devices, and returns it as a file.
 pub(crate) fn own_mount(at: &Path) -> io::Result<OwnedFd> {
     let flags =
@@ -109,12 +117,18 @@ fn set_attributes(tree: &OwnedFd, set: u64, users: Option<&File>, flags: libc::c
 /// `lower` are the layers, the first on top; `layers` are the upper and the work folder,
 /// none for an overlay that only reads. `user` says that this is done in a user namespace.
 pub(crate) fn overlay(
-    lower: &[&str],
+    lower: &[impl AsRef<str>],
     layers: Option<(&str, &str)>,
     user: bool,
     target: &Path,
 ) -> io::Result<()> {
-    let mut options = format!("lowerdir={}", lower.join(":"));
+    let mut options = String::from("lowerdir=");
+    for (index, layer) in lower.iter().enumerate() {
+        if index > 0 {
+            options.push(':');
+        }
+        options.push_str(layer.as_ref());
+    };
     if let Some((upper, work)) = layers {
         options.push_str(&format!(",upperdir={upper},workdir={work}"));
     }

@@ -2,10 +2,10 @@
 //!
 //! A machine has the folder `<data>/machines/<id>` and, beside it, the file `<id>.lock`,
 //! held locked by its keeper for as long as it lives. A folder whose lock can be taken
-//! belongs to nobody.
+//! belongs to nobody. The file names the control groups of the machine.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ const MOVED: &str = "removed-";
 pub(crate) struct Remains {
     folder: PathBuf,
     lock_path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Remains {
@@ -31,7 +31,7 @@ impl Remains {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&machines)?;
         let lock_path = machines.join(format!("{id}.lock"));
         let Some(lock) = lock(&lock_path)? else { return Ok(None) };
-        Ok(Some(Remains { folder: machines.join(id), lock_path, _lock: lock }))
+        Ok(Some(Remains { folder: machines.join(id), lock_path, lock }))
     }
 
     /// The machine's folder.
@@ -54,13 +54,14 @@ impl Remains {
     }
 
     /// Notes the groups for a later life.
-    pub(crate) fn record_groups(&self, groups: &Groups) -> io::Result<()> {
-        fs::write(self.folder.join("cgroups"), groups.record())
+    pub(crate) fn record_groups(&mut self, groups: &Groups) -> io::Result<()> {
+        self.lock.set_len(0)?;
+        self.lock.write_all(groups.record().as_bytes())
     }
 
     /// Removes the folder with all in it, the groups that it names, and the lock.
     pub(crate) fn remove(self) -> io::Result<()> {
-        if let Ok(record) = fs::read_to_string(self.folder.join("cgroups")) {
+        if let Ok(record) = fs::read_to_string(&self.lock_path) {
             Groups::from_record(&record).remove();
         }
         remove_tree(&self.folder)?;

@@ -1,8 +1,8 @@
 //! What the driver, the keeper and the inside of a machine say to each other while it starts.
 //!
-//! One JSON value a line, over socket pairs that only these processes hold. After the
-//! start nothing is said any more: the end of the stream is the only message left, and
-//! it means "die".
+//! JSON values, each behind its length in four bytes (big end first), over socket pairs
+//! that only these processes hold. After the start nothing is said any more: the end of
+//! the stream is the only message left, and it means "die".
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Longest line: a configuration with a few hundred exposed folders fits many times.
-pub(crate) const MAX_LINE: usize = 256 * 1024;
+/// Longest message: a configuration with a few hundred exposed folders fits many times.
+const MAX_MESSAGE: u32 = 256 * 1024;
 
 /// From the driver to the keeper: the machine to build.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -120,7 +120,10 @@ impl<T, E: ToString> Doing<T> for Result<T, E> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum FromInside {
     /// The user namespace is there and wants its id maps.
-    Unshared,
+    Unshared {
+        /// Why the process could not enter the machine's control groups, if it could not.
+        unbounded: Option<String>,
+    },
     /// The first process of the machine has this id, as the keeper sees it.
     Forked(i32),
     /// All is built and sealed; the agent comes next.
@@ -136,29 +139,35 @@ pub(crate) enum ToInside {
     Go,
 }
 
+/// A message as it travels.
+pub(crate) fn pack<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let text = serde_json::to_vec(message)?;
+    let length = u32::try_from(text.len()).ok().filter(|length| *length <= MAX_MESSAGE).ok_or_else(too_long)?;
+    Ok([length.to_be_bytes().as_slice(), &text].concat())
+}
+
+/// How many bytes follow these four.
+pub(crate) fn length(bytes: [u8; 4]) -> io::Result<usize> {
+    let length = u32::from_be_bytes(bytes);
+    if length <= MAX_MESSAGE { Ok(length as usize) } else { Err(too_long()) }
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the message is too long")
+}
+
 /// Writes one message.
-pub(crate) fn send<T: Serialize>(stream: &UnixStream, message: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    let mut stream = stream;
-    stream.write_all(&line)
+pub(crate) fn send<T: Serialize>(mut stream: &UnixStream, message: &T) -> io::Result<()> {
+    stream.write_all(&pack(message)?)
 }
 
 /// Reads one message; the end of the stream is an error of kind `UnexpectedEof`.
 ///
-/// Reads byte by byte: what follows the line belongs to the next reader.
-pub(crate) fn receive<T: DeserializeOwned>(stream: &UnixStream) -> io::Result<T> {
-    let mut line = Vec::new();
-    let mut byte = [0_u8];
-    let mut stream = stream;
-    loop {
-        stream.read_exact(&mut byte)?;
-        if byte[0] == b'\n' {
-            return Ok(serde_json::from_slice(&line)?);
-        }
-        if line.len() == MAX_LINE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the message is too long"));
-        }
-        line.push(byte[0]);
-    }
+/// Reads no byte beyond: what follows belongs to the next reader.
+pub(crate) fn receive<T: DeserializeOwned>(mut stream: &UnixStream) -> io::Result<T> {
+    let mut size = [0; 4];
+    stream.read_exact(&mut size)?;
+    let mut text = vec![0; length(size)?];
+    stream.read_exact(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
 }
