@@ -170,6 +170,15 @@ pub struct Layout {
     pub tool_cache: String,
 }
 
+impl Layout {
+    /// Folder of the files through which steps and runner talk (`GITHUB_OUTPUT` and its kin), in the
+    /// temporary folder: many, small, and gone soon. A driver keeps it in memory where it can.
+    #[must_use]
+    pub fn command_files(&self) -> String {
+        format!("{}/_runner_file_commands", self.temp.trim_end_matches('/'))
+    }
+}
+
 /// A started machine. Dropping it destroys it, with every process in it.
 pub struct Machine {
     /// Its id.

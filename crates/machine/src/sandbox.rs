@@ -147,6 +147,7 @@ impl SandboxDriver {
                 work: layout.work.clone(),
                 temp: layout.temp.clone(),
                 tool_cache: layout.tool_cache.clone(),
+                command_files: layout.command_files(),
             },
             host_network: spec.network == Network::Host,
             expose: spec.expose.clone(),

@@ -11,6 +11,7 @@ mod forms;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -25,6 +26,9 @@ const RECENT_FORMS: usize = 64;
 /// Total length of the forms up to which a full DFA is built: the fastest search, in a few MiB of memory.
 const DFA_BYTES: usize = 16 * 1024;
 
+/// Bytes of text that pay for building a full DFA: a job that says little does not wait for one.
+const DFA_PAYS_BYTES: usize = 256 * 1024;
+
 /// Hides the secrets of one job.
 #[derive(Default)]
 pub struct Masker {
@@ -38,6 +42,8 @@ struct State {
     recent: Vec<String>,
     longest: usize,
     automata: Vec<Automaton>,
+    /// Bytes searched since the automata were built.
+    searched: AtomicUsize,
 }
 
 /// Two searches for the same forms.
@@ -69,6 +75,12 @@ impl Masker {
     /// `text` with each secret replaced by [`MASK`].
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let before = state.searched.fetch_add(text.len(), Ordering::Relaxed);
+        if before < DFA_PAYS_BYTES && before + text.len() >= DFA_PAYS_BYTES {
+            drop(state);
+            self.state.write().unwrap_or_else(PoisonError::into_inner).hasten();
+            return self.mask(text);
+        }
         if state.automata.iter().all(|automaton| automaton.first.find(text).is_none()) {
             return Cow::Borrowed(text);
         }
@@ -95,23 +107,30 @@ impl State {
         if self.recent.is_empty() {
             return;
         }
+        self.searched = AtomicUsize::new(0);
         let merge = self.all.is_empty() || self.recent.len() > RECENT_FORMS;
         if merge {
             self.all.append(&mut self.recent);
             self.automata.clear();
-            self.automata.push(Automaton::new(&self.all, true));
+            self.automata.push(Automaton::new(&self.all, AhoCorasickKind::NoncontiguousNFA));
         } else {
             self.automata.truncate(1);
-            self.automata.push(Automaton::new(&self.recent, false));
+            self.automata.push(Automaton::new(&self.recent, AhoCorasickKind::NoncontiguousNFA));
+        }
+    }
+
+    /// Gives the many forms the fastest search.
+    fn hasten(&mut self) {
+        let small = self.all.iter().map(String::len).sum::<usize>() <= DFA_BYTES;
+        if let Some(lasting) = self.automata.first_mut().filter(|_| small) {
+            *lasting = Automaton::new(&self.all, AhoCorasickKind::DFA);
         }
     }
 }
 
 impl Automaton {
-    /// `lasting`: worth the time to build the fastest search.
-    fn new(forms: &[String], lasting: bool) -> Automaton {
-        let small = forms.iter().map(String::len).sum::<usize>() <= DFA_BYTES;
-        let kind = if lasting && small { AhoCorasickKind::DFA } else { AhoCorasickKind::NoncontiguousNFA };
+    /// `kind` is that of the search that usually finds nothing.
+    fn new(forms: &[String], kind: AhoCorasickKind) -> Automaton {
         Automaton {
             first: build(forms, MatchKind::LeftmostFirst, kind),
             every: build(forms, MatchKind::Standard, AhoCorasickKind::NoncontiguousNFA),

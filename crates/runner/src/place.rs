@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use guest::client::{FileKind, Guest, GuestError, Info};
+use guest::client::{Guest, GuestError, Info, NewFile};
 use machine::Layout;
 use serde_json::Value as Json;
 
 use crate::command_file::CommandFile;
 
-/// Folder of command files, in the temporary folder.
-const COMMAND_FILES: &str = "_runner_file_commands";
+/// A longer event is written by itself: one message to the machine is bounded to 4 MiB.
+const SMALL_EVENT_BYTES: usize = 1024 * 1024;
 
 /// The folders of one job.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Place {
     pub(crate) runner_workspace: String,
     /// `RUNNER_TEMP`.
     pub(crate) temp: String,
+    /// Folder of the command files.
+    command_files: String,
     /// `RUNNER_TOOL_CACHE`.
     pub(crate) tool_cache: String,
     /// Where actions are unpacked.
@@ -43,6 +45,7 @@ impl Place {
             workspace: format!("{work}/{name}/{name}"),
             runner_workspace: format!("{work}/{name}"),
             temp: temp.to_owned(),
+            command_files: layout.command_files(),
             tool_cache: layout.tool_cache.clone(),
             actions: format!("{work}/_actions"),
             event: format!("{temp}/_github_workflow/event.json"),
@@ -52,17 +55,25 @@ impl Place {
 
     /// Makes the folders and writes the event.
     pub(crate) async fn prepare(&self, guest: &Guest, event: &Json) -> Result<(), GuestError> {
-        for folder in [&self.workspace, &self.temp, &self.tool_cache, &self.home] {
-            guest.make_dir(folder).await?;
-        }
+        let folders = [&self.workspace, &self.temp, &self.tool_cache, &self.home].map(String::clone);
         let event = if event.is_null() { "{}".to_owned() } else { format!("{event:#}") };
-        guest.write_file(&self.event, 0o644, event.into()).await
+        let event = NewFile { path: self.event.clone(), mode: 0o644, data: event.into() };
+        if event.data.len() <= SMALL_EVENT_BYTES {
+            return guest.create(folders.into(), vec![event]).await;
+        }
+        guest.create(folders.into(), Vec::new()).await?;
+        guest.write_file(&event.path, event.mode, event.data).await
     }
 
     /// Paths of the command files of the step with this suffix, by their key in the `github` context.
     pub(crate) fn command_files(&self, unique: &str) -> [(CommandFile, String); 5] {
         CommandFile::ALL
-            .map(|file| (file, format!("{}/{COMMAND_FILES}/{}", self.temp, file.file_name(unique))))
+            .map(|file| (file, format!("{}/{}", self.command_files, file.file_name(unique))))
+    }
+
+    /// Where the script of a step is: with the command files, which are as small and as short-lived.
+    pub(crate) fn script(&self, name: &str) -> String {
+        format!("{}/{name}", self.command_files)
     }
 
     /// A path that a step gives, from the workspace on.
@@ -92,7 +103,7 @@ impl UniqueNames {
 /// Finds programs in the machine as its shells would, and remembers them.
 #[derive(Debug, Default)]
 pub(crate) struct Programs {
-    found: HashMap<(String, String), Option<String>>,
+    found: HashMap<(Vec<String>, String), String>,
 }
 
 impl Programs {
@@ -103,35 +114,16 @@ impl Programs {
         names: &[String],
         path: &str,
     ) -> Result<Option<String>, GuestError> {
-        for name in names {
-            let key = (name.clone(), path.to_owned());
-            if let Some(Some(known)) = self.found.get(&key) {
-                return Ok(Some(known.clone()));
-            }
-            if let Some(found) = search(guest, name, path).await? {
-                self.found.insert(key, Some(found.clone()));
-                return Ok(Some(found));
-            }
+        let key = (names.to_vec(), path.to_owned());
+        if let Some(known) = self.found.get(&key) {
+            return Ok(Some(known.clone()));
         }
-        Ok(None)
-    }
-}
-
-async fn search(guest: &Guest, name: &str, path: &str) -> Result<Option<String>, GuestError> {
-    let candidates: Vec<String> = match name.contains('/') {
-        true => vec![name.to_owned()],
-        false => path.split(':').filter(|folder| !folder.is_empty()).map(|f| format!("{f}/{name}")).collect(),
-    };
-    for candidate in candidates {
-        let stat = match guest.stat(&candidate).await {
-            Err(lost @ GuestError::Lost { .. }) => return Err(lost),
-            other => other.ok().flatten(),
-        };
-        if stat.is_some_and(|stat| stat.kind == FileKind::File && stat.mode & 0o111 != 0) {
-            return Ok(Some(candidate));
+        let found = guest.find_program(names, path).await?;
+        if let Some(found) = &found {
+            self.found.insert(key, found.clone());
         }
+        Ok(found)
     }
-    Ok(None)
 }
 
 /// The `runner` context.

@@ -207,11 +207,15 @@ impl Agent for Service {
         Ok(Response::new(WriteFileResponse {}))
     }
 
-    async fn make_dir(&self, request: Request<MakeDirRequest>) -> Answer<MakeDirResponse> {
-        let path = request.into_inner().path;
-        self.room_on_disk(&path)?;
-        blocking::run(move || files::make_dir(&path)).await?;
-        Ok(Response::new(MakeDirResponse {}))
+    async fn create(&self, request: Request<CreateRequest>) -> Answer<CreateResponse> {
+        let CreateRequest { directories, files } = request.into_inner();
+        if let Some(path) = directories.first().or(files.first().map(|file| &file.path)) {
+            self.room_on_disk(path)?;
+        }
+        // Few and small: another thread would cost more than they do.
+        directories.iter().try_for_each(|path| files::make_dir(path))?;
+        files::place(&files)?;
+        Ok(Response::new(CreateResponse {}))
     }
 
     async fn remove(&self, request: Request<RemoveRequest>) -> Answer<RemoveResponse> {
@@ -220,8 +224,15 @@ impl Agent for Service {
     }
 
     async fn stat(&self, request: Request<StatRequest>) -> Answer<StatResponse> {
-        let stat = blocking::run(move || files::stat(&request.into_inner().path)).await?;
+        let stat = files::stat(&request.into_inner().path)?;
         Ok(Response::new(StatResponse { stat }))
+    }
+
+    async fn find_program(&self, request: Request<FindProgramRequest>) -> Answer<FindProgramResponse> {
+        let FindProgramRequest { names, path } = request.into_inner();
+        let found = names.iter().find_map(|name| spawn::search(name, Path::new("/"), &path).ok());
+        let path = found.map(|found| found.to_string_lossy().into_owned());
+        Ok(Response::new(FindProgramResponse { path }))
     }
 
     type WalkStream = Answers<WalkResponse>;

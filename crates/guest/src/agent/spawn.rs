@@ -79,11 +79,16 @@ fn find_program(name: &str, cwd: &Path, start: &ExecStart) -> Result<PathBuf, Re
     if name.is_empty() {
         return Err(Refusal::invalid(name, "the program's name is empty"));
     }
+    let path = start.env.iter().rev().find(|variable| variable.name == "PATH");
+    let path = path.map_or(DEFAULT_PATH, |variable| &variable.value);
+    search(name, cwd, path)
+}
+
+/// Looks for a program in these folders, or where its name says if that is a path.
+pub(super) fn search(name: &str, cwd: &Path, path: &str) -> Result<PathBuf, Refusal> {
     if name.contains('/') {
         return executable(&cwd.join(name)).map_err(|error| Refusal::io(name, &error));
     }
-    let path = start.env.iter().rev().find(|variable| variable.name == "PATH");
-    let path = path.map_or(DEFAULT_PATH, |variable| &variable.value);
     let mut worst = io::Error::from(io::ErrorKind::NotFound);
     for folder in path.split(':') {
         match executable(&cwd.join(folder).join(name)) {

@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::error::{broken, failure};
-use super::{Exec, ExecEvent, ExecSpec, ExitStatus, Guest, GuestError, NewFile, RefusalKind, TtySize};
+use super::{Exec, ExecEvent, ExecSpec, ExitStatus, Guest, GuestError, RefusalKind, TtySize};
 use crate::bounds::{CHUNK_BYTES, QUEUED_MESSAGES, START_BYTES};
 use crate::wire::exec_request::Request;
 use crate::wire::exec_response::Event;
@@ -74,7 +74,7 @@ fn opening(spec: ExecSpec) -> Vec<ExecRequest> {
         timeout_millis: spec.timeout.map_or(0, millis),
         stdin: stdin.split_to(stdin.len().min(CHUNK_BYTES)),
         has_stdin,
-        files: spec.files.into_iter().map(new_file).collect(),
+        files: spec.files.into_iter().map(super::files::new_file).collect(),
         report: spec.report,
     };
     let mut requests = vec![ExecRequest { request: Some(Request::Start(start)) }];
@@ -86,10 +86,6 @@ fn opening(spec: ExecSpec) -> Vec<ExecRequest> {
 
 fn input(data: Bytes) -> ExecRequest {
     ExecRequest { request: Some(Request::Stdin(data)) }
-}
-
-fn new_file(file: NewFile) -> wire::NewFile {
-    wire::NewFile { path: file.path, mode: file.mode, data: file.data }
 }
 
 fn to_wire(size: TtySize) -> wire::TtySize {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::{broken, failure};
-use super::{FileKind, FileStat, Guest, GuestError, RefusalKind};
+use super::{NewFile, FileKind, FileStat, Guest, GuestError, RefusalKind};
 use crate::bounds::{BATCH_BYTES, BATCH_ENTRIES, CHUNK_BYTES, QUEUED_MESSAGES};
 use crate::wire;
 
@@ -53,8 +53,30 @@ impl Guest {
     /// # Errors
     /// When something else is in the way, among others.
     pub async fn make_dir(&self, path: &str) -> Result<(), GuestError> {
-        let answer = self.rpc().make_dir(wire::MakeDirRequest { path: path.to_owned() }).await;
-        answer.map(drop).map_err(|status| failure("making the directory", path, &status))
+        self.create(vec![path.to_owned()], Vec::new()).await
+    }
+
+    /// Makes directories, and then files, parents included: few and small, all of them in one message.
+    ///
+    /// # Errors
+    /// At the first that can't be made; those before it stay.
+    pub async fn create(&self, directories: Vec<String>, files: Vec<NewFile>) -> Result<(), GuestError> {
+        let first = directories.first().or(files.first().map(|file| &file.path)).cloned();
+        let request = wire::CreateRequest { directories, files: files.into_iter().map(new_file).collect() };
+        let answer = self.rpc().create(request).await;
+        answer.map(drop).map_err(|status| failure("making", &first.unwrap_or_default(), &status))
+    }
+
+    /// Where the first of these programs is that is there, as a shell with this `PATH` finds it; a name with
+    /// `/` is a path.
+    ///
+    /// # Errors
+    /// When the agent is lost.
+    pub async fn find_program(&self, names: &[String], path: &str) -> Result<Option<String>, GuestError> {
+        let request = wire::FindProgramRequest { names: names.to_vec(), path: path.to_owned() };
+        let answer = self.rpc().find_program(request).await;
+        let object = names.first().map_or("", String::as_str);
+        Ok(answer.map_err(|status| failure("looking for", object, &status))?.into_inner().path)
     }
 
     /// Removes a file or a whole tree; fine if it is not there. Links are not followed.
@@ -220,6 +242,11 @@ fn batches(paths: Vec<String>) -> Vec<Vec<String>> {
         }
     }
     batches
+}
+
+/// A new file as it travels.
+pub(super) fn new_file(file: NewFile) -> wire::NewFile {
+    wire::NewFile { path: file.path, mode: file.mode, data: file.data }
 }
 
 fn from_wire(stat: wire::FileStat) -> FileStat {

@@ -203,14 +203,18 @@ pub struct WriteFileRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WriteFileResponse {}
 #[allow(clippy::all)]
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct MakeDirRequest {
-    #[prost(string, tag = "1")]
-    pub path: ::prost::alloc::string::String,
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateRequest {
+    /// Directories, parents included.
+    #[prost(string, repeated, tag = "1")]
+    pub directories: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Files, parents included.
+    #[prost(message, repeated, tag = "2")]
+    pub files: ::prost::alloc::vec::Vec<NewFile>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct MakeDirResponse {}
+pub struct CreateResponse {}
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RemoveRequest {
@@ -232,6 +236,23 @@ pub struct StatResponse {
     /// Absent: nothing is there.
     #[prost(message, optional, tag = "1")]
     pub stat: ::core::option::Option<FileStat>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindProgramRequest {
+    /// The first that is there is wanted.
+    #[prost(string, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Directories, separated by colons.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+}
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FindProgramResponse {
+    /// Absent: none is there.
+    #[prost(string, optional, tag = "1")]
+    pub path: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -661,13 +682,11 @@ pub mod agent_client {
                 .insert(GrpcMethod::new("hearth.guest.v1.Agent", "WriteFile"));
             self.inner.client_streaming(req, path, codec).await
         }
-        pub async fn make_dir(
+        /// Makes directories and writes few and small files.
+        pub async fn create(
             &mut self,
-            request: impl tonic::IntoRequest<super::MakeDirRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::MakeDirResponse>,
-            tonic::Status,
-        > {
+            request: impl tonic::IntoRequest<super::CreateRequest>,
+        ) -> std::result::Result<tonic::Response<super::CreateResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
@@ -678,11 +697,11 @@ pub mod agent_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/hearth.guest.v1.Agent/MakeDir",
+                "/hearth.guest.v1.Agent/Create",
             );
             let mut req = request.into_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("hearth.guest.v1.Agent", "MakeDir"));
+                .insert(GrpcMethod::new("hearth.guest.v1.Agent", "Create"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn remove(
@@ -725,6 +744,31 @@ pub mod agent_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("hearth.guest.v1.Agent", "Stat"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Looks up a program as a shell would.
+        pub async fn find_program(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FindProgramRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindProgramResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hearth.guest.v1.Agent/FindProgram",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hearth.guest.v1.Agent", "FindProgram"));
             self.inner.unary(req, path, codec).await
         }
         pub async fn walk(
@@ -958,10 +1002,11 @@ pub mod agent_server {
             tonic::Response<super::WriteFileResponse>,
             tonic::Status,
         >;
-        async fn make_dir(
+        /// Makes directories and writes few and small files.
+        async fn create(
             &self,
-            request: tonic::Request<super::MakeDirRequest>,
-        ) -> std::result::Result<tonic::Response<super::MakeDirResponse>, tonic::Status>;
+            request: tonic::Request<super::CreateRequest>,
+        ) -> std::result::Result<tonic::Response<super::CreateResponse>, tonic::Status>;
         async fn remove(
             &self,
             request: tonic::Request<super::RemoveRequest>,
@@ -970,6 +1015,14 @@ pub mod agent_server {
             &self,
             request: tonic::Request<super::StatRequest>,
         ) -> std::result::Result<tonic::Response<super::StatResponse>, tonic::Status>;
+        /// Looks up a program as a shell would.
+        async fn find_program(
+            &self,
+            request: tonic::Request<super::FindProgramRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FindProgramResponse>,
+            tonic::Status,
+        >;
         /// Server streaming response type for the Walk method.
         type WalkStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<super::WalkResponse, tonic::Status>,
@@ -1376,23 +1429,23 @@ pub mod agent_server {
                     };
                     Box::pin(fut)
                 }
-                "/hearth.guest.v1.Agent/MakeDir" => {
+                "/hearth.guest.v1.Agent/Create" => {
                     #[allow(non_camel_case_types)]
-                    struct MakeDirSvc<T: Agent>(pub Arc<T>);
-                    impl<T: Agent> tonic::server::UnaryService<super::MakeDirRequest>
-                    for MakeDirSvc<T> {
-                        type Response = super::MakeDirResponse;
+                    struct CreateSvc<T: Agent>(pub Arc<T>);
+                    impl<T: Agent> tonic::server::UnaryService<super::CreateRequest>
+                    for CreateSvc<T> {
+                        type Response = super::CreateResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::MakeDirRequest>,
+                            request: tonic::Request<super::CreateRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as Agent>::make_dir(&inner, request).await
+                                <T as Agent>::create(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -1403,7 +1456,7 @@ pub mod agent_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = MakeDirSvc(inner);
+                        let method = CreateSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1490,6 +1543,49 @@ pub mod agent_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = StatSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hearth.guest.v1.Agent/FindProgram" => {
+                    #[allow(non_camel_case_types)]
+                    struct FindProgramSvc<T: Agent>(pub Arc<T>);
+                    impl<T: Agent> tonic::server::UnaryService<super::FindProgramRequest>
+                    for FindProgramSvc<T> {
+                        type Response = super::FindProgramResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FindProgramRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Agent>::find_program(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FindProgramSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -204,7 +205,11 @@ impl Inside<'_> {
         for folder in self.config.layout.folders() {
             fs::create_dir_all(folder).doing(|| format!("making the machine's folder {folder}"))?;
         }
-        Ok(())
+        // A link and not a mount: a step may empty its temporary folder.
+        let command_files = &self.config.layout.command_files;
+        fs::create_dir(visible::COMMAND_FILES)
+            .and_then(|()| symlink(visible::COMMAND_FILES, command_files))
+            .doing(|| format!("making the machine's folder {command_files}"))
     }
 
     fn say(&self, message: &FromInside) -> Result<(), Failure> {

@@ -42,6 +42,8 @@ const BESIDE: &str = "../disk";
 const WITHIN: &str = "disk";
 /// Who reads the host's folders on behalf of a machine of root's: nobody.
 const NOBODY: u32 = 65534;
+/// Largest size of `/run`: many times what GitHub takes of a step's command files.
+const RUN_MIB: u32 = 256;
 /// Largest part of the host's memory that a disk bound may take.
 const DISK_IN_MEMORY: u64 = 4;
 
@@ -99,6 +101,7 @@ impl Builder<'_> {
             mounts::bind_own(&place, &Path::new(ROOT).join(&folder.path))
                 .doing(|| format!("making the machine's /{}", folder.path.display()))?;
         }
+        self.run_folder()?;
         self.devices()?;
         for path in &exposed {
             self.expose(path, &bulk, disk)?;
@@ -408,10 +411,21 @@ impl Builder<'_> {
         }
     }
 
+    fn run_folder(&self) -> Result<(), Failure> {
+        let root = self.on(ROOT);
+        mounts::tmpfs(&root.at("run"), &format!("size={RUN_MIB}m,mode=755{}", self.owned_by()))
+            .doing(|| "making /run".to_owned())?;
+        visible::RUN.iter().try_for_each(|(folder, mode)| root.folder(folder, *mode))
+    }
+
+    /// The option of a tmpfs by which it belongs to the machine's root.
+    fn owned_by(&self) -> String {
+        self.owner.map(|owner| format!(",uid={owner},gid={owner}")).unwrap_or_default()
+    }
+
     fn devices(&self) -> Result<(), Failure> {
         let doing = || "making /dev".to_owned();
-        let options = self.owner.map(|owner| format!(",uid={owner},gid={owner}")).unwrap_or_default();
-        mounts::tmpfs(&Path::new(ROOT).join("dev"), &format!("size=1m,mode=755{options}")).doing(doing)?;
+        mounts::tmpfs(&Path::new(ROOT).join("dev"), &format!("size=1m,mode=755{}", self.owned_by())).doing(doing)?;
         let root = self.on(ROOT);
         for device in visible::DEVICES {
             let at = root.at("dev").join(device);

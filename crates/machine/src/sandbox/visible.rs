@@ -28,13 +28,11 @@ pub(crate) const STATE: [&str; 10] = [
 ];
 
 /// Empty folders of a machine's own, with their modes. Parents come first.
-pub(crate) const OWN: [(&str, u32); 27] = [
+pub(crate) const OWN: [(&str, u32); 25] = [
     ("home", 0o755),
     ("root", 0o755),
     ("tmp", 0o1777),
     ("run", 0o755),
-    ("run/lock", 0o1777),
-    ("run/user", 0o755),
     ("mnt", 0o755),
     ("media", 0o755),
     ("srv", 0o755),
@@ -57,6 +55,12 @@ pub(crate) const OWN: [(&str, u32); 27] = [
     ("var/opt", 0o755),
     ("var/backups", 0o755),
 ];
+
+/// Folders of `/run`, which lies in memory as on any Linux.
+pub(crate) const RUN: [(&str, u32); 2] = [("run/lock", 0o1777), ("run/user", 0o755)];
+
+/// Where command files and scripts of steps lie, in memory.
+pub(crate) const COMMAND_FILES: &str = "/run/runner";
 
 /// Links of a machine's own: where, to what.
 pub(crate) const LINKS: [(&str, &str); 2] = [("var/run", "/run"), ("var/lock", "/run/lock")];

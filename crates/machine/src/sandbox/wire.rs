@@ -40,6 +40,7 @@ pub(crate) struct StageLayout {
     pub(crate) work: String,
     pub(crate) temp: String,
     pub(crate) tool_cache: String,
+    pub(crate) command_files: String,
 }
 
 impl StageLayout {

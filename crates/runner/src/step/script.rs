@@ -37,8 +37,7 @@ impl JobRun<'_> {
                 "{name}: command not found. Install it in an earlier step, or choose another `shell` (PATH is {path})"
             ))
         })?;
-        let file = format!("{}{}", run.unique, shell.extension);
-        let file = format!("{}/{file}", self.place.temp);
+        let file = self.place.script(&format!("{}{}", run.unique, shell.extension));
         let mut argv = vec![program];
         argv.extend(shell.arguments_for(&file));
         let folder = self.place.in_workspace(&folder.unwrap_or_default());
