@@ -67,8 +67,7 @@ impl Place {
 
     /// Paths of the command files of the step with this suffix, by their key in the `github` context.
     pub(crate) fn command_files(&self, unique: &str) -> [(CommandFile, String); 5] {
-        CommandFile::ALL
-            .map(|file| (file, format!("{}/{}", self.command_files, file.file_name(unique))))
+        CommandFile::ALL.map(|file| (file, format!("{}/{}", self.command_files, file.file_name(unique))))
     }
 
     /// Where the script of a step is: with the command files, which are as small and as short-lived.

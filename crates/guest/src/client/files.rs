@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::{broken, failure};
-use super::{NewFile, FileKind, FileStat, Guest, GuestError, RefusalKind};
+use super::{FileKind, FileStat, Guest, GuestError, NewFile, RefusalKind};
 use crate::bounds::{BATCH_BYTES, BATCH_ENTRIES, CHUNK_BYTES, QUEUED_MESSAGES};
 use crate::wire;
 

@@ -187,7 +187,9 @@ impl<'a> Keeper<'a> {
             FromInside::Unshared { unbounded: None } => {}
             FromInside::Unshared { unbounded: Some(error) } => {
                 self.groups.remove();
-                self.notes.push(format!("bounds not enforced: the machine can't enter its control group ({error})"));
+                self.notes.push(format!(
+                    "bounds not enforced: the machine can't enter its control group ({error})"
+                ));
             }
             other => return Err(unexpected(&other)),
         }

@@ -128,7 +128,7 @@ pub(crate) fn overlay(
             options.push(':');
         }
         options.push_str(layer.as_ref());
-    };
+    }
     if let Some((upper, work)) = layers {
         options.push_str(&format!(",upperdir={upper},workdir={work}"));
     }

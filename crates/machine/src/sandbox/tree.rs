@@ -425,7 +425,8 @@ impl Builder<'_> {
 
     fn devices(&self) -> Result<(), Failure> {
         let doing = || "making /dev".to_owned();
-        mounts::tmpfs(&Path::new(ROOT).join("dev"), &format!("size=1m,mode=755{}", self.owned_by())).doing(doing)?;
+        mounts::tmpfs(&Path::new(ROOT).join("dev"), &format!("size=1m,mode=755{}", self.owned_by()))
+            .doing(doing)?;
         let root = self.on(ROOT);
         for device in visible::DEVICES {
             let at = root.at("dev").join(device);

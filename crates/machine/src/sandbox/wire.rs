@@ -143,7 +143,8 @@ pub(crate) enum ToInside {
 /// A message as it travels.
 pub(crate) fn pack<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     let text = serde_json::to_vec(message)?;
-    let length = u32::try_from(text.len()).ok().filter(|length| *length <= MAX_MESSAGE).ok_or_else(too_long)?;
+    let length =
+        u32::try_from(text.len()).ok().filter(|length| *length <= MAX_MESSAGE).ok_or_else(too_long)?;
     Ok([length.to_be_bytes().as_slice(), &text].concat())
 }
 
