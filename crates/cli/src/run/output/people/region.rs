@@ -22,6 +22,9 @@ const FEW_ROWS: usize = 8;
 /// Rows for the last lines of logs, shared by the jobs that run.
 const LOG_ROWS: usize = 5;
 
+/// How long a step runs before its log is shown: lines that come and go at once make rows jump and can't be read.
+const LOG_AFTER: Duration = Duration::from_millis(500);
+
 /// The rows of the region, none of them wider than the terminal; the first one is empty: the cursor rests there.
 pub(super) fn region(board: &Board, size: Size, now: Instant) -> Vec<String> {
     let running: Vec<&JobView> =
@@ -83,6 +86,9 @@ impl View<'_> {
     /// The last lines of the step's log.
     fn tail(&self, job: &JobView, count: usize) -> Vec<String> {
         let JobState::Running { step: Some(step) } = &job.state else { return Vec::new() };
+        if self.now.saturating_duration_since(step.since) < LOG_AFTER {
+            return Vec::new();
+        }
         let room = self.columns.saturating_sub(self.board.prefix_width() + " │   ".chars().count());
         let row = |line: &str| {
             let text = fit(&one_line(line), room).into_owned();

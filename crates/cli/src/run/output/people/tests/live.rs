@@ -43,6 +43,9 @@ fn logs_are_folded_but_for_the_last_lines_of_what_runs() {
     stage.head("build", "make");
     (1..=20).for_each(|line| stage.log("build", &format!("line {line}\x1b[2J")));
     stage.draw();
+    assert_eq!(stage.screen().len(), 3, "a step that has just begun shows no log yet");
+    stage.pass(SECOND);
+    stage.draw();
     let tail: Vec<String> = (16..=20).map(|line| format!("      │   line {line}")).collect();
     assert_eq!(stage.screen()[2..7], tail);
     stage.end_step("build", Success, SECOND);
@@ -56,6 +59,7 @@ fn a_region_that_shrinks_leaves_nothing_below_it() {
     let mut stage = Stage::new(60, 20);
     stage.start_step("a", "Compile");
     (0..9).for_each(|_| stage.log("a", "cc"));
+    stage.pass(SECOND);
     stage.draw();
     assert_eq!(stage.screen().len(), 8);
     ["b", "c"].iter().for_each(|job| stage.start_step(job, "Compile"));
@@ -81,6 +85,7 @@ fn no_row_is_wider_than_the_terminal_and_never_are_there_more_than_it_has() {
         stage.start_step(job, "Übersetzen 🎉 mit sehr vielen Wörtern und 漢字 ohne Ende");
         (0..9).for_each(|_| stage.log(job, "\tエラー: ファイルが見つかりません 🎉🎉🎉 \x1b[31mrot\x1b[0m"));
     }
+    stage.pass(SECOND);
     stage.board.waiting = 1234;
     for columns in 1..=100 {
         for rows in 1..=30 {
@@ -178,6 +183,7 @@ fn a_resized_terminal_keeps_nothing_of_the_old_region() {
     stage.board.line("first".to_owned());
     stage.start_step("build", "Compile everything that there is in this repository");
     (0..9).for_each(|_| stage.log("build", "a line that is much longer than the terminal will be soon"));
+    stage.pass(SECOND);
     stage.draw();
     for (columns, rows) in [(30, 12), (30, 6), (100, 20), (40, 9)] {
         stage.resize(columns, rows);
