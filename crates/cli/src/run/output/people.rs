@@ -35,6 +35,9 @@ const FRAME: Duration = Duration::from_millis(100);
 /// A run that is over sooner leaves its lines and never shows a region, which would only flash.
 const FIRST_FRAME: Duration = Duration::from_millis(150);
 
+/// Bytes of lines that may wait for the next frame; more are shown at once, so that nothing piles up.
+const WAITING_BYTES: usize = 64 * 1024;
+
 /// Output for people.
 pub(crate) struct People {
     board: Board,
@@ -67,14 +70,16 @@ impl People {
         People { board, paper, drawn: None, files: None, root: root.to_owned() }
     }
 
-    /// Brings lines onto paper. A live region waits for the next call of `flush`, and log lines of a file, too:
-    /// there may be millions of them.
+    /// Brings lines onto paper. On a live terminal they wait for the next frame; in a file, log lines wait for the
+    /// next call of `flush`: there may be millions of them.
     fn settle(&mut self, at_once: bool) {
-        if let Paper::Lines(_) = self.paper {
-            self.paper.write(&self.board.take_lines());
-            if at_once {
-                self.paper.flush();
-            }
+        let is_live = matches!(self.paper, Paper::Live(_));
+        if !is_live || self.board.lines().len() >= WAITING_BYTES {
+            self.paper.write(self.board.lines());
+            self.board.forget_lines();
+        }
+        if at_once {
+            self.paper.flush();
         }
     }
 }
@@ -84,11 +89,11 @@ impl Output for People {
         let (workflow, name) = (one_line(start.workflow), one_line(start.name));
         let title =
             if name.is_empty() || name == workflow { workflow } else { format!("{workflow}: {name}") };
-        let palette = self.board.manner.palette;
+        let palette = self.board.manner().palette;
         let detail = palette.paint(Ink::Faint, &format!("{} · {}", one_line(start.what), start.driver));
         let headline = format!("{}  {detail}", palette.paint(Ink::Strong, &title));
-        self.board.run_started(headline, Instant::now());
-        self.files = (self.board.manner.logs == Logs::Folded).then(|| LogFiles::new(start.logs));
+        self.board.run_started(&headline, Instant::now());
+        self.files = (self.board.manner().logs == Logs::Folded).then(|| LogFiles::new(start.logs));
         self.settle(true);
     }
 
@@ -131,13 +136,13 @@ impl Output for People {
             logs: files.and_then(LogFiles::folder),
         };
         let lines = summary::summary(&self.board, end, &world, Instant::now());
-        lines.into_iter().for_each(|line| self.board.line(line));
+        lines.iter().for_each(|line| self.board.line(line));
         self.pause();
     }
 
     fn note(&mut self, text: &str) {
-        let text = self.board.manner.palette.paint(Ink::Caution, &format!("note: {}", one_line(text)));
-        self.board.line(text);
+        let text = self.board.manner().palette.paint(Ink::Caution, &format!("note: {}", one_line(text)));
+        self.board.line(&text);
         self.settle(true);
     }
 
@@ -145,22 +150,23 @@ impl Output for People {
         let Paper::Live(live) = &mut self.paper else { return self.paper.flush() };
         let now = Instant::now();
         let due = self.drawn.is_none_or(|drawn| now.duration_since(drawn) >= FRAME);
-        if due || self.board.has_lines() {
+        if due || !self.board.lines().is_empty() {
             let size = Size::of_stdout();
-            self.board.manner.columns = Some(size.columns);
+            self.board.set_columns(size.columns);
             let is_early = now.duration_since(self.board.began) < FIRST_FRAME;
             let region = if is_early { Vec::new() } else { region::region(&self.board, size, now) };
-            live.draw(&self.board.take_lines(), region);
+            live.draw(self.board.lines(), region);
+            self.board.forget_lines();
             self.drawn = Some(now);
         }
     }
 
     fn pause(&mut self) {
-        let lines = self.board.take_lines();
         match &mut self.paper {
-            Paper::Live(live) => live.draw(&lines, Vec::new()),
-            Paper::Lines(_) => self.paper.write(&lines),
+            Paper::Live(live) => live.draw(self.board.lines(), Vec::new()),
+            Paper::Lines(_) => self.paper.write(self.board.lines()),
         }
+        self.board.forget_lines();
         self.paper.flush();
     }
 }

@@ -51,10 +51,17 @@ pub(super) struct Manner {
     pub(super) columns: Option<usize>,
 }
 
+impl Manner {
+    /// Columns for the names of jobs, of which this is the widest.
+    fn prefix_width(&self, widest: usize) -> usize {
+        let most = self.columns.map_or(PREFIX_WIDTH, |columns| columns / PREFIX_PART);
+        widest.min(most).min(PREFIX_WIDTH)
+    }
+}
+
 /// A run as people see it.
 pub(super) struct Board {
-    /// What people want to see.
-    pub(super) manner: Manner,
+    manner: Manner,
     /// When the run began.
     pub(super) began: Instant,
     /// Jobs that are known and have not started.
@@ -64,8 +71,12 @@ pub(super) struct Board {
     order: Vec<JobId>,
     /// Width of the widest name of a job.
     widest: usize,
+    /// What stands in front of the lines of each job, by its place.
+    prefixes: Vec<String>,
+    prefix_width: usize,
     notes: Vec<String>,
-    lines: Vec<String>,
+    /// What stays and nobody has taken yet.
+    lines: String,
 }
 
 impl Board {
@@ -78,16 +89,31 @@ impl Board {
             jobs: BTreeMap::new(),
             order: Vec::new(),
             widest: 0,
+            prefixes: Vec::new(),
+            prefix_width: 0,
             notes: Vec::new(),
-            lines: Vec::new(),
+            lines: String::new(),
         }
     }
 
     /// A run begins; what was before is forgotten.
-    pub(super) fn run_started(&mut self, headline: String, now: Instant) {
+    pub(super) fn run_started(&mut self, headline: &str, now: Instant) {
         let notes = std::mem::take(&mut self.notes);
         *self = Board { lines: std::mem::take(&mut self.lines), notes, ..Board::new(self.manner, now) };
         self.line(headline);
+    }
+
+    /// What people want to see.
+    pub(super) fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// The width of the terminal is this from now on.
+    pub(super) fn set_columns(&mut self, columns: usize) {
+        if self.manner.columns != Some(columns) {
+            self.manner.columns = Some(columns);
+            self.measure();
+        }
     }
 
     /// The jobs, in the order in which they were first seen.
@@ -96,35 +122,34 @@ impl Board {
     }
 
     /// Adds a line that stays.
-    pub(super) fn line(&mut self, line: String) {
-        self.lines.push(line);
+    pub(super) fn line(&mut self, line: &str) {
+        self.lines.push_str(line);
+        self.lines.push('\n');
     }
 
-    /// The lines since the last call.
-    pub(super) fn take_lines(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.lines)
+    /// The lines that stay since [`Board::forget_lines`], each with its end.
+    pub(super) fn lines(&self) -> &str {
+        &self.lines
     }
 
-    /// Whether there are lines that nobody has taken.
-    pub(super) fn has_lines(&self) -> bool {
-        !self.lines.is_empty()
+    /// The lines have been shown.
+    pub(super) fn forget_lines(&mut self) {
+        self.lines.clear();
     }
 
     /// Columns that the names of jobs take.
     pub(super) fn prefix_width(&self) -> usize {
-        let most = self.manner.columns.map_or(PREFIX_WIDTH, |columns| columns / PREFIX_PART);
-        self.widest.min(most).min(PREFIX_WIDTH)
+        self.prefix_width
     }
 
     /// What stands in front of every line of a job.
-    pub(super) fn prefix(&self, job: &JobView) -> String {
-        let name = pad(&job.name, self.prefix_width());
-        self.manner.palette.paint(Ink::Job(job.place), &format!("{name} │"))
+    pub(super) fn prefix(&self, job: &JobView) -> &str {
+        &self.prefixes[job.place]
     }
 
     /// As wide as [`Board::prefix`], for rows that belong to the one above.
     pub(super) fn prefix_below(&self, job: &JobView) -> String {
-        let space = " ".repeat(self.prefix_width());
+        let space = " ".repeat(self.prefix_width);
         self.manner.palette.paint(Ink::Job(job.place), &format!("{space} │"))
     }
 
@@ -198,14 +223,28 @@ impl Board {
     }
 
     fn view(&mut self, job: &JobTitle, now: Instant) -> &mut JobView {
-        let place = self.order.len();
-        let (order, widest) = (&mut self.order, &mut self.widest);
-        self.jobs.entry(job.id).or_insert_with(|| {
-            let name = one_line(&job.name);
-            order.push(job.id);
-            *widest = width(&name).max(*widest);
-            JobView::new(name, place, now)
-        })
+        if !self.jobs.contains_key(&job.id) {
+            let view = JobView::new(one_line(&job.name), self.order.len(), now);
+            self.widest = width(&view.name).max(self.widest);
+            self.order.push(job.id);
+            self.jobs.insert(job.id, view);
+            self.measure();
+        }
+        self.job(job.id)
+    }
+
+    /// Makes the prefixes anew, all as wide as the widest name needs.
+    fn measure(&mut self) {
+        let columns = self.manner.prefix_width(self.widest);
+        if columns != self.prefix_width {
+            self.prefix_width = columns;
+            self.prefixes.clear();
+        }
+        for id in &self.order[self.prefixes.len()..] {
+            let job = &self.jobs[id];
+            let name = format!("{} │", pad(&job.name, columns));
+            self.prefixes.push(self.manner.palette.paint(Ink::Job(job.place), &name));
+        }
     }
 
     /// A job that [`Board::view`] has made.
@@ -214,8 +253,8 @@ impl Board {
     }
 
     fn job_line(&mut self, id: JobId, text: &str) {
-        let line = format!("{} {text}", self.prefix(&self.jobs[&id]));
-        self.line(line);
+        let prefix = &self.prefixes[self.jobs[&id].place];
+        [prefix, " ", text, "\n"].iter().for_each(|part| self.lines.push_str(part));
     }
 
     fn step_started(&mut self, id: JobId, step: StepRef, name: String, now: Instant) {
@@ -300,7 +339,7 @@ impl Board {
         if outcome != conclusion {
             rest.push_str(&format!("  ({}; continue-on-error)", word(outcome)));
         }
-        let taken = self.prefix_width() + " │ ✓ ".chars().count() + rest.chars().count();
+        let taken = self.prefix_width + " │ ✓ ".chars().count() + rest.chars().count();
         let name = match columns {
             Some(columns) => fit(&name, columns.saturating_sub(taken)).into_owned(),
             None => name,

@@ -5,7 +5,7 @@
 //! others print in between is not overwritten; and there is nothing to restore when the run dies.
 
 use std::fs::File;
-use std::io::{BufWriter, Stdout, Write};
+use std::io::{BufWriter, Write};
 use std::os::fd::AsFd;
 
 /// Shows a frame at once, on terminals that can (DEC private mode 2026), so that it does not flicker.
@@ -20,12 +20,18 @@ const WRAP_ON: &str = "\x1b[?7h";
 const ERASE_ROW: &str = "\x1b[K";
 const ERASE_BELOW: &str = "\x1b[J";
 
+/// Bytes of lines for a file that are written at once: few system calls for logs of many lines.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Standard output. Not through `Stdout`, which would cut what is to be one write at the ends of lines.
+pub(super) type Out = Box<dyn Write + Send>;
+
 /// Where lines go. A reader that has gone away must not end the run: its jobs still clean up.
 pub(super) enum Paper {
     /// A file, a pipe, or a terminal that can't do more.
-    Lines(BufWriter<Stdout>),
-    /// A terminal. Not through `Stdout`, which would cut a frame into several writes.
-    Live(Live<File>),
+    Lines(BufWriter<Out>),
+    /// A terminal.
+    Live(Live<Out>),
 }
 
 /// A terminal with a region that is drawn anew.
@@ -37,22 +43,18 @@ pub(super) struct Live<W> {
 impl Paper {
     /// Standard output, line by line.
     pub(super) fn lines() -> Paper {
-        Paper::Lines(BufWriter::new(std::io::stdout()))
+        Paper::Lines(BufWriter::with_capacity(BUFFER_BYTES, standard_output()))
     }
 
     /// Standard output, a terminal.
     pub(super) fn live() -> Paper {
-        match std::io::stdout().as_fd().try_clone_to_owned() {
-            Ok(out) => Paper::Live(Live::new(File::from(out))),
-            // No file descriptor is left: the run will fail soon, and say why.
-            Err(_) => Paper::lines(),
-        }
+        Paper::Live(Live::new(standard_output()))
     }
 
-    /// Adds lines that stay.
-    pub(super) fn write(&mut self, lines: &[String]) {
+    /// Adds lines that stay, each with its end.
+    pub(super) fn write(&mut self, lines: &str) {
         match self {
-            Paper::Lines(out) => lines.iter().for_each(|line| drop(writeln!(out, "{line}"))),
+            Paper::Lines(out) => drop(out.write_all(lines.as_bytes())),
             Paper::Live(live) => live.draw(lines, live.region.clone()),
         }
     }
@@ -65,14 +67,21 @@ impl Paper {
     }
 }
 
+fn standard_output() -> Out {
+    match std::io::stdout().as_fd().try_clone_to_owned() {
+        Ok(out) => Box::new(File::from(out)),
+        Err(_) => Box::new(std::io::stdout()),
+    }
+}
+
 impl<W: Write> Live<W> {
     /// A terminal behind `out`, with nothing on it.
     pub(super) fn new(out: W) -> Live<W> {
         Live { out, region: Vec::new() }
     }
 
-    /// Adds lines that stay, and draws the region below them.
-    pub(super) fn draw(&mut self, lines: &[String], region: Vec<String>) {
+    /// Adds lines that stay, each with its end, and draws the region below them.
+    pub(super) fn draw(&mut self, lines: &str, region: Vec<String>) {
         if lines.is_empty() && region == self.region {
             return;
         }
@@ -89,15 +98,12 @@ impl<W: Write> Live<W> {
 }
 
 /// What to write for lines that stay and a region below them; begins and ends in the first row of the region.
-fn frame(lines: &[String], region: &[String]) -> String {
+fn frame(lines: &str, region: &[String]) -> String {
     let mut frame = format!("{BEGIN_FRAME}\r");
     if !lines.is_empty() || region.is_empty() {
         frame.push_str(ERASE_BELOW);
     }
-    for line in lines {
-        frame.push_str(line);
-        frame.push_str("\r\n");
-    }
+    frame.push_str(&lines.replace('\n', "\r\n"));
     if let Some((last, rows)) = region.split_last() {
         frame.push_str(WRAP_OFF);
         for row in rows {

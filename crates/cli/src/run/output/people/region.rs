@@ -54,7 +54,7 @@ impl View<'_> {
         let shown = if running.len() <= budget { running.len() } else { budget.saturating_sub(1) };
         let spare = (budget - shown).min(LOG_ROWS);
         let tail =
-            if self.board.manner.logs == Logs::Folded { spare.checked_div(shown).unwrap_or(0) } else { 0 };
+            if self.board.manner().logs == Logs::Folded { spare.checked_div(shown).unwrap_or(0) } else { 0 };
         let mut rows = Vec::new();
         for job in &running[..shown] {
             rows.push(self.job(job));
@@ -78,7 +78,7 @@ impl View<'_> {
         let took = format!("  {}", seconds(self.now.saturating_duration_since(since)));
         let taken = self.board.prefix_width() + " │ ⠹ ".chars().count() + took.chars().count();
         let name = fit(name, self.columns.saturating_sub(taken)).into_owned();
-        let palette = self.board.manner.palette;
+        let palette = self.board.manner().palette;
         let spinner = palette.paint(Ink::Job(job.place), self.spinner());
         format!("{} {spinner} {name}{}", self.board.prefix(job), palette.paint(Ink::Faint, &took))
     }
@@ -95,7 +95,7 @@ impl View<'_> {
             format!(
                 "{}   {}",
                 self.board.prefix_below(job),
-                self.board.manner.palette.paint(Ink::Faint, &text)
+                self.board.manner().palette.paint(Ink::Faint, &text)
             )
         };
         step.tail.last(count).map(row).collect()
@@ -116,7 +116,7 @@ impl View<'_> {
     }
 
     fn faint(&self, text: &str) -> String {
-        self.board.manner.palette.paint(Ink::Faint, &fit(text, self.columns))
+        self.board.manner().palette.paint(Ink::Faint, &fit(text, self.columns))
     }
 
     fn spinner(&self) -> &'static str {

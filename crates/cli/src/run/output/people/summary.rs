@@ -51,7 +51,7 @@ pub(super) fn summary(board: &Board, end: &RunEnd<'_>, world: &World<'_>, now: I
     lines.extend(section(places));
     let took =
         summary.paint(Ink::Faint, &format!("  {}", seconds(now.saturating_duration_since(board.began))));
-    let mark = board.manner.palette.mark(end.conclusion);
+    let mark = board.manner().palette.mark(end.conclusion);
     lines.extend(section(vec![format!("{mark} run {}{took}", word(end.conclusion))]));
     lines
 }
@@ -71,7 +71,7 @@ struct Summary<'a> {
 
 impl Summary<'_> {
     fn paint(&self, ink: Ink, text: &str) -> String {
-        self.board.manner.palette.paint(ink, text)
+        self.board.manner().palette.paint(ink, text)
     }
 
     /// The end of the failed step's log, and the annotations.
@@ -136,7 +136,7 @@ impl Summary<'_> {
         let columns = listed.iter().map(|job| width(&job.name)).max().unwrap_or(0).min(NAME_WIDTH);
         let mut lines: Vec<String> = listed.iter().map(|job| self.job(job, columns)).collect();
         if !counted.is_empty() {
-            let mark = self.board.manner.palette.mark(Conclusion::Success);
+            let mark = self.board.manner().palette.mark(Conclusion::Success);
             let others = if listed.is_empty() { "jobs" } else { "other jobs" };
             lines.push(format!("  {mark} {} {others} succeeded", counted.len()));
         }
@@ -148,7 +148,7 @@ impl Summary<'_> {
             JobState::Ended { conclusion, took, reason } => (*conclusion, *took, reason.as_deref()),
             JobState::Starting { .. } | JobState::Running { .. } => (Conclusion::Cancelled, None, None),
         };
-        let mark = self.board.manner.palette.mark(conclusion);
+        let mark = self.board.manner().palette.mark(conclusion);
         let (name, word) = (pad(&job.name, columns), word(conclusion));
         let took = took.map(|took: Duration| seconds(took)).unwrap_or_default();
         let reason = reason.map(|reason| format!("  {}", one_line(reason))).unwrap_or_default();

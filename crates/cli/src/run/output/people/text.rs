@@ -14,7 +14,8 @@ const RESET: &str = "\x1b[0m";
 pub(super) fn printable(line: &str, colours: bool) -> Cow<'_, str> {
     let line = line.trim_end_matches('\r');
     let line = line.rsplit('\r').next().unwrap_or(line);
-    if !line.chars().any(is_unsafe) {
+    // Most lines have neither control characters nor the byte with which the longer ones begin.
+    if line.bytes().all(|byte| byte >= b' ' && byte != 0x7f && byte != 0xc2 || byte == b'\t') {
         return Cow::Borrowed(line);
     }
     let mut shown = String::with_capacity(line.len());

@@ -155,7 +155,7 @@ fn nothing_is_written_while_nothing_changes() {
 #[test]
 fn the_cursor_rests_above_the_region_and_is_never_hidden() {
     let mut stage = Stage::new(60, 20);
-    stage.board.line("first".to_owned());
+    stage.board.line("first");
     stage.start_step("build", "Compile");
     for _ in 0..3 {
         stage.pass(SECOND);
@@ -180,7 +180,7 @@ fn what_others_print_is_not_drawn_over() {
 #[test]
 fn a_resized_terminal_keeps_nothing_of_the_old_region() {
     let mut stage = Stage::new(80, 12);
-    stage.board.line("first".to_owned());
+    stage.board.line("first");
     stage.start_step("build", "Compile everything that there is in this repository");
     (0..9).for_each(|_| stage.log("build", "a line that is much longer than the terminal will be soon"));
     stage.pass(SECOND);

@@ -49,7 +49,7 @@ impl Stage {
     pub(super) fn resize(&mut self, columns: u16, rows: u16) {
         self.terminal.set_size(cells(rows), cells(columns));
         self.size = Size { columns: columns.into(), rows: rows.into() };
-        self.board.manner.columns = Some(columns.into());
+        self.board.set_columns(columns.into());
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
@@ -116,7 +116,8 @@ impl Stage {
     /// Draws, and gives back how many bytes that took.
     pub(super) fn draw(&mut self) -> usize {
         let region = self.region();
-        self.live.draw(&self.board.take_lines(), region);
+        self.live.draw(self.board.lines(), region);
+        self.board.forget_lines();
         let bytes = std::mem::take(self.live.out());
         self.terminal.process(&bytes);
         bytes.len()
