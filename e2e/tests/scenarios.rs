@@ -46,6 +46,7 @@ scenarios! {
     env_file_refusals,
     env_precedence,
     environment,
+    events_without_payload,
     exit_codes,
     expression_errors,
     expressions,

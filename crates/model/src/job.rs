@@ -28,7 +28,8 @@ pub struct Job {
     pub name: String,
     /// In order of execution.
     pub steps: Vec<Step>,
-    /// What is known of the run. The runner adds `env`, `job`, `steps`, `runner`, `secrets`.
+    /// What is known of the run. The runner adds `env`, `steps`, `runner`, `secrets`, and the
+    /// status of `job`.
     pub contexts: Contexts,
     /// Layers of environment, outermost (the workflow's) first; each evaluates to a mapping.
     pub env: Vec<Template>,
@@ -67,6 +68,9 @@ pub struct Contexts {
     pub strategy: Json,
     /// `matrix`.
     pub matrix: Json,
+    /// What of `job` is known before it starts: the workflow file that it is defined in.
+    #[serde(default)]
+    pub job: Json,
 }
 
 /// `defaults.run`.

@@ -6,6 +6,7 @@
 
 use guest::client::GuestError;
 use model::{ActionRef, Secret, Template};
+use serde_json::Value as Json;
 
 use crate::CheckoutRequest;
 use crate::action::{Manifest, ManifestInput, Runs};
@@ -35,6 +36,16 @@ const INPUTS: [(&str, &str); 20] = [
     ("submodules", "false"),
     ("set-safe-directory", "true"),
     ("github-server-url", ""),
+];
+
+/// Where payloads have the commit or branch that their event is about.
+const EVENT_HEADS: [&str; 6] = [
+    "/after",
+    "/pull_request/head/sha",
+    "/pull_request/head/ref",
+    "/merge_group/head_sha",
+    "/workflow_run/head_sha",
+    "/workflow_run/head_branch",
 ];
 
 /// The depth that git takes for all of the history.
@@ -92,6 +103,21 @@ fn request(inputs: &Variables, own_repository: &str) -> Result<CheckoutRequest, 
     })
 }
 
+/// The request, with the working tree in place of what a payload calls the head of its event: GitHub has that commit,
+/// and it is what the folder stands for here.
+fn at_hand(request: &CheckoutRequest, event: &Json) -> CheckoutRequest {
+    let is = |pointer: &str, name: &str| event.pointer(pointer).and_then(Json::as_str) == Some(name);
+    let mut request = request.clone();
+    if is("/pull_request/head/repo/full_name", &request.repository) {
+        request.repository.clear();
+    }
+    let name = request.reference.strip_prefix("refs/heads/").unwrap_or(&request.reference);
+    if request.repository.is_empty() && EVENT_HEADS.iter().any(|pointer| is(pointer, name)) {
+        request.reference.clear();
+    }
+    request
+}
+
 /// The folder to check out into, relative to the workspace; it must not lead out of it.
 fn target(path: &str, workspace: &str) -> Result<String, String> {
     let full = if path.starts_with('/') { path.to_owned() } else { format!("{workspace}/{path}") };
@@ -121,15 +147,15 @@ impl JobRun<'_> {
         let Some(source) = self.services.checkout.clone() else {
             return Err(WorkError::Step("the built-in actions/checkout is switched off".to_owned()));
         };
-        let own = run.github.get("repository").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let own = run.github.get("repository").and_then(Json::as_str).unwrap_or_default();
         let inputs = &run.inputs;
         let request = request(inputs, own).map_err(WorkError::Step)?;
+        let asked = at_hand(&request, &self.job.contexts.github["event"]);
         let target = target(input(inputs, "path"), &self.place.workspace).map_err(WorkError::Step)?;
         let shown = if request.repository.is_empty() { own } else { &request.repository };
         self.log.note(run.at, &format!("Syncing repository: {shown}"));
         let work = async {
-            let archive =
-                source.archive(&request).await.map_err(|error| WorkError::Step(error.to_string()))?;
+            let archive = source.archive(&asked).await.map_err(|error| WorkError::Step(error.to_string()))?;
             archive.ok_or_else(|| {
                 WorkError::Step(format!(
                     "The built-in actions/checkout can't get {shown}: it is neither the repository of this run nor \
@@ -164,7 +190,7 @@ impl JobRun<'_> {
         run: &StepRun,
     ) -> Result<(String, String), WorkError> {
         let context = |key: &str| {
-            let value = run.github.get(key).and_then(serde_json::Value::as_str);
+            let value = run.github.get(key).and_then(Json::as_str);
             value.unwrap_or_default().to_owned()
         };
         let own = request.repository.is_empty();
@@ -241,6 +267,25 @@ mod tests {
         assert_eq!(request.token.0, "", "nothing is fetched for it");
         assert_eq!(request.fetch_depth, 1);
         assert!(request.cone_mode && !request.lfs && request.submodules.is_empty());
+    }
+
+    #[test]
+    fn the_head_of_an_event_is_the_tree_at_hand() {
+        let event = serde_json::json!({"after": "aaa", "pull_request": {"head": {
+            "sha": "bbb", "ref": "topic", "repo": {"full_name": "fork/app"}}}});
+        let asked = |pairs: &[(&str, &str)]| {
+            let asked = at_hand(&request(&inputs(pairs), "octo/app").unwrap(), &event);
+            (asked.repository, asked.reference)
+        };
+        let here = (String::new(), String::new());
+        assert_eq!(asked(&[("ref", "aaa")]), here);
+        assert_eq!(asked(&[("ref", "bbb")]), here);
+        assert_eq!(asked(&[("ref", "refs/heads/topic"), ("repository", "fork/app")]), here);
+        assert_eq!(asked(&[("ref", "other")]), (String::new(), "other".to_owned()));
+        assert_eq!(
+            asked(&[("ref", "topic"), ("repository", "octo/b")]),
+            ("octo/b".to_owned(), "topic".to_owned())
+        );
     }
 
     #[test]

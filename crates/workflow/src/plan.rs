@@ -63,6 +63,8 @@ pub struct RunContext {
     /// Only configurations of matrices that have these values (`--matrix os=linux`);
     /// a matrix without the key is left whole.
     pub matrix: Vec<(String, String)>,
+    /// Commits of the called workflows of other repositories, by their keys among [`CalledWorkflows`].
+    pub commits: BTreeMap<String, String>,
     /// Id of the run's first job. The plan counts up from here and uses at most
     /// [`model::limits::RUN_JOBS`] ids, so that a caller can keep two runs apart.
     pub first_job: JobId,

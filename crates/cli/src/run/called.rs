@@ -1,6 +1,6 @@
 //! Brings in the reusable workflows that a workflow calls, from the folder or by git.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -21,6 +21,15 @@ pub(crate) enum LoadError {
     Unreachable(anyhow::Error),
 }
 
+/// The workflows that one calls.
+#[derive(Default)]
+pub(crate) struct Called {
+    /// What they say.
+    pub(crate) workflows: CalledWorkflows,
+    /// Commits of those of other repositories, by the same keys.
+    pub(crate) commits: BTreeMap<String, String>,
+}
+
 /// Loads what `workflow` calls, and what that calls, until nothing is missing. One file that is
 /// missing or wrong does not hide the next.
 pub(crate) async fn load(
@@ -28,7 +37,7 @@ pub(crate) async fn load(
     workflow: &Workflow,
     actions: &dyn ActionStore,
     sources: &mut Sources,
-) -> Result<CalledWorkflows, LoadError> {
+) -> Result<Called, LoadError> {
     let mut calls = Calls::default();
     loop {
         let wanted = calls.wanted(workflow);
@@ -36,8 +45,10 @@ pub(crate) async fn load(
             break;
         }
         for one in wanted {
-            let path = locate(root, &one.reference, actions).await.map_err(LoadError::Unreachable)?;
+            let (path, commit) =
+                locate(root, &one.reference, actions).await.map_err(LoadError::Unreachable)?;
             calls.add(&one, &path, sources).map_err(LoadError::Unreachable)?;
+            calls.called.commits.extend(commit.map(|commit| (one.key, commit)));
         }
     }
     if calls.problems.is_empty() { Ok(calls.called) } else { Err(LoadError::Wrong(calls.check(workflow))) }
@@ -65,7 +76,7 @@ pub(crate) fn check_local(root: &Path, file: &WorkflowFile) -> anyhow::Result<Ve
 /// The files that are called, as far as they have been looked at.
 #[derive(Default)]
 struct Calls {
-    called: CalledWorkflows,
+    called: Called,
     /// Keys of those that are not there or wrong.
     failed: BTreeSet<String>,
     /// What is wrong with them.
@@ -75,7 +86,7 @@ struct Calls {
 impl Calls {
     /// The files to look at next.
     fn wanted(&self, workflow: &Workflow) -> Vec<Missing> {
-        let mut wanted = missing(workflow, &self.called);
+        let mut wanted = missing(workflow, &self.called.workflows);
         wanted.retain(|one| !self.failed.contains(&one.key));
         wanted
     }
@@ -91,7 +102,7 @@ impl Calls {
         let file = WorkflowFile::read(path, shown(&wanted.reference))?;
         sources.add(&file);
         match file.workflow.clone().filter(|_| !file.is_broken()) {
-            Some(workflow) => drop(self.called.insert(wanted.key.clone(), workflow)),
+            Some(workflow) => drop(self.called.workflows.insert(wanted.key.clone(), workflow)),
             None => {
                 self.problems.extend(file.diagnostics);
                 self.failed.insert(wanted.key.clone());
@@ -102,16 +113,20 @@ impl Calls {
 
     /// Everything that is wrong: the files, and the calls of those that are right.
     fn check(self, workflow: &Workflow) -> Vec<Diagnostic> {
-        let mut problems = check_calls(workflow, &self.called, &Limits::default());
+        let mut problems = check_calls(workflow, &self.called.workflows, &Limits::default());
         problems.retain(|problem| problem.code != codes::CALL_NOT_FOUND);
         self.problems.into_iter().chain(problems).collect()
     }
 }
 
-/// The file on this host.
-async fn locate(root: &Path, reference: &WorkflowRef, actions: &dyn ActionStore) -> anyhow::Result<PathBuf> {
+/// The file on this host, and the commit where it is of another repository.
+async fn locate(
+    root: &Path,
+    reference: &WorkflowRef,
+    actions: &dyn ActionStore,
+) -> anyhow::Result<(PathBuf, Option<String>)> {
     match reference {
-        WorkflowRef::Local { path } => Ok(root.join(path)),
+        WorkflowRef::Local { path } => Ok((root.join(path), None)),
         WorkflowRef::Remote { owner, repo, path, reference } => {
             let action = ActionRef::Repository {
                 owner: owner.clone(),
@@ -122,7 +137,7 @@ async fn locate(root: &Path, reference: &WorkflowRef, actions: &dyn ActionStore)
             let fetched = actions.fetch(&action).await.with_context(|| {
                 format!("can't get the reusable workflow {owner}/{repo}/{path}@{reference}")
             })?;
-            Ok(fetched.tree.join(path))
+            Ok((fetched.tree.join(path), Some(fetched.commit)))
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The event that a local run pretends: its payload and the `github` context.
 
-use std::path::Path;
+mod payload;
+mod refs;
 
-use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value as Json, json};
+use workflow::syntax::Workflow;
+
+pub(crate) use payload::read as read_payload;
+pub(crate) use refs::EventRefs;
 
 use super::facts::Facts;
 
@@ -16,102 +20,48 @@ pub(crate) struct LocalEvent {
     pub(crate) payload: Json,
 }
 
-/// Reads the payload that the user gave, or makes one from the repository.
-pub(crate) fn local_event(
-    name: &str,
-    file: Option<&Path>,
-    facts: &Facts,
-    inputs: &Json,
-) -> Result<LocalEvent> {
-    let mut payload = match file {
-        Some(path) => read_payload(path)?,
-        None => synthesise(name, facts),
-    };
-    if let (true, Some(object)) = (name == "workflow_dispatch" && !inputs.is_null(), payload.as_object_mut())
-    {
-        object.insert("inputs".to_owned(), workflow::trigger::event_inputs(inputs));
+impl LocalEvent {
+    /// The event with the payload that the user gave, or with one that is true to the repository and, where an
+    /// event can be many things, is what `workflow` listens to. `named`: the user has named that workflow.
+    pub(crate) fn new(
+        name: &str,
+        given: Option<&Json>,
+        facts: &Facts,
+        workflow: &Workflow,
+        named: bool,
+    ) -> LocalEvent {
+        let payload = given.cloned().unwrap_or_else(|| payload::synthesise(name, facts, workflow, named));
+        LocalEvent { name: name.to_owned(), payload }
     }
-    Ok(LocalEvent { name: name.to_owned(), payload })
-}
 
-fn read_payload(path: &Path) -> Result<Json> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("can't read the event payload {}", path.display()))?;
-    let payload: Json = serde_json::from_str(&text)
-        .with_context(|| format!("the event payload {} is not JSON", path.display()))?;
-    if !payload.is_object() {
-        bail!("the event payload {} is not a JSON object", path.display());
+    /// The inputs in its payload, as text.
+    pub(crate) fn given_inputs(&self) -> impl Iterator<Item = (String, String)> {
+        let inputs = workflow::trigger::event_inputs(&self.payload["inputs"]);
+        let text = |value: Json| value.as_str().unwrap_or_default().to_owned();
+        inputs
+            .as_object()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .map(move |(name, value)| (name, text(value)))
     }
-    Ok(payload)
-}
 
-/// A payload with the fields that workflows ask for most, true to the repository at hand.
-fn synthesise(name: &str, facts: &Facts) -> Json {
-    let (owner, repo) = owner_and_name(&facts.repository);
-    let repository = json!({
-        "id": 0,
-        "name": repo,
-        "full_name": facts.repository,
-        "private": true,
-        "fork": false,
-        "default_branch": facts.default_branch,
-        "owner": {"login": owner, "id": 0, "type": "User"},
-        "html_url": format!("https://github.com/{}", facts.repository),
-    });
-    let sender = json!({"login": owner, "id": 0, "type": "User"});
-    let branch = facts.reference.strip_prefix("refs/heads/").unwrap_or(&facts.reference);
-    let mut payload = json!({"repository": repository, "sender": sender});
-    let fields = match name {
-        "push" => json!({
-            "ref": facts.reference,
-            "before": facts.before,
-            "after": facts.sha,
-            "created": false,
-            "deleted": false,
-            "forced": false,
-            "base_ref": null,
-            "pusher": {"name": facts.author, "email": facts.email},
-            "head_commit": head_commit(facts),
-            "commits": [head_commit(facts)],
-        }),
-        "pull_request" | "pull_request_target" => json!({
-            "action": "opened",
-            "number": 1,
-            "pull_request": {
-                "number": 1,
-                "state": "open",
-                "draft": false,
-                "merged": false,
-                "title": facts.message.lines().next().unwrap_or_default(),
-                "body": null,
-                "user": sender,
-                "labels": [],
-                "head": {"ref": branch, "sha": facts.sha, "repo": repository},
-                "base": {"ref": facts.default_branch, "sha": facts.before, "repo": repository},
-            },
-        }),
-        "workflow_dispatch" => json!({"ref": facts.reference, "inputs": null, "workflow": null}),
-        "schedule" => json!({"schedule": null}),
-        _ => json!({}),
-    };
-    if let (Some(into), Json::Object(fields)) = (payload.as_object_mut(), fields) {
-        into.extend(fields);
+    /// Puts the inputs of a manual start into its payload.
+    pub(crate) fn set_inputs(&mut self, inputs: &Json) {
+        if let Some(payload) = self.payload.as_object_mut() {
+            payload.insert("inputs".to_owned(), workflow::trigger::event_inputs(inputs));
+        }
     }
-    payload
-}
 
-fn head_commit(facts: &Facts) -> Json {
-    json!({
-        "id": facts.sha,
-        "message": facts.message,
-        "distinct": true,
-        "author": {"name": facts.author, "email": facts.email},
-        "committer": {"name": facts.author, "email": facts.email},
-    })
-}
+    /// Its refs.
+    pub(crate) fn refs(&self, facts: &Facts) -> EventRefs {
+        EventRefs::of(self, facts)
+    }
 
-fn owner_and_name(repository: &str) -> (&str, &str) {
-    repository.split_once('/').unwrap_or(("local", repository))
+    /// A text of its payload.
+    fn text(&self, pointer: &str) -> Option<&str> {
+        self.payload.pointer(pointer).and_then(Json::as_str).filter(|text| !text.is_empty())
+    }
 }
 
 /// Ids of a run that the `github` context carries.
@@ -124,7 +74,7 @@ pub(crate) struct RunIdentity<'a> {
     pub(crate) workflow: &'a str,
     /// Path of the workflow file in the repository.
     pub(crate) workflow_path: &'a str,
-    /// `github.actor`.
+    /// `github.actor`, unless the event knows better.
     pub(crate) actor: &'a str,
     /// `github.token`, empty when there is none.
     pub(crate) token: &'a str,
@@ -134,7 +84,10 @@ pub(crate) struct RunIdentity<'a> {
 ///
 /// Fields: <https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#github-context>
 pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunIdentity<'_>) -> Json {
-    let (owner, _) = owner_and_name(&facts.repository);
+    // A payload of the user's own says more truly than the folder whose event it is.
+    let repository = event.text("/repository/full_name").unwrap_or(&facts.repository);
+    let owner = repository.split_once('/').map_or(repository, |(owner, _)| owner);
+    let actor = event.text("/sender/login").unwrap_or(identity.actor);
     let refs = event.refs(facts);
     let mut github = Map::new();
     let mut set = |key: &str, value: Json| {
@@ -144,19 +97,19 @@ pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunId
     set("job", json!(""));
     set("ref", json!(refs.reference));
     set("sha", json!(facts.sha));
-    set("repository", json!(facts.repository));
+    set("repository", json!(repository));
     set("repository_owner", json!(owner));
     set("repository_id", json!(payload_id(&event.payload, "/repository/id")));
     set("repository_owner_id", json!(payload_id(&event.payload, "/repository/owner/id")));
-    set("repositoryUrl", json!(format!("git://github.com/{}.git", facts.repository)));
+    set("repositoryUrl", json!(format!("git://github.com/{repository}.git")));
     set("run_id", json!(identity.run.to_string()));
     set("run_number", json!(identity.number.to_string()));
     set("run_attempt", json!("1"));
     set("retention_days", json!("90"));
     set("artifact_cache_size_limit", json!("10"));
     set("actor_id", json!(payload_id(&event.payload, "/sender/id")));
-    set("actor", json!(identity.actor));
-    set("triggering_actor", json!(identity.actor));
+    set("actor", json!(actor));
+    set("triggering_actor", json!(actor));
     set("workflow", json!(identity.workflow));
     set("head_ref", json!(refs.head_ref));
     set("base_ref", json!(refs.base_ref));
@@ -169,7 +122,7 @@ pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunId
     set("ref_protected", json!(false));
     set("ref_type", json!(refs.kind()));
     set("secret_source", json!("Actions"));
-    let workflow_ref = format!("{}/{}@{}", facts.repository, identity.workflow_path, refs.reference);
+    let workflow_ref = format!("{repository}/{}@{}", identity.workflow_path, refs.reference);
     set("workflow_ref", json!(workflow_ref));
     set("workflow_sha", json!(facts.sha));
     Json::Object(github)
@@ -177,49 +130,6 @@ pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunId
 
 fn payload_id(payload: &Json, pointer: &str) -> String {
     payload.pointer(pointer).and_then(Json::as_u64).unwrap_or(0).to_string()
-}
-
-impl LocalEvent {
-    /// Its refs.
-    pub(crate) fn refs(&self, facts: &Facts) -> EventRefs {
-        EventRefs::of(self, facts)
-    }
-}
-
-/// The refs of an event, as the context shows them.
-pub(crate) struct EventRefs {
-    /// `github.ref`.
-    pub(crate) reference: String,
-    /// `github.head_ref`, empty where the event has none.
-    pub(crate) head_ref: String,
-    /// `github.base_ref`, empty where the event has none.
-    pub(crate) base_ref: String,
-}
-
-impl EventRefs {
-    fn of(event: &LocalEvent, facts: &Facts) -> EventRefs {
-        let text = |pointer: &str| event.payload.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
-        let base_ref = text("/pull_request/base/ref").unwrap_or_default();
-        let number = event.payload.pointer("/pull_request/number").and_then(Json::as_u64);
-        let reference = match (event.name.as_str(), number) {
-            ("pull_request", Some(number)) => format!("refs/pull/{number}/merge"),
-            ("pull_request_target", Some(_)) => format!("refs/heads/{base_ref}"),
-            ("push", _) => text("/ref").unwrap_or_else(|| facts.reference.clone()),
-            _ => facts.reference.clone(),
-        };
-        EventRefs { reference, head_ref: text("/pull_request/head/ref").unwrap_or_default(), base_ref }
-    }
-
-    fn name(&self) -> &str {
-        ["refs/heads/", "refs/tags/", "refs/pull/"]
-            .iter()
-            .find_map(|prefix| self.reference.strip_prefix(prefix))
-            .unwrap_or(&self.reference)
-    }
-
-    fn kind(&self) -> &'static str {
-        if self.reference.starts_with("refs/tags/") { "tag" } else { "branch" }
-    }
 }
 
 #[cfg(test)]
@@ -239,9 +149,22 @@ mod tests {
         }
     }
 
-    fn context(event: &str) -> Json {
+    fn workflow(on: &str) -> Workflow {
+        let text = format!("on: {on}\njobs: {{a: {{runs-on: x, steps: [{{run: echo}}]}}}}\n");
+        let (workflow, problems) = workflow::schema::read_workflow("ci.yml", &text, &Default::default());
+        workflow.unwrap_or_else(|| panic!("{problems:?}"))
+    }
+
+    fn event(name: &str, on: &str, given: Option<Json>) -> LocalEvent {
+        LocalEvent::new(name, given.as_ref(), &facts(), &workflow(on), false)
+    }
+
+    fn context(name: &str) -> Json {
+        context_of(&event(name, name, None))
+    }
+
+    fn context_of(event: &LocalEvent) -> Json {
         let facts = facts();
-        let event = local_event(event, None, &facts, &Json::Null).unwrap();
         let identity = RunIdentity {
             run: model::RunId(7),
             number: 3,
@@ -250,7 +173,7 @@ mod tests {
             actor: "ada",
             token: "",
         };
-        github_context(&event, &facts, &identity)
+        github_context(event, &facts, &identity)
     }
 
     #[test]
@@ -274,11 +197,62 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_is_not_an_object_is_refused() {
-        let file = std::env::temp_dir().join(format!("hearth-payload-{}.json", std::process::id()));
-        std::fs::write(&file, "[1]").unwrap();
-        let error = local_event("push", Some(&file), &facts(), &Json::Null).unwrap_err().to_string();
-        std::fs::remove_file(&file).unwrap();
-        assert!(error.contains("not a JSON object"), "{error}");
+    fn an_events_own_payload_says_whose_it_is() {
+        let payload = json!({"repository": {"full_name": "acme/app"}, "sender": {"login": "mona"}});
+        let github = context_of(&event("issues", "issues", Some(payload)));
+        assert_eq!(github["repository"], "acme/app");
+        assert_eq!(github["repository_owner"], "acme");
+        assert_eq!((&github["actor"], &github["triggering_actor"]), (&json!("mona"), &json!("mona")));
+        assert_eq!(github["workflow_ref"], "acme/app/.github/workflows/ci.yml@refs/heads/main");
+    }
+
+    #[test]
+    fn each_event_has_the_ref_that_github_documents() {
+        let reference = |name: &str, payload: Json| {
+            let event = event(name, "push", Some(payload));
+            let refs = event.refs(&facts());
+            [refs.reference, refs.head_ref, refs.base_ref].join(" ")
+        };
+        let pull = |merged: bool| json!({"pull_request": {"number": 7, "merged": merged, "head": {"ref": "topic"}, "base": {"ref": "v2"}}});
+        assert_eq!(reference("push", json!({"ref": "refs/tags/v1"})), "refs/tags/v1  ");
+        assert_eq!(reference("pull_request", pull(false)), "refs/pull/7/merge topic v2");
+        assert_eq!(reference("pull_request", pull(true)), "refs/heads/v2 topic v2");
+        assert_eq!(reference("pull_request_target", pull(false)), "refs/heads/main topic v2");
+        assert_eq!(reference("pull_request_review", pull(false)), "refs/pull/7/merge  ");
+        assert_eq!(reference("release", json!({"release": {"tag_name": "v9"}})), "refs/tags/v9  ");
+        assert_eq!(reference("create", json!({"ref": "v3", "ref_type": "tag"})), "refs/tags/v3  ");
+        assert_eq!(reference("create", json!({"ref": "dev", "ref_type": "branch"})), "refs/heads/dev  ");
+        let queue = json!({"merge_group": {"head_ref": "refs/heads/gh-readonly-queue/main/pr-1"}});
+        assert_eq!(reference("merge_group", queue), "refs/heads/gh-readonly-queue/main/pr-1  ");
+        assert_eq!(reference("workflow_dispatch", json!({"ref": "refs/heads/x"})), "refs/heads/x  ");
+        for name in ["schedule", "issues", "issue_comment", "workflow_run", "repository_dispatch", "delete"] {
+            assert_eq!(reference(name, json!({"ref": "gone"})), "refs/heads/main  ", "{name}");
+        }
+        let renamed = json!({"repository": {"default_branch": "trunk"}});
+        assert_eq!(reference("schedule", renamed), "refs/heads/trunk  ");
+    }
+
+    #[test]
+    fn an_event_without_a_payload_is_one_that_the_workflow_listens_to() {
+        use workflow::trigger::{Decision, Event, decide};
+        for (name, on) in [
+            ("schedule", "{schedule: [{cron: '5 4 * * *'}]}"),
+            ("repository_dispatch", "{repository_dispatch: {types: [deploy]}}"),
+            ("release", "{release: {types: [released]}}"),
+            ("workflow_run", "{workflow_run: {workflows: [CI], branches: ['feature/**']}}"),
+            ("merge_group", "{merge_group: {branches: [main]}}"),
+        ] {
+            let LocalEvent { name, payload } = event(name, on, None);
+            let event = Event { name, payload, ..Event::default() };
+            assert_eq!(decide(&workflow(on), &event), Decision::Run, "{on}");
+        }
+    }
+
+    #[test]
+    fn a_pull_request_is_opened_unless_a_workflow_that_was_named_wants_something_else() {
+        let on = "{pull_request: {types: [labeled, closed]}}";
+        assert_eq!(event("pull_request", on, None).payload["action"], "opened");
+        let named = LocalEvent::new("pull_request", None, &facts(), &workflow(on), true);
+        assert_eq!(named.payload["action"], "labeled");
     }
 }

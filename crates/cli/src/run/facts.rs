@@ -9,8 +9,8 @@ use tokio::process::Command;
 /// The commit of a folder that has none.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
-/// Branch that is taken for the default where nothing names one.
-const DEFAULT_BRANCH: &str = "main";
+/// Branches that are taken for the default where nothing names one; the first also where none exists.
+const DEFAULT_BRANCHES: [&str; 2] = ["main", "master"];
 
 /// What is known of the repository and of its current commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Facts {
         let remote = ["config", "--get", "remote.origin.url"];
         let (commit, remote) = tokio::try_join!(git.ask(&commit), git.ask(&remote))?;
         let head = Head::of(commit.as_deref().unwrap_or_default());
-        let default_branch = git.default_branch(remote.is_some()).await?;
+        let default_branch = git.default_branch(remote.is_some(), head.branch.as_deref()).await?;
         let branch = match (&head.branch, &commit) {
             // Before the first commit only this knows the branch.
             (None, None) => git.ask(&["symbolic-ref", "--quiet", "HEAD"]).await?,
@@ -124,14 +124,25 @@ impl Git<'_> {
             .filter(|text| !text.is_empty()))
     }
 
-    /// What `origin` calls its default branch, as far as this clone knows it.
-    async fn default_branch(&self, has_origin: bool) -> Result<String> {
+    /// What `origin` calls its default branch, as far as this clone knows it; else the usual name that exists here.
+    async fn default_branch(&self, has_origin: bool, current: Option<&str>) -> Result<String> {
         let head = match has_origin {
             true => self.ask(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]).await?,
             false => None,
         };
-        let branch = head.as_deref().and_then(|head| head.strip_prefix("refs/remotes/origin/"));
-        Ok(branch.unwrap_or(DEFAULT_BRANCH).to_owned())
+        if let Some(branch) = head.as_deref().and_then(|head| head.strip_prefix("refs/remotes/origin/")) {
+            return Ok(branch.to_owned());
+        }
+        let is_usual = |name: &str| DEFAULT_BRANCHES.contains(&name);
+        let current = current.and_then(|name| name.strip_prefix("refs/heads/"));
+        if let Some(branch) = current.filter(|name| is_usual(name)) {
+            return Ok(branch.to_owned());
+        }
+        let known = self.ask(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"]).await?;
+        let known: Vec<&str> = known.iter().flat_map(|names| names.lines()).collect();
+        let usual = DEFAULT_BRANCHES.into_iter().find(|name| known.contains(name));
+        let only = if let [only] = known[..] { Some(only) } else { None };
+        Ok(usual.or(only).unwrap_or(DEFAULT_BRANCHES[0]).to_owned())
     }
 }
 
@@ -224,5 +235,28 @@ mod tests {
         assert_eq!(facts.sha, NO_COMMIT);
         assert_eq!(facts.reference, "refs/heads/main");
         assert_eq!(facts.changed_files(folder.path()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn without_a_remote_the_default_branch_is_the_usual_one_that_exists_or_the_only_one() {
+        for (branches, default) in [
+            (&["master", "topic"][..], "master"),
+            (&["topic", "main", "master"], "main"),
+            (&["trunk"], "trunk"),
+            (&["a", "b"], "main"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let git = |args: &[&str]| {
+                let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-C"];
+                let mut command = std::process::Command::new("git");
+                let done = command.args(identity).arg(folder.path()).args(args).output().unwrap();
+                assert!(done.status.success(), "{done:?}");
+            };
+            git(&["init", "-q", "-b", branches[0]]);
+            git(&["commit", "-q", "--allow-empty", "-m", "one"]);
+            branches[1..].iter().for_each(|branch| git(&["branch", branch]));
+            git(&["checkout", "-q", branches[branches.len() / 2]]);
+            assert_eq!(Facts::of(folder.path()).await.unwrap().default_branch, default, "{branches:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What all workflows of one `hearth run` share: the event, the repository, machines, services.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use workflow::plan::{CalledWorkflows, RunContext, RunPlan, select};
 use workflow::syntax::Workflow;
 
 use super::drive::{Screen, drive};
-use super::event::{LocalEvent, RunIdentity, github_context, local_event};
+use super::event::{LocalEvent, RunIdentity, github_context, read_payload};
 use super::facts::Facts;
 use super::interrupt::Interrupts;
 use super::job::{JobRunner, MachineWishes, ServicesOf};
@@ -116,6 +117,7 @@ impl Session {
     pub(crate) async fn choose(&self, files: Vec<WorkflowFile>) -> Result<Vec<Chosen>> {
         let named = !self.args.workflows.is_empty();
         let given_inputs = given::pairs("--input", &self.args.inputs)?;
+        let payload = self.args.event_file.as_deref().map(read_payload).transpose()?;
         let (mut chosen, mut reasons) = (Vec::new(), Vec::new());
         let changed_files = match files.iter().any(asks_for_paths) {
             true => self.facts.changed_files(&self.root).await?,
@@ -124,23 +126,21 @@ impl Session {
         for file in files {
             let Some(workflow) = file.workflow.clone() else { continue };
             let event_name = self.event_name(&workflow, named);
-            let inputs = if event_name == "workflow_dispatch" {
-                self.inputs(&file, &workflow, given_inputs.clone())?
-            } else {
-                Json::Null
-            };
-            let payload = self.args.event_file.as_deref();
-            let event = local_event(&event_name, payload, &self.facts, &inputs)?;
+            let mut event = LocalEvent::new(&event_name, payload.as_ref(), &self.facts, &workflow, named);
             match self.refusal(&workflow, &event, changed_files.as_deref()) {
                 Some(reason) if !named || self.args.event.is_some() => {
                     reasons.push(format!("{}: {reason}", file.path));
+                    continue;
                 }
-                _ => {
-                    let before = u64::try_from(chosen.len() * model::limits::RUN_JOBS).unwrap_or(u64::MAX);
-                    let first_job = model::JobId(before.saturating_add(1));
-                    chosen.push(Chosen { file, workflow, event, inputs, first_job });
-                }
+                _ => {}
             }
+            let inputs = match event_name.as_str() {
+                "workflow_dispatch" => self.inputs(&file, &workflow, &mut event, &given_inputs)?,
+                _ => Json::Null,
+            };
+            let before = u64::try_from(chosen.len() * model::limits::RUN_JOBS).unwrap_or(u64::MAX);
+            let first_job = model::JobId(before.saturating_add(1));
+            chosen.push(Chosen { file, workflow, event, inputs, first_job });
         }
         if chosen.is_empty() {
             bail!("nothing to run; no workflow is started:\n  {}", reasons.join("\n  "));
@@ -172,16 +172,23 @@ impl Session {
         }
     }
 
+    /// The inputs of a manual start, also put into its event: those of `--input` go before those of a payload.
     fn inputs(
         &self,
         file: &WorkflowFile,
         workflow: &Workflow,
-        given: std::collections::BTreeMap<String, String>,
+        event: &mut LocalEvent,
+        given: &BTreeMap<String, String>,
     ) -> Result<Json> {
-        workflow::trigger::resolve_inputs(workflow, given).map_err(|problems| {
+        let of_payload =
+            event.given_inputs().filter(|(name, _)| !given.keys().any(|key| key.eq_ignore_ascii_case(name)));
+        let all = of_payload.chain(given.clone()).collect();
+        let inputs = workflow::trigger::resolve_inputs(workflow, all).map_err(|problems| {
             let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("the inputs of {} are wrong:\n  {}", file.path, all.join("\n  "))
-        })
+        })?;
+        event.set_inputs(&inputs);
+        Ok(inputs)
     }
 
     /// Why the event does not start the workflow, if it does not.
@@ -317,9 +324,10 @@ impl Session {
             parallel: self.args.parallel.or(self.config.jobs).map_or(cpus, usize::from),
             only: self.args.jobs.clone(),
             matrix: given::pairs("--matrix", &self.args.matrix)?.into_iter().collect(),
+            commits: called.commits,
             first_job: one.first_job,
         };
-        Ok(Some(Prepared { workflow, called, context, sources }))
+        Ok(Some(Prepared { workflow, called: called.workflows, context, sources }))
     }
 
     /// Shows problems; there is no value then.

@@ -190,7 +190,8 @@ fn fixed_contexts(job: &Job) -> Vec<(&'static str, Value)> {
         ("vars", json_object(&contexts.vars)),
         ("needs", json_object(&contexts.needs)),
         ("strategy", json_object(&contexts.strategy)),
-        ("matrix", json_object(&contexts.matrix)),
+        // Null where there is no matrix, as on GitHub.
+        ("matrix", Value::from_json(&contexts.matrix)),
         ("inputs", json_object(&contexts.inputs)),
         ("secrets", text_object(secrets)),
     ]

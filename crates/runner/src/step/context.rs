@@ -41,7 +41,7 @@ impl JobRun<'_> {
         scope.set("github", self.github_value(&self.github(frame, status, step)));
         scope.set("runner", Value::from_json(&self.fixed.runner));
         scope.set("steps", frame.records.to_value());
-        scope.set("job", job_context(status));
+        scope.set("job", job_context(status, &self.job.contexts.job));
         scope
     }
 
@@ -93,9 +93,12 @@ pub(crate) fn set_origin(github: &mut Map<String, Json>, origin: Option<&(String
     }
 }
 
-fn job_context(status: Status) -> Value {
+fn job_context(status: Status, known: &Json) -> Value {
     let mut job = Object::new();
     job.insert("status", Value::String(status.job.as_str().into()));
+    for (key, value) in known.as_object().into_iter().flatten() {
+        job.insert(key.as_str(), Value::from_json(value));
+    }
     Value::Object(job.into())
 }
 

@@ -190,6 +190,7 @@ impl RunPlan {
             needs: self.needs_context(leg.node).to_json(),
             strategy: leg.strategy.to_json(),
             matrix: leg.matrix.to_json(),
+            job: lower::origin(frame.reference.as_deref(), &self.context),
         }
     }
 

@@ -1,8 +1,42 @@
 //! From a job of the file to the neutral job that the runner takes.
 
 use model::{RunDefaults, Template};
+use serde_json::{Value as Json, json};
 
+use super::RunContext;
+use crate::resolve::WorkflowRef;
 use crate::syntax::{Defaults, Job, Node};
+
+/// `job.workflow_ref` and its kin: the file that a job is defined in. `reference` is the key of a called file.
+///
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#job-context>
+pub(super) fn origin(reference: Option<&str>, context: &RunContext) -> Json {
+    let github = |key: &str| context.github[key].as_str().unwrap_or_default();
+    let (repository, own) = (github("repository"), github("workflow_ref"));
+    let (own_file, git_ref) = own.split_once('@').unwrap_or((own, ""));
+    let of_run = |path: &str| {
+        (
+            format!("{repository}/{path}@{git_ref}"),
+            github("workflow_sha"),
+            repository.to_owned(),
+            path.to_owned(),
+        )
+    };
+    let (workflow_ref, sha, repository, path) = match (reference, reference.map(WorkflowRef::parse)) {
+        (Some(key), Some(Ok(WorkflowRef::Remote { owner, repo, path, .. }))) => {
+            let sha = context.commits.get(key).map_or("", String::as_str);
+            (key.to_owned(), sha, format!("{owner}/{repo}"), path)
+        }
+        (_, Some(Ok(WorkflowRef::Local { path }))) => of_run(&path),
+        _ => of_run(own_file.strip_prefix(repository).unwrap_or(own_file).trim_start_matches('/')),
+    };
+    json!({
+        "workflow_ref": workflow_ref,
+        "workflow_sha": sha,
+        "workflow_repository": repository,
+        "workflow_file_path": path,
+    })
+}
 
 /// `defaults.run` of the job laid over the workflow's.
 pub(super) fn defaults(workflow: &Defaults, job: &Defaults) -> RunDefaults {

@@ -24,6 +24,7 @@ pub(super) fn context() -> RunContext {
         parallel: 1000,
         only: Vec::new(),
         matrix: Vec::new(),
+        commits: Default::default(),
         first_job: JobId(1000),
     }
 }

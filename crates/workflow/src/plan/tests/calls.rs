@@ -34,6 +34,28 @@ fn jobs_of_a_called_workflow_run_under_the_callers_name() {
 }
 
 #[test]
+fn a_job_knows_the_file_that_defines_it() {
+    const REMOTE: &str = "acme/tools/.github/workflows/x.yml@v1";
+    let mut context = build::context();
+    context.github = json!({"repository": "octo/app", "workflow_sha": "abc",
+        "workflow_ref": "octo/app/.github/workflows/ci.yml@refs/heads/me@home"});
+    context.commits = [(REMOTE.to_owned(), "c0ffee".to_owned())].into();
+    let jobs = json!({"own": {}, "local": {"uses": FILE}, "remote": {"uses": REMOTE}});
+    let file = lib(json!({}), json!({"a": {}}));
+    let run = Drive::with(&json!({"jobs": jobs}), called([(FILE, file.clone()), (REMOTE, file)]), context);
+    let origin = |job: &str| {
+        let job = &run.job(job).contexts.job;
+        ["workflow_repository", "workflow_file_path", "workflow_ref", "workflow_sha"]
+            .map(|key| job[key].clone())
+    };
+    let (ci, lib) = (".github/workflows/ci.yml", ".github/workflows/lib.yml");
+    let git_ref = "refs/heads/me@home";
+    assert_eq!(origin("own"), ["octo/app", ci, &format!("octo/app/{ci}@{git_ref}"), "abc"]);
+    assert_eq!(origin("local / a"), ["octo/app", lib, &format!("octo/app/{lib}@{git_ref}"), "abc"]);
+    assert_eq!(origin("remote / a"), ["acme/tools", ".github/workflows/x.yml", REMOTE, "c0ffee"]);
+}
+
+#[test]
 fn inputs_are_typed_and_have_defaults() {
     let on = json!({"inputs": {
         "text": {"type": "string"}, "flag": {"type": "boolean", "default": true}, "count": {"type": "number"},
