@@ -6,6 +6,7 @@
 
 pub mod fake;
 pub mod host;
+pub mod image;
 pub mod sandbox;
 
 mod agent_binary;
