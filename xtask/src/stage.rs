@@ -35,7 +35,7 @@ pub(crate) enum Stage {
     Docs,
     /// Tests of each crate
     Unit,
-    /// GitHub's own expected results
+    /// What GitHub expects of workflows, and Firecracker of its clients
     Conformance,
     /// Broken input for every reader, some seconds each
     Fuzz,
@@ -135,21 +135,47 @@ fn unit(counts: &mut Counts) -> Result<()> {
     counted(cargo(["test", "--doc", "--no-fail-fast"]).args(packages), counts)
 }
 
-/// The harness prints passed, failed, and skipped of each group: its output is let through.
-///
-/// The cases are not part of the project. In CI they must be there; elsewhere their absence is told.
+/// Data that others publish and the project does not hold: where it lies, and the tests that need it.
+struct Published {
+    /// Names its folder.
+    variable: &'static str,
+    /// Where it is looked for otherwise, seen from the root of the repository.
+    beside: &'static str,
+    tests: [&'static str; 4],
+}
+
+const PUBLISHED: [Published; 2] = [
+    Published {
+        variable: "HEARTH_CONFORMANCE_DIR",
+        beside: "../shared/conformance",
+        tests: ["-p", "hearth-workflow", "--test", "conformance_*"],
+    },
+    Published {
+        variable: "HEARTH_FACTS_DIR",
+        beside: "../shared/facts",
+        tests: ["-p", "hearth-machine", "--test", "conformance_*"],
+    },
+];
+
+/// The harnesses print what they count: their output is let through.
 fn conformance(counts: &mut Counts) -> Result<()> {
-    let beside = command::root().join("../shared/conformance");
-    let given = std::env::var_os("HEARTH_CONFORMANCE_DIR").map(std::path::PathBuf::from);
-    if given.is_none() && !beside.is_dir() && std::env::var_os("CI").is_none() {
-        println!(
-            "SKIPPED: no conformance data in {}; name its folder in HEARTH_CONFORMANCE_DIR",
-            beside.display()
-        );
+    let mut failed = None;
+    for published in PUBLISHED {
+        failed = against(&published, counts).err().or(failed);
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// In CI the data must be there; elsewhere its absence is told.
+fn against(data: &Published, counts: &mut Counts) -> Result<()> {
+    let beside = command::root().join(data.beside);
+    let given = std::env::var_os(data.variable).is_some() || std::env::var_os("CI").is_some();
+    if !given && !beside.is_dir() {
+        println!("SKIPPED: no data in {}; name its folder in {}", beside.display(), data.variable);
         return Ok(());
     }
-    let package = ["test", "--no-fail-fast", "-p", "hearth-workflow", "--test", "conformance_*"];
-    counted(cargo(package).args(["--", "--nocapture"]), counts)
+    let mut tests = cargo(["test", "--no-fail-fast"]);
+    counted(tests.args(data.tests).args(["--", "--nocapture"]), counts)
 }
 
 fn scenarios(counts: &mut Counts) -> Result<()> {

@@ -5,6 +5,7 @@
 //! up, and in nothing else that their users can see. This crate knows no workflows and no jobs.
 
 pub mod fake;
+pub mod firecracker;
 pub mod host;
 pub mod image;
 pub mod sandbox;
