@@ -165,7 +165,7 @@ async fn watch(
     tokio::select! {
         () = cancellation.cancelled() => {}
         () = tokio::time::sleep(timeout) => {
-            let minutes = timeout.as_secs_f64() / 60.0;
+            let minutes = Value::Number(timeout.as_secs_f64() / 60.0).to_text();
             log.error(SET_UP, format!("The job has exceeded the maximum execution time of {minutes} minutes."));
             cancellation.cancel();
         }

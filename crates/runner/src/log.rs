@@ -79,7 +79,7 @@ impl JobLog {
         self.annotate(step, Stream::Hearth, plain_annotation(AnnotationLevel::Warning, message.into()), None);
     }
 
-    /// Shows and records an annotation; `shown` stands in the log instead of its message.
+    /// Shows and records an annotation; `shown` stands in the log instead of its message, behind its level as well.
     pub fn annotate(&self, step: StepRef, stream: Stream, annotation: Annotation, shown: Option<&str>) {
         let mut annotation = self.masked(annotation);
         let prefix = match annotation.level {
@@ -87,7 +87,8 @@ impl JobLog {
             AnnotationLevel::Warning => "Warning: ",
             AnnotationLevel::Error => "Error: ",
         };
-        let text = shown.map_or_else(|| format!("{prefix}{}", annotation.message), |shown| self.mask(shown));
+        let shown = shown.map_or_else(|| annotation.message.clone(), |shown| self.mask(shown));
+        let text = format!("{prefix}{shown}");
         for line in text.lines() {
             self.line(step, stream, line, 0);
         }

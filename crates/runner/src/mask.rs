@@ -216,6 +216,7 @@ mod tests {
         for form in [
             "p%40ss%20w%22or%27d%2F%5C1",
             "p%40ss+w%22or%27d%2f%5c1",
+            "p%40ss%20w%22or%27d/%5C1",
             r#"p@ss w\"or'd/\\1"#,
             r#"p@ss w"or'\''d/\1"#,
             r#"p@ss\ w\"or\'d/\\1"#,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use model::AnnotationLevel;
 use regress::{Flags, Regex};
 use serde::Deserialize;
+use workflow::expr::Value;
 
 /// Longest line that matchers look at: a pattern that goes back and forth must not hold up the log.
 const MATCHED_BYTES: usize = 16 * 1024;
@@ -174,8 +175,8 @@ impl Matchers {
 
     /// Removes every matcher that a file names.
     pub fn remove_file(&mut self, json: &[u8]) -> Result<(), String> {
-        let file: File = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        file.matchers
+        read(json)?
+            .matchers
             .iter()
             .filter_map(|matcher| matcher.owner.as_deref())
             .for_each(|owner| self.remove(owner));
@@ -292,11 +293,16 @@ fn merge(running: Option<&Found>, pattern: &Pattern, found: &regress::Match, lin
     }
 }
 
-fn parse(json: &[u8]) -> Result<Vec<Matcher>, String> {
+/// Reads a file. GitHub's reader takes comments and commas before closing brackets.
+fn read(json: &[u8]) -> Result<File, String> {
     let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
-    let file: File = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let value = Value::from_json_text(&String::from_utf8_lossy(json))?;
+    serde_json::from_value(value.to_json()).map_err(|error| error.to_string())
+}
+
+fn parse(json: &[u8]) -> Result<Vec<Matcher>, String> {
     let mut matchers: Vec<Matcher> = Vec::new();
-    for config in file.matchers {
+    for config in read(json)?.matchers {
         let matcher = compile(config)?;
         if matchers.iter().any(|other| other.definition.owner.eq_ignore_ascii_case(&matcher.definition.owner))
         {
@@ -383,7 +389,7 @@ fn group_count(pattern: &str) -> i64 {
 }
 
 /// `line` without ANSI colours.
-fn strip_colours(line: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn strip_colours(line: &str) -> std::borrow::Cow<'_, str> {
     if !line.contains("\x1b[") {
         return line.into();
     }
@@ -494,6 +500,16 @@ mod tests {
         );
         assert!(found(&mut matchers, "ok a").is_none());
         assert_eq!(found(&mut matchers, "(bad b").unwrap().message.as_deref(), Some("(bad"));
+    }
+
+    #[test]
+    fn comments_and_surplus_commas_are_read_over() {
+        let json = r#"{ // of my tool
+            "problemMatcher": [{"owner": "x", /* why not */ "pattern": [{"regexp": "^E (.*)$", "message": 1,},],},]}"#;
+        assert!(found(&mut matchers(json), "E boom").is_some());
+        let mut by_file = matchers(json);
+        by_file.remove_file(json.as_bytes()).unwrap();
+        assert!(by_file.is_empty());
     }
 
     #[test]

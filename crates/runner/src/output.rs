@@ -9,7 +9,7 @@ use crate::command::{CommandEffect, CommandProcessor, plain_annotation, relative
 use crate::environment::Variables;
 use crate::lines::{Line, LineBuffer};
 use crate::log::JobLog;
-use crate::matcher::{Found, MATCHER_FILE_BYTES, Matchers, Outcome};
+use crate::matcher::{Found, MATCHER_FILE_BYTES, Matchers, Outcome, strip_colours};
 use crate::process::OutputReader;
 
 /// What a step has asked for by commands, to be applied when it ends.
@@ -219,7 +219,7 @@ impl<'a> StepOutput<'a> {
             None => None,
         };
         let annotation = annotation(level, found, file);
-        self.log.annotate(self.step, stream, annotation, Some(line));
+        self.log.annotate(self.step, stream, annotation, Some(&strip_colours(line)));
         Ok(())
     }
 

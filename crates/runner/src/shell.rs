@@ -83,7 +83,7 @@ impl Shell {
     /// The arguments that run the script at this path.
     pub fn arguments_for(&self, script: &str) -> Vec<String> {
         let words = split_words(&self.arguments).unwrap_or_default();
-        words.into_iter().map(|word| word.replace("{0}", script)).collect()
+        words.iter().map(|word| fill_in(word, script)).collect()
     }
 
     /// The text of the script's file.
@@ -96,6 +96,24 @@ impl Shell {
             ),
         }
     }
+}
+
+/// The word with the script's path for `{0}`; as on GitHub, doubled braces stand for one.
+fn fill_in(word: &str, script: &str) -> String {
+    let mut filled = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find(['{', '}']) {
+        filled.push_str(&rest[..at]);
+        let brace = &rest[at..];
+        let (text, length) = match brace.get(..3) {
+            Some("{0}") => (script, 3),
+            _ if brace.starts_with("{{") || brace.starts_with("}}") => (&brace[..1], 2),
+            _ => (&brace[..1], 1),
+        };
+        filled.push_str(text);
+        rest = &brace[length..];
+    }
+    filled + rest
 }
 
 /// Splits a command line into words, with double quotes around what holds together. `None`: a
@@ -157,6 +175,14 @@ mod tests {
         assert_eq!(command(Some("perl -w \"{0} x\" y")), ["perl", "-w", "/t/s.sh x", "y"]);
         assert_eq!(command(Some("env -i  bash -c {0}")), ["env", "-i", "bash", "-c", "/t/s.sh"]);
         assert_eq!(Shell::parse(Some("perl {0}")).unwrap().extension, "");
+    }
+
+    #[test]
+    fn doubled_braces_are_one_and_single_ones_stay() {
+        assert_eq!(
+            command(Some("perl -e \"BEGIN {{ ä }}; {x} {\" {0}{{0}}")),
+            ["perl", "-e", "BEGIN { ä }; {x} {", "/t/s.sh{0}"]
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use workflow::expr::Value;
 use super::{Fixed, JobRun, Progress, SET_UP, WorkError};
 use crate::action::{ActionInstance, Actions};
 use crate::cancel::Cancellation;
-use crate::contexts::{Status, json_object, text_object};
+use crate::contexts::{Status, StepScope, json_object, text_object};
 use crate::environment::{Variables, machine_variables};
 use crate::evaluate::Evaluator;
 use crate::log::JobLog;
@@ -30,7 +30,6 @@ impl<'a> JobRun<'a> {
         cancellation: Cancellation,
         options: &'a RunnerOptions,
     ) -> Result<JobRun<'a>, WorkError> {
-        refuse_containers(job)?;
         let guest = machine.guest.clone();
         let info = guest.info().await?;
         describe(log, machine, options);
@@ -82,18 +81,53 @@ impl<'a> JobRun<'a> {
             _tunnel: tunnel,
         };
         run.evaluate_job_env().await?;
+        run.refuse_containers().await?;
         run.fetch_actions(&job.steps).await?;
         log.note(SET_UP, &format!("Complete job name: {}", job.name));
         Ok(run)
     }
 
+    /// Containers need an engine, which no driver has yet. As on GitHub, one without an image is none.
+    async fn refuse_containers(&self) -> Result<(), WorkError> {
+        let mut scope = self.job_scope();
+        let mut wanted = None;
+        if let Some(template) = &self.job.container {
+            let image = image(&self.evaluator.template(template, &mut scope).await?);
+            wanted = Some(format!("the container {image}")).filter(|_| !image.is_empty());
+        }
+        if let Some(template) = &self.job.services
+            && let Value::Object(services) = self.evaluator.template(template, &mut scope).await?
+        {
+            for (name, service) in services.iter() {
+                if image(service).is_empty() {
+                    self.log.note(SET_UP, &format!(
+                        "The service '{name}' will not be started because the container definition has an empty image."
+                    ));
+                } else if wanted.is_none() {
+                    wanted = Some(format!("the service container '{name}'"));
+                }
+            }
+        }
+        let Some(wanted) = wanted else { return Ok(()) };
+        Err(WorkError::Step(format!(
+            "The job '{}' wants {wanted}, which needs a machine with a container engine; none of Hearth's machines \
+             has one yet. Remove `container`/`services`, or install what they provide in a step.",
+            self.job.name
+        )))
+    }
+
+    /// What the job sees before its first step.
+    fn job_scope(&self) -> StepScope {
+        let status = Status { job: Conclusion::Success, action: None };
+        let mut scope = self.scope(&Frame::of_job(), status, "");
+        scope.set_env(&self.progress.env);
+        scope
+    }
+
     /// Lays the workflow's and the job's `env` over each other.
     async fn evaluate_job_env(&mut self) -> Result<(), WorkError> {
         for layer in &self.job.env {
-            let status = Status { job: Conclusion::Success, action: None };
-            let mut scope = self.scope(&Frame::of_job(), status, "");
-            let env = self.progress.env.clone();
-            scope.set_env(&env);
+            let mut scope = self.job_scope();
             for (name, value) in self.evaluator.pairs(Some(layer), "env", &mut scope).await? {
                 self.progress.env.insert(name, value);
             }
@@ -111,20 +145,12 @@ fn describe(log: &JobLog, machine: &Machine, options: &RunnerOptions) {
     }
 }
 
-/// Containers need an engine, which no driver has yet.
-fn refuse_containers(job: &Job) -> Result<(), WorkError> {
-    let wanted = if job.container.is_some() {
-        "a container"
-    } else if job.services.is_some() {
-        "service containers"
-    } else {
-        return Ok(());
-    };
-    Err(WorkError::Step(format!(
-        "The job '{}' wants {wanted}, which needs a machine with a container engine; none of Hearth's machines has \
-         one yet. Remove `container`/`services`, or install what they provide in a step.",
-        job.name
-    )))
+/// The image that an evaluated `container` or service names; empty where it names none.
+fn image(container: &Value) -> String {
+    match container {
+        Value::Object(container) => container.get("image").map_or(String::new(), Value::to_text),
+        image => image.to_text(),
+    }
 }
 
 /// `ACTIONS_STEP_DEBUG` as a secret or variable switches debugging on, as on GitHub.

@@ -77,8 +77,8 @@ fn base64_forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// Percent-encoded, with either case of the digits, and as a form is encoded.
-fn url_forms(value: &str) -> [String; 4] {
+/// Percent-encoded, with either case of the digits, as a form is encoded, and as a path.
+fn url_forms(value: &str) -> [String; 5] {
     let percent = |upper: bool| {
         let mut text = String::with_capacity(value.len() * 3);
         for byte in value.bytes() {
@@ -93,7 +93,7 @@ fn url_forms(value: &str) -> [String; 4] {
         text
     };
     let (upper, lower) = (percent(true), percent(false));
-    [upper.replace("%20", "+"), lower.replace("%20", "+"), upper, lower]
+    [upper.replace("%20", "+"), lower.replace("%20", "+"), upper.replace("%2F", "/"), upper, lower]
 }
 
 /// As JSON, XML, expressions, command lines, shells, and workflow commands write it.

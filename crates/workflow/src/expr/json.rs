@@ -132,6 +132,14 @@ impl Value {
         }
     }
 
+    /// From the text of JSON, read as widely as `fromJSON` reads it: with comments, commas before closing brackets.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn from_json_text(text: &str) -> Result<Value, String> {
+        reader::read(text)
+    }
+
     /// To JSON. Whole numbers become integers; NaN and infinities become text.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
