@@ -125,6 +125,16 @@ fn plan_says_what_would_run_and_why_not() {
 }
 
 #[test]
+fn plan_tells_each_job_as_a_line_of_json() {
+    let output = hearth(repository(GOOD).path(), &["plan", "--format", "json"]);
+    let shown = text(&output.stdout);
+    let jobs: Vec<Json> = shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((&jobs[0]["name"], &jobs[0]["outlook"]), (&json!("first"), &json!("runs")));
+    assert_eq!(jobs[0]["runs_on"]["labels"], json!(["ubuntu-latest"]));
+    assert_eq!((&jobs[1]["needs"], &jobs[1]["outlook"]), (&json!(["first"]), &json!("skipped")));
+}
+
+#[test]
 fn an_invalid_workflow_a_wrong_flag_and_an_unknown_job_have_exit_codes_of_their_own() {
     let bad = hearth(repository(BAD).path(), &["run"]);
     assert_eq!(bad.status.code(), Some(3));

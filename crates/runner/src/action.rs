@@ -130,10 +130,7 @@ impl JobRun<'_> {
                 let file = format!("{}/{file}", action.folder);
                 self.run_node(&file, node.version, frame, &mut instance.state, run).await
             }
-            Runs::Docker => Err(WorkError::Step(format!(
-                "The action {uses} runs in a container, which needs a machine with a container engine; none of \
-                 Hearth's machines has one yet."
-            ))),
+            Runs::Docker => Err(fetch::needs_engine(&uses.to_string())),
         }
     }
 

@@ -1,9 +1,11 @@
 //! `hearth plan`: what would run, and why other jobs would not.
 
 use anyhow::Result;
+use serde_json::{Value as Json, json};
 use workflow::plan::{Outlook, PreviewJob, preview};
 
 use super::session::{Chosen, Session};
+use crate::args::Format;
 use crate::exit;
 
 /// Prints the workflows that would run, with their jobs in the order of the run. Returns the exit code.
@@ -17,8 +19,12 @@ pub(crate) async fn list(session: &Session, chosen: &[Chosen]) -> Result<u8> {
             code = exit::INVALID_WORKFLOW;
             continue;
         };
-        say!("{}  ({}, by {})", one.file.title(), one.file.path, one.event.name);
+        let as_json = session.args.format == Format::Json;
+        if !as_json {
+            say!("{}  ({}, by {})", one.file.title(), one.file.path, one.event.name);
+        }
         match preview(prepared.workflow, prepared.called, prepared.context) {
+            Ok(jobs) if as_json => jobs.iter().for_each(|job| say!("{}", event(one, job))),
             Ok(jobs) => jobs.iter().for_each(show),
             Err(problems) => {
                 code = exit::INVALID_WORKFLOW;
@@ -27,6 +33,36 @@ pub(crate) async fn list(session: &Session, chosen: &[Chosen]) -> Result<u8> {
         }
     }
     Ok(code)
+}
+
+/// A job as one line of JSON. Jobs of one `wave` may run side by side.
+fn event(one: &Chosen, job: &PreviewJob) -> Json {
+    let mut event = json!({
+        "type": "planned_job",
+        "workflow": one.file.path,
+        "event": one.event.name,
+        "name": job.name,
+        "key": job.key,
+        "needs": job.needs,
+    });
+    match &job.outlook {
+        Outlook::Runs { wave, runs_on, steps } => {
+            event["outlook"] = json!("runs");
+            event["wave"] = json!(wave);
+            event["runs_on"] = json!({"group": runs_on.group, "labels": runs_on.labels});
+            event["steps"] = json!(steps);
+        }
+        Outlook::Skipped(reason) => {
+            event["outlook"] = json!("skipped");
+            event["reason"] = json!(reason);
+        }
+        Outlook::Fails(error) => {
+            event["outlook"] = json!("fails");
+            event["reason"] = json!(error);
+        }
+        Outlook::Unknown => event["outlook"] = json!("unknown"),
+    }
+    event
 }
 
 fn show(job: &PreviewJob) {

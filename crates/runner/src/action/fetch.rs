@@ -98,6 +98,9 @@ impl JobRun<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        if self.guest.stat(&format!("{folder}/Dockerfile")).await?.is_some() {
+            return Err(needs_engine(&format!("'{folder}'")));
+        }
         Err(WorkError::Step(format!(
             "Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '{folder}'. Did you forget to run \
              actions/checkout before running your local action?"
@@ -148,6 +151,14 @@ fn read_inside(tree: &Path, path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(file)
 }
 
+/// An action that is an image.
+pub(super) fn needs_engine(action: &str) -> WorkError {
+    WorkError::Step(format!(
+        "The action {action} runs in a container, which needs a machine with a container engine; none of Hearth's \
+         machines has one yet."
+    ))
+}
+
 fn read_host_manifest(tree: &Path, path: &str, action: &ActionRef) -> Result<(String, String), WorkError> {
     for name in MANIFEST_FILES {
         match read_inside(tree, &Path::new(path).join(name)) {
@@ -168,10 +179,7 @@ fn read_host_manifest(tree: &Path, path: &str, action: &ActionRef) -> Result<(St
         }
     }
     if tree.join(path).join("Dockerfile").exists() {
-        return Err(WorkError::Step(format!(
-            "The action {action} runs in a container, which needs a machine with a container engine; none of \
-             Hearth's machines has one yet."
-        )));
+        return Err(needs_engine(&action.to_string()));
     }
     Err(WorkError::Step(format!(
         "Can't find 'action.yml', 'action.yaml' or 'Dockerfile' for action '{action}'."
