@@ -12,6 +12,7 @@ pub(crate) mod machines;
 mod number;
 pub(crate) mod output;
 mod session;
+mod supply;
 pub(crate) mod workflows;
 
 use std::path::Path;
@@ -50,7 +51,8 @@ pub(crate) async fn run(args: RunArgs, task: Task) -> Result<u8> {
     }
     if task == Task::Plan {
         let session =
-            Session::open(root, args, config, Arc::new(|warning| eprintln!("hearth: {warning}"))).await?;
+            Session::open(root, args, config, task, Arc::new(|warning| eprintln!("hearth: {warning}")))
+                .await?;
         let chosen = session.choose(files).await?;
         return list::list(&session, &chosen).await;
     }
@@ -58,7 +60,8 @@ pub(crate) async fn run(args: RunArgs, task: Task) -> Result<u8> {
     pause_on_panic(&screen);
     let warnings = screen.clone();
     let session =
-        Session::open(root, args, config, Arc::new(move |warning| warnings.lock().note(&warning))).await?;
+        Session::open(root, args, config, task, Arc::new(move |warning| warnings.lock().note(&warning)))
+            .await?;
     let chosen = session.choose(files).await?;
     session.run_all(&chosen, &screen).await
 }

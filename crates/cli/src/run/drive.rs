@@ -111,6 +111,7 @@ impl Driving {
     fn obey(&mut self) -> Option<Conclusion> {
         loop {
             let commands = self.plan.poll();
+            self.jobs.supply.expect(self.plan.waiting());
             if commands.is_empty() {
                 return None;
             }

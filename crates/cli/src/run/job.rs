@@ -4,36 +4,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use machine::{Driver, Machine, MachineSpec, Network};
-use model::{Conclusion, EventSink, Job, JobEvent, JobResult, MachineId, Template};
+use machine::Machine;
+use model::{Conclusion, EventSink, Job, JobEvent, JobResult, Template};
 use runner::{Cancellation, Services};
 use workflow::plan::RunsOn;
 
 use super::drive::{Screen, ended_without_running};
 use super::machines::foreign_label;
 use super::output::JobTitle;
+use super::supply::Supply;
 
 /// Gives a job what it may ask of the host.
 pub(crate) type ServicesOf = Box<dyn Fn(&Job) -> Services + Send + Sync>;
 
-/// What machines of this run are like.
-pub(crate) struct MachineWishes {
-    /// Memory bound.
-    pub(crate) memory_mib: Option<u64>,
-    /// What of the network jobs see.
-    pub(crate) network: Network,
-    /// Host folders that jobs see read-only.
-    pub(crate) expose: Vec<PathBuf>,
-    /// Foreign labels that the user wants run here all the same.
-    pub(crate) accepted_labels: Vec<String>,
-}
-
 /// Runs the jobs of one run, each on a machine of its own.
 pub(crate) struct JobRunner {
     /// Where machines come from.
-    pub(crate) driver: Arc<dyn Driver>,
-    /// What they are like.
-    pub(crate) wishes: MachineWishes,
+    pub(crate) supply: Arc<Supply>,
+    /// Foreign labels that the user wants run here all the same.
+    pub(crate) accepted_labels: Vec<String>,
     /// Environment of every step, outside of the workflow's own (`--env`).
     pub(crate) env: Option<Template>,
     /// Gives each job what it may ask of the host.
@@ -47,7 +36,7 @@ pub(crate) struct JobRunner {
 impl JobRunner {
     /// Why a job with these labels can't be run here, if so.
     pub(crate) fn refusal(&self, runs_on: &RunsOn) -> Option<String> {
-        foreign_label(&runs_on.labels, &self.wishes.accepted_labels)
+        foreign_label(&runs_on.labels, &self.accepted_labels)
     }
 
     /// Gives the job a machine, runs it, and destroys the machine.
@@ -64,7 +53,7 @@ impl JobRunner {
             job.env.insert(0, env.clone());
         }
         let machine = tokio::select! {
-            started = self.driver.start(self.spec(&job)) => started,
+            started = self.supply.take() => started,
             () = cancellation.cancelled() => {
                 return ended(&*sink, ended_without_running(Conclusion::Cancelled, None), began.elapsed());
             }
@@ -89,24 +78,10 @@ impl JobRunner {
                 .lock()
                 .machine_note(title, &kept.unwrap_or_else(|error| format!("nothing is kept: {error:#}")));
         }
-        self.destroy(machine, title, &screen).await;
+        // The job has its result; a machine that does not go away is told to the user, and does not change it.
+        let title = title.clone();
+        self.supply.give_back(machine, move |error| screen.lock().machine_note(&title, &error.to_string()));
         result
-    }
-
-    /// The job has its result; a machine that does not go away is told to the user, and does not change it.
-    async fn destroy(&self, machine: Machine, title: &JobTitle, screen: &Screen) {
-        if let Err(error) = machine.destroy().await {
-            screen.lock().machine_note(title, &error.to_string());
-        }
-    }
-
-    fn spec(&self, job: &Job) -> MachineSpec {
-        let id = MachineId(format!("hearth-{}-{}", job.run, job.id));
-        MachineSpec {
-            memory_mib: self.wishes.memory_mib,
-            expose: self.wishes.expose.clone(),
-            ..MachineSpec::new(id, self.wishes.network)
-        }
     }
 }
 

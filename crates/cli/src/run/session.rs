@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use machine::sandbox::Exposures;
-use machine::{Driver, Network};
-use model::{Conclusion, Secrets, Template, Trust};
+use machine::{MachineSpec, Network};
+use model::{Conclusion, MachineId, Secrets, Template, Trust};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
 use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
 use runner::source::{FirstOf, RemoteRepositories, WorkTree};
@@ -21,10 +21,11 @@ use super::drive::{Screen, drive};
 use super::event::{LocalEvent, RunIdentity, github_context, read_payload};
 use super::facts::Facts;
 use super::interrupt::Interrupts;
-use super::job::{JobRunner, MachineWishes, ServicesOf};
+use super::job::{JobRunner, ServicesOf};
 use super::output::{RunEnd, RunStart};
+use super::supply::Supply;
 use super::workflows::{Sources, WorkflowFile};
-use super::{called, given, machines, number, show_diagnostics};
+use super::{Task, called, given, machines, number, show_diagnostics};
 use crate::args::{DriverName, NetworkName, RunArgs};
 use crate::config::Config;
 use crate::data::DataFolder;
@@ -37,7 +38,7 @@ pub(crate) struct Session {
     /// The repository's folder.
     root: PathBuf,
     data: DataFolder,
-    driver: Arc<dyn Driver>,
+    supply: Arc<Supply>,
     toolchains: Exposures,
     config: Config,
     facts: Facts,
@@ -80,11 +81,25 @@ pub(crate) struct Prepared {
 
 impl Session {
     /// Gathers everything that does not depend on a workflow.
-    pub(crate) async fn open(root: PathBuf, args: RunArgs, config: Config, warn: Warn) -> Result<Session> {
+    ///
+    /// If workflows are to be run, the first machine starts meanwhile.
+    pub(crate) async fn open(
+        root: PathBuf,
+        args: RunArgs,
+        config: Config,
+        task: Task,
+        warn: Warn,
+    ) -> Result<Session> {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
         let name = args.machine.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
         let driver = machines::driver(name, &data)?;
         let toolchains = machines::toolchains(name);
+        let spec = machine_spec(&args, &config, &toolchains);
+        let supply = Supply::new(driver, spec);
+        if task == Task::Run {
+            supply.driver().reap().await.context("can't clean up what an earlier run left")?;
+            supply.prepare();
+        }
         let actions = Arc::new(open_actions(&data, &args, &config, warn)?);
         let remotes = Arc::new(open_remotes(&data, &args, &config)?);
         let results = open_results(&data, &args).await?;
@@ -99,7 +114,7 @@ impl Session {
             args,
             root,
             data,
-            driver,
+            supply,
             toolchains,
             config,
             facts,
@@ -212,7 +227,6 @@ impl Session {
     /// Runs each workflow, one after the other. Returns the exit code of the worst.
     pub(crate) async fn run_all(&self, chosen: &[Chosen], screen: &Screen) -> Result<u8> {
         let mut interrupts = Interrupts::new().context("can't listen for Ctrl-C")?;
-        self.driver.reap().await.context("can't clean up what an earlier run left")?;
         let mut code = exit::SUCCESS;
         for one in chosen {
             let this = self.run_one(one, screen, &mut interrupts).await?;
@@ -221,6 +235,7 @@ impl Session {
                 break;
             }
         }
+        self.supply.close().await;
         Ok(code)
     }
 }
@@ -246,14 +261,14 @@ impl Session {
             workflow: one.file.title(),
             name: &run_name,
             what: &what,
-            driver: self.driver.name(),
+            driver: self.supply.driver().name(),
             logs: &self.data.logs(run),
         });
 
         let services = self.services(&one.event);
         let jobs = JobRunner {
-            driver: Arc::clone(&self.driver),
-            wishes: self.wishes(),
+            supply: Arc::clone(&self.supply),
+            accepted_labels: self.args.machine.accept_labels.clone(),
             env: self.env.clone(),
             services,
             keep: self.args.keep.then(|| self.data.run(run).join("kept")),
@@ -264,6 +279,7 @@ impl Session {
             },
         };
         let outcome = drive(plan, Arc::new(jobs), screen.clone(), interrupts).await;
+        self.supply.settle().await;
 
         for warning in self.results.finish().await {
             screen.lock().note(&warning);
@@ -360,20 +376,19 @@ impl Session {
             }
         })
     }
+}
 
-    fn wishes(&self) -> MachineWishes {
-        let network = network(&self.args, &self.config);
-        let mut expose = self.toolchains.paths.clone();
-        expose.extend(self.config.expose.iter().chain(&self.args.machine.expose).cloned());
-        MachineWishes {
-            memory_mib: self.args.machine.memory.or(self.config.memory),
-            network: match network {
-                NetworkName::None => Network::None,
-                NetworkName::Host => Network::Host,
-            },
-            expose,
-            accepted_labels: self.args.machine.accept_labels.clone(),
-        }
+/// What the machines of this command are like.
+fn machine_spec(args: &RunArgs, config: &Config, toolchains: &Exposures) -> MachineSpec {
+    let network = match network(args, config) {
+        NetworkName::None => Network::None,
+        NetworkName::Host => Network::Host,
+    };
+    let own = config.expose.iter().chain(&args.machine.expose);
+    MachineSpec {
+        memory_mib: args.machine.memory.or(config.memory),
+        expose: toolchains.paths.iter().chain(own).cloned().collect(),
+        ..MachineSpec::new(MachineId(String::new()), network)
     }
 }
 

@@ -85,12 +85,6 @@ impl Builder<'_> {
             self.stage_folder(folder)?;
         }
         self.on(disk).folder("", 0o755)?;
-        if self.users.is_some() {
-            // Of another file system than the data folder, which may lie below a folder that
-            // is shown: layers of an overlay must not lie in each other.
-            mounts::tmpfs(Path::new("empty"), "size=4k,mode=755")
-                .doing(|| "making an empty layer".to_owned())?;
-        }
         let bulk = self.bulk();
         let exposed = self.exposed();
         let shown = self.lay_out(&bulk, &exposed)?;
