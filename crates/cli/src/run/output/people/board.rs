@@ -7,7 +7,7 @@ use model::{Conclusion, JobEvent, JobId, LogLine, StepRef, Stream};
 
 use super::super::JobTitle;
 use super::job::{JobState, JobView, Section, is_frame};
-use super::style::{Ink, Palette, seconds, word};
+use super::style::{Ink, Palette, elapsed, word};
 use super::text::{fit, one_line, pad, printable, width};
 
 /// Widest job name in front of a line; a longer one is cut, so that logs stay readable.
@@ -334,7 +334,7 @@ impl Board {
         }
         let mut rest = String::new();
         if conclusion != Conclusion::Skipped {
-            rest.push_str(&format!("  {}", seconds(took)));
+            rest.push_str(&format!("  {}", elapsed(took)));
         }
         if outcome != conclusion {
             rest.push_str(&format!("  ({}; continue-on-error)", word(outcome)));
@@ -363,7 +363,7 @@ impl Board {
             Some(error) => format!("{mark} {}", self.paint(Ink::Bad, &one_line(error))),
             None => {
                 let words = self.paint(Ink::Strong, &format!("job {}", word(result.conclusion)));
-                format!("{mark} {words}{}", self.paint(Ink::Faint, &format!("  {}", seconds(took))))
+                format!("{mark} {words}{}", self.paint(Ink::Faint, &format!("  {}", elapsed(took))))
             }
         };
         self.job_line(id, &text);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use model::{Conclusion, JobEvent, JobId};
 
 use super::super::JobTitle;
-use super::style::{Palette, seconds, word};
+use super::style::{Palette, elapsed, word};
 use super::text::{one_line, printable};
 
 /// Runs whose logs are kept: a few days of work, and a folder that is read in no time.
@@ -144,13 +144,13 @@ fn describe(event: &JobEvent) -> Option<String> {
         JobEvent::GroupStarted { title, .. } => format!("▾ {}", one_line(title)),
         JobEvent::Debug { message, .. } => format!("debug: {}", printable(message, false)),
         JobEvent::StepFinished { conclusion, duration, .. } => {
-            format!("{} step {}  {}", mark(*conclusion), word(*conclusion), seconds(*duration))
+            format!("{} step {}  {}", mark(*conclusion), word(*conclusion), elapsed(*duration))
         }
         JobEvent::JobFinished { result, duration } => {
             let reason = result.infrastructure_error.as_ref().map(|error| format!(": {error}"));
             let reason = reason.unwrap_or_default();
             let (mark, word) = (mark(result.conclusion), word(result.conclusion));
-            format!("{mark} job {word}{reason}  {}", seconds(*duration))
+            format!("{mark} job {word}{reason}  {}", elapsed(*duration))
         }
         JobEvent::JobStarted { .. }
         | JobEvent::Log(_)

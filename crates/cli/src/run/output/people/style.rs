@@ -76,7 +76,15 @@ pub(super) fn word(conclusion: Conclusion) -> &'static str {
     }
 }
 
-/// A duration for the eye: `1.2s`, `2m 05s`, `1h 02m`.
+/// How long something took: as [`seconds`], and in milliseconds where tenths of a second say nothing.
+pub(super) fn elapsed(duration: Duration) -> String {
+    match duration.as_millis() {
+        short @ 0..100 => format!("{short}ms"),
+        _ => seconds(duration),
+    }
+}
+
+/// A duration for the eye, which may be growing: `1.2s`, `2m 05s`, `1h 02m`.
 pub(super) fn seconds(duration: Duration) -> String {
     let (whole, tenths) = (duration.as_secs(), duration.subsec_millis() / 100);
     match whole {
@@ -96,6 +104,8 @@ mod tests {
         assert_eq!(seconds(Duration::from_millis(59_990)), "59.9s");
         assert_eq!(seconds(Duration::from_secs(125)), "2m 05s");
         assert_eq!(seconds(Duration::from_secs(3725)), "1h 02m");
+        assert_eq!(elapsed(Duration::from_micros(34_900)), "34ms");
+        assert_eq!(elapsed(Duration::from_millis(100)), seconds(Duration::from_millis(100)));
     }
 
     #[test]

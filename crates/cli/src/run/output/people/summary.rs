@@ -9,7 +9,7 @@ use super::super::RunEnd;
 use super::annotation::{describe, label};
 use super::board::Board;
 use super::job::{FailedStep, JobState, JobView};
-use super::style::{Ink, seconds, word};
+use super::style::{Ink, elapsed, word};
 use super::text::{one_line, pad, width};
 
 /// Failed jobs of which the end of the log is shown; when more fail, they mostly fail alike.
@@ -50,7 +50,7 @@ pub(super) fn summary(board: &Board, end: &RunEnd<'_>, world: &World<'_>, now: I
     let places: Vec<String> = places.map(|(what, place)| format!("{what}: {}", place.display())).collect();
     lines.extend(section(places));
     let took =
-        summary.paint(Ink::Faint, &format!("  {}", seconds(now.saturating_duration_since(board.began))));
+        summary.paint(Ink::Faint, &format!("  {}", elapsed(now.saturating_duration_since(board.began))));
     let mark = board.manner().palette.mark(end.conclusion);
     lines.extend(section(vec![format!("{mark} run {}{took}", word(end.conclusion))]));
     lines
@@ -150,7 +150,7 @@ impl Summary<'_> {
         };
         let mark = self.board.manner().palette.mark(conclusion);
         let (name, word) = (pad(&job.name, columns), word(conclusion));
-        let took = took.map(|took: Duration| seconds(took)).unwrap_or_default();
+        let took = took.map(|took: Duration| elapsed(took)).unwrap_or_default();
         let reason = reason.map(|reason| format!("  {}", one_line(reason))).unwrap_or_default();
         format!("  {mark} {name}  {word:<9}  {took}{reason}").trim_end().to_owned()
     }

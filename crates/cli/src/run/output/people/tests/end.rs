@@ -46,7 +46,7 @@ fn the_end_shows_the_end_of_the_failed_log_and_where_the_whole_is() {
         "  ⋮ 60 lines before these are in /logs/1.log".to_owned(),
     ];
     expected.extend((61..=100).map(|line| format!("  line {line}")));
-    expected.extend(["", "Logs: /logs", "", "✗ run failed  0.0s"].map(str::to_owned));
+    expected.extend(["", "Logs: /logs", "", "✗ run failed  0ms"].map(str::to_owned));
     assert_eq!(shown, expected);
 }
 
