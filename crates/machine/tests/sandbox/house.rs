@@ -104,6 +104,20 @@ impl House {
     }
 }
 
+impl Drop for House {
+    /// Waits for the keepers of machines that were dropped and not destroyed: they still remove files from the
+    /// folder, and each holds its lock until it has.
+    fn drop(&mut self) {
+        for entry in fs::read_dir(self.data().join("machines")).into_iter().flatten().flatten() {
+            if let Ok(lock) = fs::File::open(entry.path())
+                && entry.path().extension().is_some_and(|extension| extension == "lock")
+            {
+                lock.lock().expect("the keeper lets go");
+            }
+        }
+    }
+}
+
 /// A machine as jobs get it, with a name that no other test has.
 pub(crate) fn spec() -> MachineSpec {
     static NEXT: AtomicU32 = AtomicU32::new(0);
