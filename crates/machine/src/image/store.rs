@@ -331,7 +331,7 @@ pub(crate) fn read_manifest(folder: &Path) -> Result<Manifest, ImageError> {
 }
 
 /// Names are files of their own, and must not be taken for ids or options.
-fn check_name(name: &str) -> Result<(), ImageError> {
+pub(crate) fn check_name(name: &str) -> Result<(), ImageError> {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-');
     let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let fault = if !starts || !name.bytes().all(allowed) {
@@ -348,4 +348,4 @@ fn check_name(name: &str) -> Result<(), ImageError> {
 
 #[cfg(test)]
 #[path = "store/tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -5,7 +5,7 @@ use crate::image::hash;
 use crate::image::manifest::{Content, FileRecord, Files, RootKind};
 
 /// A folder in the store as a build leaves it, with this root.
-fn made(store: &ImageStore, root: &[u8], made_unix_ms: u64) -> PathBuf {
+pub(crate) fn made(store: &ImageStore, root: &[u8], made_unix_ms: u64) -> PathBuf {
     let folder = store.images.join(format!("made-{made_unix_ms}"));
     fs::create_dir(&folder).unwrap();
     let write = |name: &str, content: &[u8]| {
@@ -25,7 +25,7 @@ fn made(store: &ImageStore, root: &[u8], made_unix_ms: u64) -> PathBuf {
     folder
 }
 
-fn store() -> (tempfile::TempDir, ImageStore) {
+pub(crate) fn store() -> (tempfile::TempDir, ImageStore) {
     let data = tempfile::tempdir().unwrap();
     let store = ImageStore::open(data.path()).unwrap();
     (data, store)

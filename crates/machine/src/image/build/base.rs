@@ -1,0 +1,140 @@
+//! The first stage: any root file system, as one tar file.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, Write};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+
+use super::super::apt::{self, Suite};
+use super::super::error::ImageError;
+use super::super::hash;
+use super::super::oci::Layout;
+use super::super::program::{APT_CONFIG, Call, MMDEBSTRAP, Tools};
+
+/// The file that the stage leaves.
+pub(super) const TAR: &str = "root.tar";
+
+/// What a job can't start without.
+const BARE: [&str; 4] = ["ca-certificates", "iproute2", "netbase", "sudo"];
+/// What workflows take for granted on GitHub's machines, as far as Debian has it and it is small.
+const COMMON: [&str; 29] = [
+    "build-essential",
+    "bzip2",
+    "curl",
+    "file",
+    "git",
+    "gnupg",
+    "iputils-ping",
+    "jq",
+    "less",
+    "lsb-release",
+    "nodejs",
+    "openssh-client",
+    "patch",
+    "pkg-config",
+    "procps",
+    "psmisc",
+    "python-is-python3",
+    "python3",
+    "python3-pip",
+    "python3-venv",
+    "rsync",
+    "time",
+    "tzdata",
+    "unzip",
+    "wget",
+    "xz-utils",
+    "zip",
+    "zlib1g-dev",
+    "zstd",
+];
+
+/// The names of all packages that are asked for, sorted.
+pub(super) fn packages(bare: bool, extra: &[String]) -> Result<Vec<String>, ImageError> {
+    let common = if bare { &[][..] } else { &COMMON[..] };
+    let mut all: Vec<String> = BARE.iter().chain(common).map(|name| (*name).to_owned()).collect();
+    for name in extra {
+        // https://www.debian.org/doc/debian-policy/ch-controlfields.html#source
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.');
+        if !name.starts_with(|first: char| first.is_ascii_alphanumeric()) || !name.bytes().all(allowed) {
+            return Err(ImageError::refused(format!("--package {name}"), "is no name of a package"));
+        }
+        all.push(name.clone());
+    }
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// Installs packages into a root of their own.
+pub(super) fn from_packages(
+    tools: &Tools,
+    suite: Suite,
+    packages: &[String],
+    sources: &[String],
+    folder: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<(), ImageError> {
+    let dump = tools.output(&Call::new(APT_CONFIG).args(["dump"]))?;
+    let is_root = rustix::process::geteuid().is_root();
+    let mode = if is_root { "root" } else { "unshare" };
+    let mut call = Call::new(MMDEBSTRAP)
+        .args([format!("--mode={mode}"), "--variant=minbase".to_owned(), "--format=tar".to_owned()])
+        .args([format!("--include={}", packages.join(","))]);
+    for option in apt::carried_options(&String::from_utf8_lossy(&dump)) {
+        call = call.args([format!("--aptopt={option}")]);
+    }
+    call = call.args([suite.name(), "-"]).args(sources);
+    if is_root {
+        // What a killed build leaves there is removed with the stage's folder. An ordinary user's
+        // can't lie there: nobody else, so none of the ids in its user namespace, may enter.
+        call = call.environment("TMPDIR", folder);
+    }
+    let path = folder.join(TAR);
+    let file = File::create_new(&path).map_err(ImageError::io("making", &path))?;
+    tools.run(&call, Some(&file), None, say)
+}
+
+/// Takes a copy of a tar file, which must still be what was hashed.
+pub(super) fn from_tar(from: &Path, sha256: &str, folder: &Path) -> Result<(), ImageError> {
+    let mut source = File::open(from).map_err(ImageError::io("opening", from))?;
+    let path = folder.join(TAR);
+    let mut copy = File::create_new(&path).map_err(ImageError::io("making", &path))?;
+    let mut magic = [0; 2];
+    let is_gzip = source.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+    source.rewind().map_err(ImageError::io("reading", from))?;
+    let found = if is_gzip {
+        let unpacked = io::copy(&mut MultiGzDecoder::new(source), &mut copy);
+        unpacked.map_err(|error| unpack_error(from, &path, error))?;
+        hash::of_file(from)?
+    } else {
+        hash::copy(&mut source, &mut copy).map_err(ImageError::io("copying to", &path))?
+    };
+    if found.sha256 != sha256 {
+        return Err(ImageError::refused(
+            from.display().to_string(),
+            "has changed while it was read; try again",
+        ));
+    }
+    Ok(())
+}
+
+fn unpack_error(from: &Path, to: &Path, error: io::Error) -> ImageError {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return ImageError::io("writing", to)(error);
+    }
+    ImageError::refused(from.display().to_string(), format!("can't be unpacked ({error})"))
+}
+
+/// Puts the layers of an image together.
+pub(super) fn from_oci(layout: &Layout, folder: &Path) -> Result<(), ImageError> {
+    let layers = folder.join("layers");
+    std::fs::create_dir(&layers).map_err(ImageError::io("making", &layers))?;
+    let tree = layout.flatten(&layers)?;
+    let path = folder.join(TAR);
+    let file = File::create_new(&path).map_err(ImageError::io("making", &path))?;
+    let mut out = BufWriter::new(file);
+    tree.write(&mut out).and_then(|()| out.flush()).map_err(ImageError::io("writing", &path))?;
+    std::fs::remove_dir_all(&layers).map_err(ImageError::io("removing", &layers))
+}
