@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{check, output, program, root, runs, shown};
+use crate::command::{check, is_installed, output, program, root, shown};
 
 /// Programs that tests call, and the Debian package that has each.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -13,6 +13,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python", "python-is-python3"),
     ("shellcheck", "shellcheck"),
     ("protoc", "protobuf-compiler"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("sqfstar", "squashfs-tools"),
 ];
 
 /// The oldest Node that GitHub's own clients (`@actions/cache` 6, `@actions/artifact` 6) run on.
@@ -30,7 +32,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn install_packages() -> Result<()> {
     let missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(name, _)| !runs(name)).map(|(_, package)| *package).collect();
+        PROGRAMS.iter().filter(|(name, _)| !is_installed(name)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::image::args::ImageCommand;
+
 /// CI on your own machines: real GitHub Actions workflows, each job in a machine of its own.
 #[derive(Debug, Parser)]
 #[command(name = "hearth", version, propagate_version = true)]
@@ -22,6 +24,11 @@ pub(crate) enum Command {
     Lint(LintArgs),
     /// Evaluate an expression of the workflow language
     Expr(ExprArgs),
+    /// Make and keep the images that virtual machines boot from
+    Image {
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
     /// Find out which machine drivers work on this host, and why not
     Doctor(DoctorArgs),
     /// Print a completion script for a shell

@@ -15,6 +15,7 @@ mod diagnostics;
 mod doctor;
 mod exit;
 mod expr;
+mod image;
 mod lint;
 mod run;
 
@@ -52,6 +53,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             say!("{}", String::from_utf8_lossy(&script).trim_end());
             Ok(exit::SUCCESS)
         }
+        Command::Image { command } => image::image(command),
         Command::Doctor(args) => runtime()?.block_on(doctor::doctor(&args)),
     }
 }

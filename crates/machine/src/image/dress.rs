@@ -8,7 +8,7 @@ use super::error::ImageError;
 use super::tree::{Kind, Meta, Node, Tree};
 
 /// Counts up when what this module does changes: roots that were kept half-way are then made anew.
-pub(crate) const VERSION: &str = "1";
+pub(crate) const VERSION: &str = "2";
 
 /// The user that jobs run as, as on GitHub's machines.
 const USER: &str = "runner";
@@ -114,7 +114,12 @@ fn add_user(tree: &mut Tree) -> io::Result<()> {
         };
         let place = Path::new("home").join(USER).join(name);
         if tree.get(&place).is_none() {
-            tree.put(&place, Node { meta: Meta { uid, gid, ..node.meta }, ..node });
+            let kind = match node.kind {
+                // A content of its own: a hard link would have the owner of the skeleton.
+                Kind::File(content) => Kind::File(tree.duplicate(content)),
+                other => other,
+            };
+            tree.put(&place, Node { kind, meta: Meta { uid, gid, ..node.meta } });
         }
     }
     Ok(())
@@ -208,6 +213,12 @@ mod tests {
         assert_eq!(text("etc/sudoers.d/runner"), "runner ALL=(ALL) NOPASSWD:ALL\n");
         assert_eq!(tree.get(Path::new("etc/sudoers.d/runner")).unwrap().meta.mode, 0o440);
         assert_eq!(text("home/runner/.profile"), "umask 022\n");
+        let node = |path: &str| tree.get(Path::new(path)).unwrap();
+        assert_ne!(
+            node("home/runner/.profile").kind,
+            node("etc/skel/.profile").kind,
+            "hard links have one owner"
+        );
         for folder in FOLDERS {
             assert_eq!(tree.get(Path::new(folder)).unwrap().meta.uid, 1001, "{folder}");
         }

@@ -82,12 +82,16 @@ impl Import<'_> {
         let mut archive = Archive::new(file);
         let mut members = archive.entries().map_err(self.broken())?;
         let mut next = |name: &str| -> Result<tar::Entry<'_, File>, ImageError> {
-            let member = members.next().ok_or_else(|| self.refused(format!("ends before {name}: it is truncated")))?;
+            let member =
+                members.next().ok_or_else(|| self.refused(format!("ends before {name}: it is truncated")))?;
             let member = member.map_err(self.broken())?;
             // Compared, and never used as a path.
-            if *member.path_bytes() != *name.as_bytes() || member.header().entry_type() != EntryType::Regular {
+            if *member.path_bytes() != *name.as_bytes() || member.header().entry_type() != EntryType::Regular
+            {
                 let found = String::from_utf8_lossy(&member.path_bytes()).into_owned();
-                return Err(self.refused(format!("has {found:?} where the file {name} must be: it is no exported image")));
+                return Err(self.refused(format!(
+                    "has {found:?} where the file {name} must be: it is no exported image"
+                )));
             }
             Ok(member)
         };
@@ -101,11 +105,19 @@ impl Import<'_> {
         for (name, record) in manifest.named_files() {
             let mut member = next(name)?;
             if member.size() != record.bytes {
-                return Err(self.damaged(&manifest, name, format!("has {} bytes instead of {}", member.size(), record.bytes)));
+                return Err(self.damaged(
+                    &manifest,
+                    name,
+                    format!("has {} bytes instead of {}", member.size(), record.bytes),
+                ));
             }
             let found = self.copy(&mut member, name)?;
             if found != *record {
-                return Err(self.damaged(&manifest, name, format!("has the SHA-256 {} instead of {}", found.sha256, record.sha256)));
+                return Err(self.damaged(
+                    &manifest,
+                    name,
+                    format!("has the SHA-256 {} instead of {}", found.sha256, record.sha256),
+                ));
             }
         }
         if members.next().is_some() {

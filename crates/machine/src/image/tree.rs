@@ -179,6 +179,11 @@ impl Tree {
         Ok(Some(content))
     }
 
+    /// The same bytes as a content of its own.
+    pub(crate) fn duplicate(&mut self, content: ContentId) -> ContentId {
+        self.add(self.contents[content.0].clone())
+    }
+
     fn add(&mut self, content: Content) -> ContentId {
         self.contents.push(content);
         ContentId(self.contents.len() - 1)

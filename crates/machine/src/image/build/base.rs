@@ -85,12 +85,14 @@ pub(super) fn from_packages(
     for option in apt::carried_options(&String::from_utf8_lossy(&dump)) {
         call = call.args([format!("--aptopt={option}")]);
     }
-    call = call.args([suite.name(), "-"]).args(sources);
     if is_root {
+        // apt's own user could not enter the folder.
+        call = call.args(["--aptopt=APT::Sandbox::User \"root\""]);
         // What a killed build leaves there is removed with the stage's folder. An ordinary user's
         // can't lie there: nobody else, so none of the ids in its user namespace, may enter.
         call = call.environment("TMPDIR", folder);
     }
+    call = call.args([suite.name(), "-"]).args(sources);
     let path = folder.join(TAR);
     let file = File::create_new(&path).map_err(ImageError::io("making", &path))?;
     tools.run(&call, Some(&file), None, say)

@@ -32,9 +32,10 @@ pub(super) fn make(
     fs::write(&list, packages.join("\n")).map_err(ImageError::io("writing", &list))?;
     say(&format!("{} files, {} packages", tree.iter().count(), packages.len()));
     let path = folder.join(ROOT);
-    // No time of its own: the same tree is the same file.
+    // No time of its own: the same tree is the same file. The top has no member in the archive.
     let call = Call::new(SQFSTAR)
-        .args(["-comp", compression.name(), "-mkfs-time", "0", "-no-progress", "-quiet"])
+        .args(["-comp", compression.name(), "-mkfs-time", "0", "-root-time", "0"])
+        .args(["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0", "-no-progress", "-quiet"])
         .args([&path]);
     let input = |to: &mut dyn Write| {
         let mut to = BufWriter::with_capacity(1 << 16, to);

@@ -1,0 +1,189 @@
+//! `hearth image`: making, looking at, and passing on what virtual machines boot from.
+
+pub(crate) mod args;
+
+use std::io::Write as _;
+
+use anyhow::{Context, Result, bail};
+use machine::image::{Base, Depth, Image, ImageError, ImageStore, Listed, Progress, Recipe, build};
+
+use crate::args::PlaceArgs;
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::exit;
+use args::{BuildArgs, ImageCommand};
+
+/// Carries out one of the commands.
+pub(crate) fn image(command: ImageCommand) -> Result<u8> {
+    let done = match command {
+        ImageCommand::Build(args) => make(&args),
+        ImageCommand::Ls(args) => list(&open(&args.places)?),
+        ImageCommand::Inspect(args) => inspect(&open(&args.places)?, &args.image, args.verify),
+        ImageCommand::Rm(args) => remove(&open(&args.places)?, &args.images),
+        ImageCommand::Export(args) => {
+            let store = open(&args.places)?;
+            let image = store.get(&args.image)?;
+            store.export(&image, &args.file)?;
+            say!("{} is in {}", image.id.short(), args.file.display());
+            Ok(())
+        }
+        ImageCommand::Import(args) => {
+            let store = open(&args.places)?;
+            let image = store.import(&args.file)?;
+            if let Some(name) = &args.name {
+                store.name(name, &image.id)?;
+            }
+            say!("{}", image.id);
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => Ok(exit::SUCCESS),
+        Err(error) => {
+            eprintln!("hearth: {error:#}");
+            Ok(code(&error))
+        }
+    }
+}
+
+/// What was asked for was wrong, or it was right and failed.
+fn code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref() {
+        Some(ImageError::NotFound { .. } | ImageError::Name { .. } | ImageError::Refused { .. }) => {
+            exit::USAGE
+        }
+        _ => exit::FAILURE,
+    }
+}
+
+fn open(places: &PlaceArgs) -> Result<ImageStore> {
+    let config = Config::load(places.config.as_deref())?;
+    let data = DataFolder::open(places.data.clone().or(config.data))?;
+    Ok(ImageStore::open(data.root())?)
+}
+
+fn make(args: &BuildArgs) -> Result<()> {
+    let store = open(&args.places)?;
+    let base = match (&args.from_tar, &args.from_oci) {
+        (Some(tar), _) => Base::Tar(tar.clone()),
+        (None, Some(layout)) => Base::Oci(layout.clone()),
+        (None, None) => Base::Packages { bare: args.bare, extra: args.packages.clone() },
+    };
+    let recipe = Recipe {
+        name: args.name.clone(),
+        base,
+        suite: args.suite.into(),
+        mirrors: args.mirrors.clone(),
+        compression: args.compression.into(),
+    };
+    let image = build(&store, &recipe, machine::agent_binary(), &mut |progress| show(&progress))?;
+    say!("{} {} ({} MiB)", recipe.name, image.id.short(), bytes(&image) >> 20);
+    Ok(())
+}
+
+/// Progress is for whoever watches: standard output has the result only.
+fn show(progress: &Progress) {
+    let mut out = std::io::stderr().lock();
+    let _ = match progress {
+        Progress::Began(stage) => writeln!(out, "{}: begins", stage.name()),
+        Progress::Said(stage, line) => writeln!(out, "{}: {line}", stage.name()),
+        Progress::Ended(stage, took) => {
+            writeln!(out, "{}: done in {:.1} s", stage.name(), took.as_secs_f64())
+        }
+        Progress::Reused(stage) => writeln!(out, "{}: done by a build that was interrupted", stage.name()),
+    };
+}
+
+fn list(store: &ImageStore) -> Result<()> {
+    let all = store.list()?;
+    if all.is_empty() {
+        say!("No images yet: make one with `hearth image build`.");
+        return Ok(());
+    }
+    say!("{:<20} {:<12} {:>8}  {:<26} {:<10} BUILT", "NAME", "ID", "MiB", "KERNEL", "SUITE");
+    let mut damaged = 0;
+    for Listed { id, names, image } in &all {
+        let names = if names.is_empty() { "-".to_owned() } else { names.join(",") };
+        match image {
+            Ok(image) => {
+                let manifest = &image.manifest;
+                say!(
+                    "{names:<20} {:<12} {:>8}  {:<26} {:<10} {}",
+                    id.short(),
+                    bytes(image) >> 20,
+                    manifest.kernel_version,
+                    manifest.suite,
+                    date(manifest.made_unix_ms)
+                );
+            }
+            Err(error) => {
+                damaged += 1;
+                say!("{names:<20} {:<12} damaged: {error}", id.short());
+            }
+        }
+    }
+    if damaged > 0 {
+        bail!(
+            "{damaged} of {} images are damaged; remove them by their ids, and build them again",
+            all.len()
+        );
+    }
+    Ok(())
+}
+
+fn inspect(store: &ImageStore, wanted: &str, verify: bool) -> Result<()> {
+    let image = store.get(wanted)?;
+    if verify {
+        store.verify(&image, Depth::Full)?;
+    }
+    let mut shown = serde_json::to_value(&image.manifest).context("the manifest can't be shown")?;
+    shown["folder"] = image.folder.to_string_lossy().into();
+    say!("{}", serde_json::to_string_pretty(&shown).context("the manifest can't be shown")?);
+    Ok(())
+}
+
+fn remove(store: &ImageStore, wanted: &[String]) -> Result<()> {
+    for wanted in wanted {
+        let removed = store.remove(wanted)?;
+        removed.names.iter().for_each(|name| say!("name {name}"));
+        if let Some(id) = removed.image {
+            say!("image {id}");
+        }
+    }
+    Ok(())
+}
+
+fn bytes(image: &Image) -> u64 {
+    let files = &image.manifest.files;
+    files.kernel.bytes + files.initrd.bytes + files.root.bytes
+}
+
+/// `2026-11-21`, in UTC (<https://howardhinnant.github.io/date_algorithms.html#civil_from_days>).
+fn date(unix_ms: u64) -> String {
+    let days = unix_ms / 86_400_000 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (unix_s, expected) in [
+            (0, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_795_249_092, "2026-11-21"),
+            (4_107_542_400, "2100-03-01"),
+        ] {
+            assert_eq!(date(unix_s * 1000), expected);
+        }
+    }
+}
