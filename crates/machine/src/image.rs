@@ -16,6 +16,7 @@ mod manifest;
 mod modules;
 mod oci;
 mod program;
+mod renewal;
 mod scratch;
 mod store;
 mod transfer;

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use super::cpio::Writer;
+use super::cpio::{self, Writer};
 
 /// The folder of the modules, and the file in it with their names, one a line, in the order of loading.
 const MODULES: &str = "modules";
@@ -35,7 +35,19 @@ pub(crate) fn write<W: Write>(out: W, modules: &[Module], agent: &[u8]) -> io::R
     for module in modules {
         archive.file(&format!("{MODULES}/{}.ko", module.name), 0o644, &module.content)?;
     }
-    let mut archive = Writer::new(archive.finish()?);
+    write_agent(archive.finish()?, agent)
+}
+
+/// The same initial RAM disk with another agent. `None`: it is none that [`write`] has made.
+pub(crate) fn with_agent(initrd: &[u8], agent: &[u8]) -> Option<Vec<u8>> {
+    let modules = initrd.get(..cpio::first_end(initrd)?)?;
+    let mut renewed = Vec::with_capacity(initrd.len());
+    renewed.extend(modules);
+    write_agent(renewed, agent).ok()
+}
+
+fn write_agent<W: Write>(out: W, agent: &[u8]) -> io::Result<W> {
+    let mut archive = Writer::new(out);
     archive.file("init", 0o755, agent)?;
     archive.finish()
 }
@@ -58,5 +70,15 @@ mod tests {
         assert!(at("modules/virtio_blk.ko\0") < at("TRAILER!!!"));
         assert!(at("TRAILER!!!") < at("init\0") && at("init\0") < at("the agent"));
         assert_eq!(text.matches("TRAILER!!!").count(), 2);
+    }
+
+    #[test]
+    fn another_agent_leaves_the_modules_as_they_are() {
+        let modules = [Module { name: "virtio".to_owned(), content: b"module".to_vec() }];
+        let old = write(Vec::new(), &modules, b"old").unwrap();
+        let new = write(Vec::new(), &modules, b"a newer one").unwrap();
+        assert_eq!(with_agent(&old, b"a newer one"), Some(new));
+        assert_eq!(with_agent(&old, b"old"), Some(old));
+        assert_eq!(with_agent(b"something else", b"old"), None);
     }
 }

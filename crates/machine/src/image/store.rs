@@ -164,7 +164,13 @@ impl ImageStore {
             let aside = Scratch::new_in(&self.images)?;
             fs::rename(&place, aside.path()).map_err(ImageError::io("moving aside", &place))?;
         }
-        fs::rename(&image.folder, &place).map_err(ImageError::io("moving the image to", &place))?;
+        if let Err(error) = fs::rename(&image.folder, &place) {
+            // Another process may have put the same image there meanwhile.
+            return match self.read(&image.id) {
+                Ok(there) if verify::files(&there, Depth::Memo).is_ok() => Ok(there),
+                _ => Err(ImageError::io("moving the image to", &place)(error)),
+            };
+        }
         File::open(&self.images)
             .and_then(|folder| folder.sync_all())
             .map_err(ImageError::io("writing", &self.images))?;
@@ -194,8 +200,7 @@ impl ImageStore {
     /// When there is no such image, when a snapshot needs it, and when it can't be removed.
     pub fn remove(&self, name_or_id: &str) -> Result<Removed, ImageError> {
         let id = self.resolve(name_or_id)?;
-        let mut names: Vec<String> =
-            self.names()?.into_iter().filter(|(_, meant)| *meant == id).map(|(name, _)| name).collect();
+        let mut names = self.names_of(&id)?;
         let by_name = names.iter().any(|name| name == name_or_id);
         let last = !by_name || names.len() == 1;
         if last {
@@ -217,6 +222,11 @@ impl ImageStore {
             }
         }
         Ok(Removed { names, image: last.then_some(id) })
+    }
+
+    /// The names of an image.
+    pub(crate) fn names_of(&self, id: &ImageId) -> Result<Vec<String>, ImageError> {
+        Ok(self.names()?.into_iter().filter(|(_, meant)| meant == id).map(|(name, _)| name).collect())
     }
 
     /// A folder for an image that is being made. It is removed if its maker dies.

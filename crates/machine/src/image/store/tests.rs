@@ -6,6 +6,11 @@ use crate::image::manifest::{Content, FileRecord, Files, RootKind};
 
 /// A folder in the store as a build leaves it, with this root.
 pub(crate) fn made(store: &ImageStore, root: &[u8], made_unix_ms: u64) -> PathBuf {
+    made_with(store, root, b"initrd", made_unix_ms)
+}
+
+/// As [`made`], with this initial RAM disk.
+pub(crate) fn made_with(store: &ImageStore, root: &[u8], initrd: &[u8], made_unix_ms: u64) -> PathBuf {
     let folder = store.images.join(format!("made-{made_unix_ms}"));
     fs::create_dir(&folder).unwrap();
     let write = |name: &str, content: &[u8]| {
@@ -13,7 +18,7 @@ pub(crate) fn made(store: &ImageStore, root: &[u8], made_unix_ms: u64) -> PathBu
         FileRecord { sha256: hash::of_bytes(content), bytes: content.len() as u64 }
     };
     let files =
-        Files { kernel: write(KERNEL, b"kernel"), initrd: write(INITRD, b"initrd"), root: write(ROOT, root) };
+        Files { kernel: write(KERNEL, b"kernel"), initrd: write(INITRD, initrd), root: write(ROOT, root) };
     let content = Content {
         kernel_version: "6.1.0".to_owned(),
         files,

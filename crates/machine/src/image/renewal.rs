@@ -1,0 +1,114 @@
+//! Images for the agent of this program: one that was built by another version of Hearth gets
+//! its agent replaced, without being built again.
+
+use std::fs;
+
+use super::error::ImageError;
+use super::hash;
+use super::initrd;
+use super::manifest::{Content, Files, Manifest};
+use super::store::{INITRD, Image, ImageStore, KERNEL, MANIFEST, ROOT};
+use super::verify::Depth;
+
+impl ImageStore {
+    /// The image that a machine is to boot, verified, with this agent inside.
+    ///
+    /// A name whose image has another agent means an image with this one afterwards, which shares
+    /// kernel and root with the other. An id means exactly that image, whatever its agent.
+    ///
+    /// # Errors
+    /// As [`ImageStore::get`] and [`ImageStore::verify`], and when the image can't be renewed.
+    pub fn ready(&self, name_or_id: &str, agent: &[u8]) -> Result<Image, ImageError> {
+        let image = self.get(name_or_id)?;
+        self.verify(&image, Depth::Memo)?;
+        if image.id.as_str().starts_with(name_or_id) {
+            return Ok(image);
+        }
+        let path = image.initrd();
+        let initrd = fs::read(&path).map_err(ImageError::io("reading", &path))?;
+        match initrd::with_agent(&initrd, agent) {
+            Some(renewed) if renewed != initrd => self.renew(&image, &renewed),
+            _ => Ok(image),
+        }
+    }
+
+    fn renew(&self, old: &Image, initrd: &[u8]) -> Result<Image, ImageError> {
+        let place = self.scratch()?;
+        for (name, from) in [(KERNEL, old.kernel()), (ROOT, old.root())] {
+            fs::hard_link(&from, place.path().join(name)).map_err(ImageError::io("linking", &from))?;
+        }
+        let write = |name: &str, content: &[u8]| {
+            let path = place.path().join(name);
+            fs::write(&path, content).map_err(ImageError::io("writing", &path))?;
+            hash::of_file(&path)
+        };
+        let files = Files { initrd: write(INITRD, initrd)?, ..old.manifest.files.clone() };
+        let Manifest { kernel_version, root_kind, suite, packages, made_unix_ms, .. } = old.manifest.clone();
+        let manifest =
+            Manifest::new(Content { kernel_version, files, root_kind, suite, packages }, made_unix_ms);
+        write(MANIFEST, &manifest.to_json())?;
+        let image = Image { id: manifest.id.clone(), manifest, folder: place.path().to_owned() };
+        let image = self.keep(image)?;
+        for name in self.names_of(&old.id)? {
+            self.name(&name, &image.id)?;
+        }
+        // Machines of this agent have no use for it; only a snapshot may.
+        match self.remove(old.id.as_str()) {
+            Ok(_) | Err(ImageError::InUse { .. } | ImageError::NotFound { .. }) => Ok(image),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::tests::{made_with, store};
+    use super::*;
+
+    fn image_with(store: &ImageStore, agent: &[u8]) -> Image {
+        let initrd = initrd::write(Vec::new(), &[], agent).unwrap();
+        let image = store.put(&made_with(store, b"root", &initrd, 1)).unwrap();
+        store.name("default", &image.id).unwrap();
+        store.name("other", &image.id).unwrap();
+        image
+    }
+
+    #[test]
+    fn a_name_leads_to_an_image_with_the_agent_of_this_program() {
+        let (_data, store) = store();
+        let old = image_with(&store, b"old agent");
+        assert_eq!(store.ready("default", b"old agent").unwrap().id, old.id);
+        let new = store.ready("default", b"new agent").unwrap();
+        assert_ne!(new.id, old.id);
+        store.verify(&new, Depth::Full).unwrap();
+        let initrd = fs::read(new.initrd()).unwrap();
+        assert_eq!(initrd, initrd::write(Vec::new(), &[], b"new agent").unwrap());
+        assert_eq!(new.manifest.files.root, old.manifest.files.root);
+        // Every name of the old image has moved, and it is gone.
+        assert_eq!(store.get("other").unwrap().id, new.id);
+        assert_eq!(store.list().unwrap().len(), 1);
+        assert_eq!(store.ready("default", b"new agent").unwrap().id, new.id);
+    }
+
+    #[test]
+    fn an_image_that_a_snapshot_needs_is_renewed_beside_itself_and_its_id_means_itself() {
+        let (data, store) = store();
+        let old = image_with(&store, b"old agent");
+        let snapshot = data.path().join("snapshots/warm");
+        fs::create_dir_all(&snapshot).unwrap();
+        fs::write(snapshot.join(MANIFEST), format!("{{\"image\": \"{}\"}}", old.id)).unwrap();
+        let new = store.ready("default", b"new agent").unwrap();
+        assert_ne!(new.id, old.id);
+        assert_eq!(store.ready(old.id.as_str(), b"new agent").unwrap().id, old.id);
+        assert_eq!(store.ready(old.id.short(), b"new agent").unwrap().id, old.id);
+    }
+
+    #[test]
+    fn a_damaged_image_is_not_made_ready() {
+        let (_data, store) = store();
+        let old = image_with(&store, b"old agent");
+        fs::write(old.initrd(), b"x").unwrap();
+        let error = store.ready("default", b"new agent").unwrap_err();
+        assert!(matches!(error, ImageError::Damaged { .. }), "{error}");
+    }
+}
