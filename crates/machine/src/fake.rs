@@ -2,6 +2,7 @@
 //! for what goes wrong with real machines.
 
 mod cut;
+mod freeze;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,13 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use guest::agent::{Options, Scope, Script, serve_with};
 use guest::client::Guest;
+use model::MachineId;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Capabilities, Driver, Finding, FindingLevel, Isolation, Layout, Machine, MachineError, MachineGuard,
-    MachineSpec, Probe,
+    MachineSpec, Probe, Snapshot, SnapshotId,
 };
 use cut::CutStream;
 
@@ -42,6 +44,8 @@ struct Knobs {
     full_disk: Arc<AtomicBool>,
     streams: Mutex<CancellationToken>,
     agents: Mutex<CancellationToken>,
+    freezable: AtomicBool,
+    restore_failure: Mutex<Option<String>>,
     started: AtomicUsize,
     alive: Arc<AtomicUsize>,
 }
@@ -50,6 +54,16 @@ impl FakeDriver {
     /// A driver whose machines have folders below `root`, which the caller removes.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), knobs: Arc::default() }
+    }
+
+    /// Makes machines that can be snapshotted: their folders are copied, their processes end.
+    pub fn allow_snapshots(&self) {
+        self.knobs.freezable.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes restores fail with this reason, or not any more.
+    pub fn fail_restores(&self, reason: Option<&str>) {
+        *lock(&self.knobs.restore_failure) = reason.map(str::to_owned);
     }
 
     /// Makes each start wait until the gate is notified once: a slow machine under the test's control.
@@ -163,7 +177,8 @@ impl Driver for FakeDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { isolation: Isolation::Host, snapshots: false }
+        let snapshots = self.knobs.freezable.load(Ordering::Relaxed);
+        Capabilities { isolation: Isolation::Host, snapshots }
     }
 
     async fn probe(&self) -> Probe {
@@ -178,19 +193,46 @@ impl Driver for FakeDriver {
     }
 
     async fn start(&self, spec: MachineSpec) -> Result<Machine, MachineError> {
-        let started = self.bring_up(&spec).await;
-        started.map_err(|reason| MachineError {
-            machine: spec.id,
-            driver: NAME,
-            operation: "starting",
-            reason,
-            source: None,
-        })
+        self.bring_up(&spec).await.map_err(|reason| failed(spec.id, "starting", reason))
     }
 
     async fn reap(&self) -> Result<Vec<String>, MachineError> {
         Ok(Vec::new())
     }
+
+    async fn snapshot(&self, machine: Machine, id: &SnapshotId) -> Result<Snapshot, MachineError> {
+        let (name, layout) = (machine.id.clone(), machine.layout.clone());
+        machine.destroy().await?;
+        let folder = Snapshot::all(&self.root).join(&id.0);
+        freeze::copy_tree(&self.root.join(&name.0), &folder)
+            .map_err(|error| failed(name, "snapshotting", error.to_string()))?;
+        Ok(Snapshot {
+            id: id.clone(),
+            driver: NAME.to_owned(),
+            image: String::new(),
+            vcpus: 1,
+            memory_mib: 0,
+            disk_mib: 0,
+            layout,
+            made_unix_ms: 0,
+            version: "1".to_owned(),
+            folder,
+        })
+    }
+
+    async fn restore(&self, snapshot: &Snapshot, spec: MachineSpec) -> Result<Machine, MachineError> {
+        let id = spec.id.clone();
+        if let Some(reason) = lock(&self.knobs.restore_failure).clone() {
+            return Err(failed(id, "restoring", reason));
+        }
+        freeze::replace_tree(&snapshot.folder, &self.root.join(&id.0))
+            .map_err(|error| failed(id.clone(), "restoring", error.to_string()))?;
+        self.bring_up(&spec).await.map_err(|reason| failed(id, "restoring", reason))
+    }
+}
+
+fn failed(machine: MachineId, operation: &'static str, reason: String) -> MachineError {
+    MachineError { machine, driver: NAME, operation, reason, source: None }
 }
 
 /// Owns the agent's task. Dropping it drops the agent, which kills its processes.
