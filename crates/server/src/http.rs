@@ -1,0 +1,87 @@
+//! Serving a router: what a client may cost before anybody knows who it is.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections at once; more wait in the listener's backlog. Ten for each of a hundred users,
+/// and far below the usual limit of open files.
+const CONNECTIONS: usize = 1000;
+
+/// How long a client may take for the head of a request: a slow link needs a second.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Bytes of a request's head: a token has less than one thousand.
+pub const HEAD_BYTES: usize = 32 * 1024;
+
+/// How long requests that are under way may take to end when the server does.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long to wait when the system has no more descriptors: somebody's connection ends meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop`, then lets requests that are under way end, for a while.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = TaskTracker::new();
+    let abandoned = CancellationToken::new();
+    while let Some(stream) = next(&listener, &stop).await {
+        let Ok(stream) = stream else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let permit = tokio::select! {
+            permit = Arc::clone(&room).acquire_owned() => permit,
+            () = stop.cancelled() => break,
+        };
+        let (router, stop, abandoned) = (router.clone(), stop.clone(), abandoned.clone());
+        connections.spawn(async move {
+            tokio::select! {
+                () = converse(stream, router, stop) => {}
+                () = abandoned.cancelled() => {}
+            }
+            drop(permit);
+        });
+    }
+    connections.close();
+    if tokio::time::timeout(DRAIN_DEADLINE, connections.wait()).await.is_err() {
+        abandoned.cancel();
+        connections.wait().await;
+    }
+}
+
+/// The next connection; `None` when it is over.
+async fn next(listener: &TcpListener, stop: &CancellationToken) -> Option<io::Result<TcpStream>> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        accepted = listener.accept() => Some(accepted.map(|(stream, _)| stream)),
+    }
+}
+
+async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
+    // Interactive shells send single keys.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    tokio::pin!(connection);
+    // A client that breaks off is no concern of ours: its error says nothing that we could mend.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
