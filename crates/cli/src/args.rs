@@ -1,10 +1,15 @@
 //! The command line.
 
+mod machines;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::image::args::ImageCommand;
+pub(crate) use machines::{
+    ADDRESS, ServeArgs, ServeMachinesArgs, ServeWhat, VmArgs, VmExecArgs, VmStartArgs, VmTokenArgs, VmWhat,
+};
 
 /// CI on your own machines: real GitHub Actions workflows, each job in a machine of its own.
 #[derive(Debug, Parser)]
@@ -31,6 +36,10 @@ pub(crate) enum Command {
     },
     /// Find out which machine drivers work on this host, and why not
     Doctor(DoctorArgs),
+    /// Serve an API
+    Serve(ServeArgs),
+    /// Start machines of a running `hearth serve machines`, and work in them
+    Vm(Box<VmArgs>),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }

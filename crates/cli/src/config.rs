@@ -3,10 +3,13 @@
 //! It is read from the user's own configuration folder, never from the repository that
 //! is run: a repository must not choose its own walls.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use server::machines::limits::Tier;
 
 use crate::args::{DriverName, NetworkName};
 
@@ -30,6 +33,43 @@ pub(crate) struct Config {
     /// Host folders that jobs see read-only.
     #[serde(default)]
     pub(crate) expose: Vec<PathBuf>,
+    /// What `hearth serve` does.
+    #[serde(default)]
+    pub(crate) serve: ServeConfig,
+}
+
+/// What an operator of `hearth serve machines` decides.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ServeConfig {
+    /// Where to listen.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Machines of all callers together.
+    pub(crate) machines: Option<usize>,
+    /// What can be asked for; the first is the default.
+    #[serde(default)]
+    pub(crate) vm_types: Vec<VmTypeConfig>,
+    /// Limits by the name that a token's `tier` has.
+    #[serde(default)]
+    pub(crate) tiers: BTreeMap<String, Tier>,
+}
+
+/// A type of machine.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct VmTypeConfig {
+    /// What callers call it.
+    pub(crate) name: String,
+    /// Name or id of its image.
+    pub(crate) image: Option<String>,
+    /// Virtual CPUs.
+    pub(crate) vcpus: Option<u32>,
+    /// Memory in MiB.
+    pub(crate) memory: Option<u64>,
+    /// Bound of what it may write, in MiB.
+    pub(crate) disk: Option<u64>,
+    /// What it sees of the network.
+    pub(crate) network: Option<NetworkName>,
 }
 
 impl Config {
@@ -89,6 +129,14 @@ mod tests {
         assert_eq!(config.machine, Some(DriverName::Host));
         assert_eq!(config.network, Some(NetworkName::None));
         assert_eq!((config.jobs, config.memory), (Some(3), Some(512)));
+        let serve = Config::parse(
+            "serve:\n  listen: 127.0.0.1:80\n  machines: 9\n  vm-types:\n  - name: big\n    image: trixie\n    \
+             vcpus: 4\n    memory: 8192\n    disk: 20480\n    network: host\n  tiers:\n    gold: {machines: 20}\n",
+        );
+        let serve = serve.unwrap().serve;
+        assert_eq!((serve.machines, serve.vm_types[0].memory), (Some(9), Some(8192)));
+        assert_eq!(serve.tiers["gold"], Tier { machines: 20, sessions: 10 });
+        assert!(Config::parse("serve: {tiers: {gold: {machine: 20}}}").is_err());
         assert_eq!(config.actions_mirrors, ["file:///srv/{owner}/{repo}"]);
     }
 }

@@ -10,5 +10,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const INVALID_WORKFLOW: u8 = 3;
 /// A machine was not to be had, or failed: no verdict on the workflow.
 pub(crate) const MACHINE: u8 = 4;
+/// `vm exec` and `vm shell`: Hearth failed, not the command, whose own code it would be otherwise
+/// (as `env` and `timeout` have it).
+pub(crate) const NOT_THE_COMMAND: u8 = 125;
 /// Cancelled by the user (128 + SIGINT, as shells have it).
 pub(crate) const CANCELLED: u8 = 130;

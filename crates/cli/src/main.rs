@@ -18,12 +18,14 @@ mod expr;
 mod image;
 mod lint;
 mod run;
+mod serve;
+mod vm;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command};
+use args::{Cli, Command, ServeWhat};
 
 fn main() -> ExitCode {
     // The parts of a machine are this same program under a hidden first argument.
@@ -47,6 +49,11 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Plan(args) => runtime()?.block_on(run::run(*args, run::Task::Plan)),
         Command::Lint(args) => lint::lint(&args),
         Command::Expr(args) => expr::expr(&args),
+        Command::Serve(args) => {
+            let ServeWhat::Machines(args) = args.what;
+            runtime()?.block_on(serve::machines(args))
+        }
+        Command::Vm(args) => runtime()?.block_on(vm::vm(*args)),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "hearth", &mut script);

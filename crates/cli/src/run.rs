@@ -5,7 +5,7 @@ mod drive;
 mod event;
 mod facts;
 mod given;
-mod interrupt;
+pub(crate) mod interrupt;
 mod job;
 mod list;
 pub(crate) mod machines;

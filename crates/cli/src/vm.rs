@@ -1,0 +1,196 @@
+//! `hearth vm`: machines of a running `hearth serve machines`, for people.
+
+mod copy;
+mod exec;
+mod shell;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value as Json;
+use server::machines::client::{Client, ClientError, Method, escaped};
+use server::machines::log::LogSource;
+use server::machines::token::Caller;
+use server::machines::wire::{
+    Logs, NewSnapshot, NewVm, SnapshotList, SnapshotTaken, Status, Vm, VmList, VmStatus,
+};
+
+use crate::args::{VmArgs, VmStartArgs, VmTokenArgs, VmWhat};
+use crate::{exit, serve};
+
+/// No body.
+const NOTHING: Option<&()> = None;
+
+/// Does what is asked for, on the server.
+pub(crate) async fn vm(args: VmArgs) -> Result<u8> {
+    if let VmWhat::Token(wanted) = &args.what {
+        return token(wanted);
+    }
+    let client = client(&args)?;
+    match args.what {
+        VmWhat::Exec(wanted) => return Ok(of_command(exec::exec(&client, wanted).await)),
+        VmWhat::Shell { id, command } => {
+            return Ok(of_command(shell::shell(&client, &id, command.as_deref()).await));
+        }
+        VmWhat::Start(wanted) => start(&client, wanted).await?,
+        VmWhat::Ls { json } => list(&client, json).await?,
+        VmWhat::Inspect { id } => show(&client, &machine(&id)).await?,
+        VmWhat::Pool => show(&client, "/api/pool").await?,
+        VmWhat::Cp { from, to } => copy::copy(&client, &from, &to).await?,
+        VmWhat::Logs { id } => logs(&client, &id).await?,
+        VmWhat::Snapshot { id, name, description } => {
+            let path = format!("{}/snapshots", machine(&id));
+            let wanted = NewSnapshot { name, description };
+            let taken: SnapshotTaken = client.call(Method::POST, &path, Some(&wanted)).await?;
+            say!("{}", taken.snapshot_id);
+        }
+        VmWhat::Snapshots { id } => snapshots(&client, &id).await?,
+        VmWhat::Rollback { id, snapshot } => {
+            let path = format!("{}/rollback/{}", machine(&id), escaped(&snapshot));
+            let _: VmStatus = client.call(Method::POST, &path, NOTHING).await?;
+        }
+        VmWhat::Rm { ids } => return remove(&client, &ids).await,
+        VmWhat::Token(_) => {}
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// The exit code of a command, or that there was none.
+fn of_command(ended: Result<u8>) -> u8 {
+    ended.unwrap_or_else(|error| {
+        eprintln!("hearth: {error:#}");
+        exit::NOT_THE_COMMAND
+    })
+}
+
+fn client(args: &VmArgs) -> Result<Client> {
+    let token = args.token.as_deref().filter(|token| !token.is_empty()).context(
+        "no token: put one into HEARTH_TOKEN; who has the server's key makes one with: hearth vm token",
+    )?;
+    Ok(Client::new(&args.api, Some(token))?)
+}
+
+/// The path of a machine.
+fn machine(id: &str) -> String {
+    format!("/api/vms/{}", escaped(id))
+}
+
+fn token(wanted: &VmTokenArgs) -> Result<u8> {
+    let key = serve::key()?;
+    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+    let subject = wanted.subject.clone().or_else(user).context("whose machines? Name a --subject")?;
+    let caller = Caller { subject, tier: wanted.tier.clone() };
+    let lifetime = Duration::from_secs(u64::from(wanted.hours) * 3600);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    let token = key.mint(&caller, (now + lifetime).as_secs());
+    // What the server would not take is better told here.
+    key.open(&token, now.as_secs()).context("the server would not take this token")?;
+    say!("{token}");
+    Ok(exit::SUCCESS)
+}
+
+async fn start(client: &Client, wanted: VmStartArgs) -> Result<()> {
+    let wanted =
+        NewVm { vm_type: wanted.vm_type, vm_name: wanted.name, wait: wanted.no_wait.then_some(false) };
+    let started: VmStatus = client.call(Method::POST, "/api/vms", Some(&wanted)).await?;
+    say!("{}", started.id);
+    Ok(())
+}
+
+async fn show(client: &Client, path: &str) -> Result<()> {
+    let shown: Json = client.call(Method::GET, path, NOTHING).await?;
+    say!("{}", serde_json::to_string_pretty(&shown)?);
+    Ok(())
+}
+
+async fn list(client: &Client, json: bool) -> Result<()> {
+    if json {
+        return show(client, "/api/vms").await;
+    }
+    let listed: VmList = client.call(Method::GET, "/api/vms", NOTHING).await?;
+    say!("{:<20} {:<14} {:<13} {:>9}  NAME", "ID", "STATUS", "TYPE", "AGE");
+    for vm in &listed.vms {
+        let Vm { id, vm_type, name, .. } = vm;
+        let name = name.as_deref().unwrap_or_default();
+        say!("{id:<20} {:<14} {vm_type:<13} {:>9}  {name}", status(vm.status), age(vm.created_unix_ms));
+        if let Some(error) = &vm.error {
+            say!("    {error}");
+        }
+    }
+    Ok(())
+}
+
+fn status(status: Status) -> &'static str {
+    match status {
+        Status::Starting => "starting",
+        Status::Running => "running",
+        Status::Snapshotting => "snapshotting",
+        Status::RollingBack => "rolling back",
+        Status::Failed => "failed",
+        Status::Ending => "ending",
+        Status::Deleted => "deleted",
+    }
+}
+
+/// How long ago, in the largest unit that says something.
+fn age(unix_ms: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = now.saturating_sub(Duration::from_millis(unix_ms)).as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+async fn logs(client: &Client, id: &str) -> Result<()> {
+    let logs: Logs = client.call(Method::GET, &format!("{}/logs", machine(id)), NOTHING).await?;
+    if logs.dropped > 0 {
+        say!("({} earlier entries are no longer kept)", logs.dropped);
+    }
+    for entry in logs.entries {
+        let execution = entry.execution_id.unwrap_or_default();
+        let source = match entry.source {
+            LogSource::Machine => "hearth",
+            LogSource::Stdout => "stdout",
+            LogSource::Stderr => "stderr",
+        };
+        for line in entry.text.lines() {
+            say!("{source:<6} {execution:<21} {}", printable(line));
+        }
+    }
+    Ok(())
+}
+
+/// What a machine says must not move the cursor.
+fn printable(line: &str) -> String {
+    line.chars().filter(|letter| *letter == '\t' || !letter.is_control()).collect()
+}
+
+async fn snapshots(client: &Client, id: &str) -> Result<()> {
+    let path = format!("{}/snapshots", machine(id));
+    let listed: SnapshotList = client.call(Method::GET, &path, NOTHING).await?;
+    say!("{:<20} {:>9}  NAME", "ID", "AGE");
+    for snapshot in listed.snapshots {
+        say!("{:<20} {:>9}  {}", snapshot.snapshot_id, age(snapshot.created_unix_ms), snapshot.name);
+    }
+    Ok(())
+}
+
+/// Removes all that can be, and says which can't.
+async fn remove(client: &Client, ids: &[String]) -> Result<u8> {
+    let mut failed = 0;
+    for id in ids {
+        let removed: Result<VmStatus, ClientError> = client.call(Method::DELETE, &machine(id), NOTHING).await;
+        match removed {
+            Ok(_) => say!("{id}"),
+            Err(error @ ClientError::Refused { .. }) => {
+                eprintln!("hearth: {id}: {error}");
+                failed += 1;
+            }
+            Err(error) => bail!(error),
+        }
+    }
+    Ok(if failed == 0 { exit::SUCCESS } else { exit::FAILURE })
+}
