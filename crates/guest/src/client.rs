@@ -4,6 +4,7 @@ mod error;
 mod exec;
 mod files;
 mod tunnel;
+mod watched;
 
 use std::io;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -23,11 +25,13 @@ use crate::bounds::{
 use crate::wire::agent_client::AgentClient;
 use crate::wire::{ExecRequest, ExecResponse, InfoRequest, ShutdownRequest};
 use error::failure;
+use watched::Watched;
 
 /// A connection to the agent of one machine. Clones share it; calls may overlap.
 #[derive(Clone)]
 pub struct Guest {
     rpc: AgentClient<Channel>,
+    over: CancellationToken,
 }
 
 /// What can go wrong on the way into a machine.
@@ -224,6 +228,7 @@ impl Guest {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         const CONNECT: &str = "connecting";
+        let (stream, over) = Watched::new(stream);
         let mut stream = Some(stream);
         let connector = tower::service_fn(move |_: Uri| {
             let stream = stream.take().map(TokioIo::new);
@@ -239,7 +244,7 @@ impl Guest {
             .connect_with_connector(connector)
             .await
             .map_err(|error| failure(CONNECT, "", &tonic::Status::from_error(error.into())))?;
-        let guest = Guest { rpc: AgentClient::new(channel).max_decoding_message_size(MESSAGE_BYTES) };
+        let guest = Guest { rpc: AgentClient::new(channel).max_decoding_message_size(MESSAGE_BYTES), over };
         let answer = guest.rpc().info(InfoRequest {}).await;
         let protocol = answer.map_err(|status| failure(CONNECT, "", &status))?.into_inner().protocol;
         if protocol != PROTOCOL {
@@ -281,6 +286,17 @@ impl Guest {
         let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let answer = self.rpc().shutdown(ShutdownRequest { grace_millis }).await;
         answer.map(drop).map_err(|status| failure("ending", "the machine", &status))
+    }
+
+    /// Whether the stream to the agent is known to be over, as when the machine has died. Costs no call.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
+    /// Waits until the stream to the agent is over.
+    pub async fn over(&self) {
+        self.over.cancelled().await;
     }
 
     /// A handle for one call.

@@ -8,11 +8,13 @@ pub mod fake;
 pub mod firecracker;
 pub mod host;
 pub mod image;
+pub mod pool;
 pub mod sandbox;
 
 mod agent_binary;
 mod agent_program;
 mod driver;
+mod lock_file;
 mod processes;
 mod snapshot;
 

@@ -4,15 +4,14 @@
 //! held locked by its keeper for as long as it lives. A folder whose lock can be taken
 //! belongs to nobody. The file names the control groups of the machine.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::cgroup::Groups;
+use crate::lock_file;
 
-/// Attempts to take a lock whose file is replaced meanwhile; each costs somebody else a removal.
-const LOCK_ATTEMPTS: usize = 16;
 /// Names of folders that wait for their removal; nothing else stands in a machine's own folder under such a name.
 const MOVED: &str = "removed-";
 
@@ -33,7 +32,7 @@ impl Remains {
             spread(&machines);
         }
         let lock_path = machines.join(format!("{id}.lock"));
-        let Some(lock) = lock(&lock_path)? else { return Ok(None) };
+        let Some(lock) = lock_file::take(&lock_path)? else { return Ok(None) };
         Ok(Some(Remains { folder: machines.join(id), lock_path, lock }))
     }
 
@@ -119,25 +118,6 @@ fn spread(folder: &Path) {
     };
     // Other file systems know no such flag, and need none.
     let _ = flagged();
-}
-
-/// Locks the file at `path`, and makes sure that it is still the file there.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    for _ in 0..LOCK_ATTEMPTS {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Ok(()) => {}
-        }
-        let there = fs::metadata(path);
-        if there.is_ok_and(|there| {
-            file.metadata().is_ok_and(|ours| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
-        }) {
-            return Ok(Some(file));
-        }
-    }
-    Ok(None)
 }
 
 /// Removes a tree that a job made. Its processes must be dead.
