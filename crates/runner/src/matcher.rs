@@ -3,22 +3,21 @@
 //! The files are those of <https://github.com/actions/toolkit/blob/main/docs/problem-matchers.md>;
 //! the rules and error messages are those of GitHub's runner.
 
+mod regex;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fancy_regex::{Captures, Regex};
 use model::AnnotationLevel;
-use regress::{Flags, Regex};
 use serde::Deserialize;
 use workflow::expr::Value;
 
-/// Longest line that matchers look at: a pattern that goes back and forth must not hold up the log.
+/// Longest line that matchers look at: the time for a line grows with its length.
 const MATCHED_BYTES: usize = 16 * 1024;
 
-/// A matcher that has taken this long for one line, [`SLOW_LINES`] times, is removed (GitHub: one second).
+/// A matcher that has taken this long for one line is removed, as on GitHub.
 const SLOW_MATCH: Duration = Duration::from_secs(1);
-
-/// See [`SLOW_MATCH`].
-const SLOW_LINES: u32 = 3;
 
 /// Largest matcher file that is read.
 pub const MATCHER_FILE_BYTES: u64 = 1024 * 1024;
@@ -133,12 +132,14 @@ struct Definition {
     patterns: Vec<Pattern>,
 }
 
+/// A pattern went back and forth beyond its bound.
+struct TooSlow;
+
 /// One matcher and how far its patterns have matched.
 #[derive(Clone)]
 struct Matcher {
     definition: Arc<Definition>,
     running: Vec<Option<Found>>,
-    slow_lines: u32,
 }
 
 /// The matchers of a job. A clone matches on its own: each stream of each process has one.
@@ -202,10 +203,10 @@ impl Matchers {
         for index in 0..self.matchers.len() {
             let begun = Instant::now();
             let found = self.matchers[index].find(&line);
-            if begun.elapsed() > SLOW_MATCH && self.matchers[index].is_too_slow() {
+            if found.is_err() || begun.elapsed() > SLOW_MATCH {
                 return Some(Outcome::Removed(self.matchers.remove(index).definition.owner.clone()));
             }
-            if let Some(found) = found {
+            if let Ok(Some(found)) = found {
                 let others = self.matchers.iter_mut().enumerate().filter(|(other, _)| *other != index);
                 others.for_each(|(_, matcher)| matcher.reset());
                 return Some(Outcome::Found(Box::new(found)));
@@ -220,13 +221,8 @@ impl Matcher {
         self.running = vec![None; self.definition.patterns.len().saturating_sub(1)];
     }
 
-    fn is_too_slow(&mut self) -> bool {
-        self.slow_lines += 1;
-        self.slow_lines >= SLOW_LINES
-    }
-
     /// From the last pattern to the first, so that a line moves each running match on by one.
-    fn find(&mut self, line: &str) -> Option<Found> {
+    fn find(&mut self, line: &str) -> Result<Option<Found>, TooSlow> {
         let definition = self.definition.clone();
         let last = definition.patterns.len() - 1;
         for index in (0..=last).rev() {
@@ -238,11 +234,11 @@ impl Matcher {
                 },
             };
             let pattern = &definition.patterns[index];
-            match pattern.regex.find(line) {
+            match pattern.regex.captures(line).map_err(|_| TooSlow)? {
                 Some(found) => {
-                    let merged = merge(running.as_ref(), pattern, &found, line);
+                    let merged = merge(running.as_ref(), pattern, &found);
                     if index == last {
-                        return Some(self.complete(running, merged));
+                        return Ok(Some(self.complete(running, merged)));
                     }
                     self.running[index] = Some(merged);
                 }
@@ -251,7 +247,7 @@ impl Matcher {
                 None => {}
             }
         }
-        None
+        Ok(None)
     }
 
     fn complete(&mut self, running: Option<Found>, mut found: Found) -> Found {
@@ -272,11 +268,11 @@ impl Matcher {
 }
 
 /// What earlier lines found stays; the rest is taken from this one.
-fn merge(running: Option<&Found>, pattern: &Pattern, found: &regress::Match, line: &str) -> Found {
+fn merge(running: Option<&Found>, pattern: &Pattern, found: &Captures<'_, str>) -> Found {
     let pick = |earlier: fn(&Found) -> &Option<String>, group: Option<i64>| {
         running.and_then(|running| earlier(running).clone()).or_else(|| {
             let group = usize::try_from(group?).ok()?;
-            Some(found.group(group).map_or_else(String::new, |range| line[range].to_owned()))
+            Some(found.get(group).map_or_else(String::new, |part| part.as_str().to_owned()))
         })
     };
     let groups = &pattern.groups;
@@ -335,7 +331,7 @@ fn compile(config: Config) -> Result<Matcher, String> {
     }
     let from_path = config.from_path.filter(|path| !path.is_empty());
     let definition = Arc::new(Definition { owner, severity, from_path, patterns });
-    let mut matcher = Matcher { definition, running: Vec::new(), slow_lines: 0 };
+    let mut matcher = Matcher { definition, running: Vec::new() };
     matcher.reset();
     Ok(matcher)
 }
@@ -351,9 +347,9 @@ fn compile_pattern(
     if config.looped && config.groups.message.is_none() {
         return Err("The loop pattern must set 'message'".to_owned());
     }
-    let regex = Regex::with_flags(&config.regexp, Flags::default())
+    let regex = regex::compile(&config.regexp)
         .map_err(|error| format!("Invalid pattern '{}'. {error}", config.regexp))?;
-    let groups = group_count(&config.regexp);
+    let groups = i64::try_from(regex.captures_len()).unwrap_or(i64::MAX) - 1;
     for (name, group) in config.groups.named() {
         let Some(group) = group else { continue };
         if set.contains(&name) {
@@ -365,27 +361,6 @@ fn compile_pattern(
         set.push(name);
     }
     Ok(Pattern { regex, looped: config.looped, groups: config.groups })
-}
-
-/// Capturing groups of a pattern: opening brackets that are neither escaped, nor in a class, nor `(?:`.
-fn group_count(pattern: &str) -> i64 {
-    let mut count = 0;
-    let mut in_class = false;
-    let mut characters = pattern.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => drop(characters.next()),
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '(' if !in_class => {
-                let rest: String = characters.clone().take(3).collect();
-                let named = rest.starts_with("?<") && !rest.starts_with("?<=") && !rest.starts_with("?<!");
-                count += i64::from(!rest.starts_with('?') || named);
-            }
-            _ => {}
-        }
-    }
-    count
 }
 
 /// `line` without ANSI colours.
@@ -510,6 +485,16 @@ mod tests {
         let mut by_file = matchers(json);
         by_file.remove_file(json.as_bytes()).unwrap();
         assert!(by_file.is_empty());
+    }
+
+    #[test]
+    fn a_pattern_that_goes_back_and_forth_without_end_is_removed() {
+        let mut matchers = matchers(
+            r#"{"problemMatcher":[{"owner":"x","pattern":[{"regexp":"^(?=a)((a|aa)+)+\\1$","message":1}]}]}"#,
+        );
+        let line = format!("{}b", "a".repeat(1000));
+        assert_eq!(matchers.find(&line), Some(Outcome::Removed("x".to_owned())));
+        assert_eq!(matchers.find(&line), None);
     }
 
     #[test]

@@ -132,7 +132,10 @@ impl<'a> StepOutput<'a> {
             }
             Some(Outcome::Removed(owner)) => {
                 self.remove_matcher(&owner);
-                self.log.warning(self.step, format!("Removing issue matcher '{owner}'. It is too slow."));
+                self.log.warning(
+                    self.step,
+                    format!("Removing issue matcher '{owner}'. It takes too long for a line."),
+                );
                 self.log.line(self.step, stream, &line.text, line.dropped);
             }
             _ => self.log.line(self.step, stream, &line.text, line.dropped),
