@@ -30,6 +30,9 @@ pub(crate) const DPKG_DEB: Program = Program { name: "dpkg-deb", package: "dpkg"
 pub(crate) const XZ: Program = Program { name: "xz", package: "xz-utils" };
 pub(crate) const ZSTD: Program = Program { name: "zstd", package: "zstd" };
 pub(crate) const SQFSTAR: Program = Program { name: "sqfstar", package: "squashfs-tools" };
+/// Runs something with mounts and processes that are gone when it is.
+const UNSHARE: Program = Program { name: "unshare", package: "util-linux" };
+const WALLS: [&str; 6] = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
 /// Ends what it runs together with us, however we end.
 const SETPRIV: Program = Program { name: "setpriv", package: "util-linux" };
 
@@ -46,13 +49,21 @@ pub(crate) struct Call {
     args: Vec<OsString>,
     folder: Option<PathBuf>,
     environment: Vec<(&'static str, OsString)>,
+    walled: bool,
 }
 
 impl Call {
     pub(crate) fn new(program: Program) -> Self {
         // What is read by us must be in one language.
         let environment = vec![("LC_ALL", "C.UTF-8".into()), ("DEBIAN_FRONTEND", "noninteractive".into())];
-        Self { program, args: Vec::new(), folder: None, environment }
+        Self { program, args: Vec::new(), folder: None, environment, walled: false }
+    }
+
+    /// With mounts and processes of its own, where root may have them. All of them end with it and
+    /// with us: a program that mounts and is killed would otherwise leave its mounts behind.
+    pub(crate) fn walled(mut self) -> Self {
+        self.walled = true;
+        self
     }
 
     pub(crate) fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
@@ -110,7 +121,7 @@ impl Tools {
     ) -> Result<(), ImageError> {
         let path = self.find(call.program)?;
         let failed = |error| ImageError::io("running", &path)(error);
-        let mut command = self.command(&path);
+        let mut command = self.command(&path, call.walled);
         command.args(&call.args).envs(call.environment.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &call.folder {
             command.current_dir(folder);
@@ -157,15 +168,31 @@ impl Tools {
     }
 
     /// The program, told to end when the thread that called it does.
-    fn command(&self, program: &Path) -> Command {
-        match self.find(SETPRIV) {
-            Ok(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "TERM", "--"]).arg(program);
-                command
-            }
-            Err(_) => Command::new(program),
+    fn command(&self, program: &Path, walled: bool) -> Command {
+        let walls = if walled { self.walls() } else { None };
+        // What stands between it and us forwards no signal: only its end reaches the program.
+        let signal = if walls.is_some() { "KILL" } else { "TERM" };
+        let mut words: Vec<OsString> = Vec::new();
+        if let Ok(setpriv) = self.find(SETPRIV) {
+            words.push(setpriv.into());
+            words.extend(["--pdeathsig", signal, "--"].map(OsString::from));
         }
+        if let Some(unshare) = walls {
+            words.push(unshare.into());
+            words.extend(WALLS.map(OsString::from));
+        }
+        words.push(program.into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        command
+    }
+
+    /// The program that gives walls, if they are to be had: not by an ordinary user, nor by root in
+    /// most containers.
+    fn walls(&self) -> Option<PathBuf> {
+        let unshare = self.find(UNSHARE).ok()?;
+        let tried = Command::new(&unshare).args(WALLS).arg("true").stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success()).then_some(unshare)
     }
 }
 
@@ -221,6 +248,23 @@ mod tests {
             "sqfstar is not installed; install the package squashfs-tools (Debian, Ubuntu: apt-get install \
              squashfs-tools)"
         );
+    }
+
+    #[test]
+    fn a_walled_program_leaves_neither_mounts_nor_processes() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().display();
+        let script = format!("mount -t tmpfs none {at} && touch {at}/inside && (sleep 1000 & echo $! >&2)");
+        let mut said = Vec::new();
+        let call = sh(&script).walled();
+        if Tools::of_host().walls().is_none() {
+            println!("not root: no walls to be had");
+            return;
+        }
+        Tools::of_host().run(&call, None, None, &mut |line| said.push(line.to_owned())).unwrap();
+        assert!(!folder.path().join("inside").exists());
+        // Standard error ends when nobody can write to it any more: also the process behind is gone.
+        assert_eq!(said.len(), 1);
     }
 
     #[test]

@@ -80,6 +80,7 @@ pub(super) fn from_packages(
     let is_root = rustix::process::geteuid().is_root();
     let mode = if is_root { "root" } else { "unshare" };
     let mut call = Call::new(MMDEBSTRAP)
+        .walled()
         .args([format!("--mode={mode}"), "--variant=minbase".to_owned(), "--format=tar".to_owned()])
         .args([format!("--include={}", packages.join(","))]);
     for option in apt::carried_options(&String::from_utf8_lossy(&dump)) {
