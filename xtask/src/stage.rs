@@ -41,6 +41,8 @@ pub(crate) enum Stage {
     Fuzz,
     /// Workflows end to end, on the sandbox and on the host
     Scenario,
+    /// A real image, built and booted
+    Vm,
     /// README's first command, as a newcomer types it
     Readme,
 }
@@ -107,6 +109,7 @@ impl Stage {
                 check(&mut cargo(["run", "--quiet", "-p", "hearth-fuzz", "--", "--seconds", FUZZ_SECONDS]))
             }
             Stage::Scenario => scenarios(counts),
+            Stage::Vm => virtual_machines(counts),
             Stage::Readme => readme(),
         }
     }
@@ -130,7 +133,7 @@ fn unit(counts: &mut Counts) -> Result<()> {
         println!("cargo-nextest is not installed: using cargo test");
         return counted(cargo(["test", "--no-fail-fast"]).args(packages), counts);
     }
-    let mut nextest = cargo(["nextest", "run", "--no-fail-fast", "-E", "not binary(/^conformance/)"]);
+    let mut nextest = cargo(["nextest", "run", "--no-fail-fast", "-E", "not binary(/^(conformance|vm)/)"]);
     counted(nextest.args(packages), counts)?;
     counted(cargo(["test", "--doc", "--no-fail-fast"]).args(packages), counts)
 }
@@ -186,6 +189,30 @@ fn scenarios(counts: &mut Counts) -> Result<()> {
         &["test", "--no-fail-fast"]
     };
     counted(cargo(runner).args(["-p", "hearth-e2e"]), counts)
+}
+
+/// Builds the stock image as a user would, and boots it. An image that is there already, and whole,
+/// is used again; a cold checkout has none.
+fn virtual_machines(counts: &mut Counts) -> Result<()> {
+    let data = command::root().join("target/vm");
+    let hearth = |words: &[&str]| {
+        let mut command = cargo(["run", "--quiet", "-p", "hearth", "--", "image"]);
+        command.args(words).arg("--data").arg(&data);
+        command
+    };
+    let mut inspect = hearth(&["inspect", "--verify", "default"]);
+    if !inspect.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+        check(&mut hearth(&["build"]))?;
+        check(hearth(&["inspect", "--verify", "default"]).stdout(Stdio::null()))?;
+    }
+    let runner: &[&str] = if runs("cargo-nextest") {
+        &["nextest", "run", "--no-fail-fast"]
+    } else {
+        &["test", "--no-fail-fast"]
+    };
+    let mut tests = cargo(runner);
+    tests.args(["-p", "hearth-machine", "--test", "vm*"]).env("HEARTH_VM_DATA", &data);
+    counted(&mut tests, counts)
 }
 
 /// README's first command must succeed as it stands there.
