@@ -8,13 +8,17 @@ mod blocking;
 mod children;
 mod exec;
 mod files;
+pub mod init;
+mod interface;
 mod listen;
 mod processes;
 mod refusal;
+mod renew;
 mod script;
 mod service;
 mod spawn;
 mod standalone;
+mod users;
 
 use std::io;
 use std::sync::Arc;
@@ -25,7 +29,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bounds::{
     CONCURRENT_CALLS, CONNECTION_WINDOW_BYTES, FLUSH_DEADLINE, MESSAGE_BYTES, STREAM_WINDOW_BYTES,
@@ -47,13 +51,15 @@ pub struct Options {
     pub full_disk: Option<Arc<AtomicBool>>,
     /// For tests: plays processes instead of starting them.
     pub script: Option<Arc<dyn Script>>,
+    /// Where the agent is the init of a kernel of its own: how long that took.
+    pub(crate) init: Option<Duration>,
 }
 
 impl Options {
     /// An agent that lives in a process of its own, or shares one with others.
     #[must_use]
     pub fn new(scope: Scope) -> Self {
-        Self { scope, full_disk: None, script: None }
+        Self { scope, full_disk: None, script: None, init: None }
     }
 }
 
@@ -94,24 +100,50 @@ async fn serve_until<S>(stream: S, options: Options, told_to_end: impl Future<Ou
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let children = Arc::new(Children::new(options.scope));
-    let _kills_on_drop = KillOnDrop(Arc::clone(&children));
-    let mut child_ended = signal(SignalKind::child())?;
-    let service = Service::new(Arc::clone(&children), options);
-    let served = {
-        let reaping = async {
-            while child_ended.recv().await.is_some() {
-                children.reap();
-            }
-        };
-        tokio::select! {
-            served = transport(stream, service) => served,
-            () = reaping => Ok(()),
-            () = told_to_end => Ok(()),
-        }
+    let agent = Agent::new(options)?;
+    let served = tokio::select! {
+        served = agent.serve(stream) => served,
+        () = agent.reap() => Ok(()),
+        () = told_to_end => Ok(()),
     };
-    children.end_all(Duration::ZERO).await;
+    agent.children.end_all(Duration::ZERO).await;
     served
+}
+
+/// What lives as long as the agent, however many streams it serves.
+struct Agent {
+    children: Arc<Children>,
+    service: Service,
+    child_ended: tokio::sync::Mutex<Signal>,
+    _kills_on_drop: KillOnDrop,
+}
+
+impl Agent {
+    fn new(options: Options) -> io::Result<Self> {
+        let children = Arc::new(Children::new(options.scope));
+        Ok(Self {
+            service: Service::new(Arc::clone(&children), options),
+            child_ended: tokio::sync::Mutex::new(signal(SignalKind::child())?),
+            _kills_on_drop: KillOnDrop(Arc::clone(&children)),
+            children,
+        })
+    }
+
+    /// Collects children as they end, for ever.
+    async fn reap(&self) {
+        let mut child_ended = self.child_ended.lock().await;
+        while child_ended.recv().await.is_some() {
+            self.children.reap();
+        }
+    }
+
+    /// Serves one stream. What it started and nobody waits for lives on.
+    async fn serve<S>(&self, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        transport(stream, self.service.clone()).await
+    }
 }
 
 /// Kills everyone when an agent is dropped instead of coming to its end.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Version of the protocol that both sides must speak.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Bytes of data in one message: large enough that framing costs nothing, small enough that
 /// many streams share the connection fairly.
@@ -39,6 +39,12 @@ pub const BATCH_ENTRIES: usize = 512;
 
 /// Bytes of paths in one batch: with `BATCH_ENTRIES`, keeps long paths below `MESSAGE_BYTES` too.
 pub const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes of entropy of one renewal: twice what the kernel's pool holds.
+pub const ENTROPY_BYTES: usize = 64;
+
+/// Name servers of one interface: a resolver reads no more.
+pub const NAME_SERVERS: usize = 3;
 
 /// Characters of an agent's reason that travel: it goes into an HTTP/2 header.
 pub const REASON_CHARS: usize = 1024;

@@ -7,6 +7,7 @@ mod tunnel;
 mod watched;
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use crate::bounds::{
     CONNECTION_WINDOW_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES, PROTOCOL,
     STREAM_WINDOW_BYTES,
 };
+use crate::wire;
 use crate::wire::agent_client::AgentClient;
 use crate::wire::{ExecRequest, ExecResponse, InfoRequest, ShutdownRequest};
 use error::failure;
@@ -180,6 +182,40 @@ pub struct Info {
     pub home: String,
     /// `PATH` of the machine.
     pub path: String,
+    /// Where the agent is the init of a kernel of its own: how long it took until it could listen.
+    pub init: Duration,
+}
+
+/// What makes a machine with a kernel of its own unique.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewal {
+    /// Its host name.
+    pub hostname: String,
+    /// Random bytes, at most [`ENTROPY_BYTES`](crate::bounds::ENTROPY_BYTES).
+    pub entropy: Vec<u8>,
+    /// The time, since 1970.
+    pub now: Duration,
+    /// 32 hexadecimal digits.
+    pub machine_id: String,
+    /// A UUID.
+    pub boot_id: String,
+    /// How its network interface is set up; `None`: left as it is.
+    pub interface: Option<Interface>,
+}
+
+/// How a machine's one network interface is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// `None`: as the hardware has it.
+    pub mac: Option<[u8; 6]>,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix.
+    pub prefix_length: u8,
+    /// Where everything beyond the network goes; `None`: nowhere.
+    pub gateway: Option<Ipv4Addr>,
+    /// Who resolves names.
+    pub name_servers: Vec<IpAddr>,
 }
 
 /// Kind of a directory entry.
@@ -275,7 +311,35 @@ impl Guest {
             uid: info.uid,
             home: info.home,
             path: info.path,
+            init: Duration::from_micros(info.init_micros),
         })
+    }
+
+    /// Makes a machine with a kernel of its own unique: after its start, and after each restore
+    /// from a snapshot, before anything else is asked of it.
+    ///
+    /// # Errors
+    /// Refused by an agent that shares the host's kernel, and when something can't be set.
+    pub async fn renew(&self, renewal: &Renewal) -> Result<(), GuestError> {
+        let interface = renewal.interface.as_ref().map(|interface| wire::Interface {
+            mac: Bytes::from(interface.mac.map_or_else(Vec::new, |mac| mac.to_vec())),
+            address: Bytes::copy_from_slice(&interface.address.octets()),
+            prefix_length: interface.prefix_length.into(),
+            gateway: interface
+                .gateway
+                .map_or_else(Bytes::new, |gateway| Bytes::copy_from_slice(&gateway.octets())),
+            name_servers: interface.name_servers.iter().map(ToString::to_string).collect(),
+        });
+        let request = wire::RenewRequest {
+            hostname: renewal.hostname.clone(),
+            entropy: Bytes::from(renewal.entropy.clone()),
+            unix_micros: u64::try_from(renewal.now.as_micros()).unwrap_or(u64::MAX),
+            machine_id: renewal.machine_id.clone(),
+            boot_id: renewal.boot_id.clone(),
+            interface,
+        };
+        let answer = self.rpc().renew(request).await;
+        answer.map(drop).map_err(|status| failure("renewing", "the machine", &status))
     }
 
     /// Ends all processes (TERM, then KILL after `grace`) and the agent.

@@ -11,6 +11,7 @@ pub mod agent;
 pub mod archive;
 pub mod bounds;
 pub mod client;
+pub mod greeting;
 
 mod carry;
 mod wire;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use nix::unistd::{Uid, User, gethostname};
+use nix::unistd::{Uid, gethostname};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use super::blocking::{self, Incoming, Outgoing};
 use super::children::Children;
 use super::refusal::Refusal;
 use super::spawn::{self, Spawned};
-use super::{Options, exec, files, listen, script};
+use super::{Options, exec, files, listen, renew, script, users};
 use crate::archive::{self, UnpackError};
 use crate::bounds::{BATCH_ENTRIES, PROTOCOL, QUEUED_MESSAGES};
 use crate::carry::carry;
@@ -26,7 +26,8 @@ use crate::wire::exec_request::Request as Input;
 use crate::wire::exec_response::Event;
 use crate::wire::*;
 
-/// The agent's state that calls share.
+/// The agent's state that calls share, and connections.
+#[derive(Clone)]
 pub(super) struct Service {
     children: Arc<Children>,
     options: Options,
@@ -142,7 +143,7 @@ async fn first<M>(messages: &mut Streaming<M>) -> Result<M, Status> {
 impl Agent for Service {
     async fn info(&self, _: Request<InfoRequest>) -> Answer<InfoResponse> {
         let uid = Uid::effective();
-        let user = User::from_uid(uid).ok().flatten();
+        let user = users::by_uid(uid.as_raw());
         let own = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Ok(Response::new(InfoResponse {
             protocol: PROTOCOL,
@@ -152,10 +153,12 @@ impl Agent for Service {
             arch: std::env::consts::ARCH.to_owned(),
             user: user.as_ref().map_or_else(|| uid.to_string(), |user| user.name.clone()),
             uid: uid.as_raw(),
-            home: own("HOME")
-                .or_else(|| user.map(|user| user.dir.to_string_lossy().into_owned()))
-                .unwrap_or_else(|| "/".to_owned()),
+            home: own("HOME").or_else(|| user.map(|user| user.home)).unwrap_or_else(|| "/".to_owned()),
             path: own("PATH").unwrap_or_else(|| USUAL_PATH.to_owned()),
+            init_micros: self
+                .options
+                .init
+                .map_or(0, |took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
         }))
     }
 
@@ -292,6 +295,14 @@ impl Agent for Service {
             }
         });
         Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn renew(&self, request: Request<RenewRequest>) -> Answer<RenewResponse> {
+        if self.options.init.is_none() {
+            return Err(Refusal::invalid("the machine", "it shares its kernel with the host").into());
+        }
+        blocking::run(move || renew::renew(&request.into_inner())).await?;
+        Ok(Response::new(RenewResponse {}))
     }
 
     async fn shutdown(&self, request: Request<ShutdownRequest>) -> Answer<ShutdownResponse> {

@@ -1,6 +1,5 @@
 //! Starting a process: finding the program, becoming the user, laying the pipes.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,12 +10,13 @@ use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::pty::{OpenptyResult, Winsize, openpty};
-use nix::unistd::{Gid, Uid, User};
+use nix::unistd::{Gid, Uid};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::children::{Children, Ended};
 use super::refusal::Refusal;
+use super::users;
 use crate::wire::{ExecStart, RefusalKind, TtySize};
 
 /// Set for every process when the agent has it in its own environment: by this a driver
@@ -222,24 +222,21 @@ struct Identity {
 impl Identity {
     /// Finds a user by name or id. `None`: it is the agent's own.
     fn of(user: &str) -> Result<Option<Self>, Refusal> {
-        let failed = |error: nix::Error| Refusal::io(user, &error.into());
-        let by_id = user.parse().ok().map(Uid::from_raw);
-        let found = match by_id {
-            Some(uid) => User::from_uid(uid).map_err(failed)?,
-            None => User::from_name(user).map_err(failed)?,
-        };
+        let by_id = user.parse().ok();
+        let found = by_id.map_or_else(|| users::by_name(user), users::by_uid);
         let Some(uid) = found.as_ref().map(|user| user.uid).or(by_id) else {
             return Err(Refusal::new(RefusalKind::NotFound, user, "no such user"));
         };
-        if uid == Uid::effective() {
+        if uid == Uid::effective().as_raw() {
             return Ok(None);
         }
         if !Uid::effective().is_root() {
             return Err(Refusal::new(RefusalKind::Denied, user, "only root can become another user"));
         }
-        let gid = found.as_ref().map_or(Gid::from_raw(uid.as_raw()), |user| user.gid);
-        let name = found.and_then(|user| CString::new(user.name).ok());
-        let groups = name.and_then(|name| nix::unistd::getgrouplist(&name, gid).ok()).unwrap_or(vec![gid]);
+        let groups = found.as_ref().map_or_else(|| vec![uid], users::groups);
+        let gid = found.map_or(uid, |user| user.gid);
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        let groups = groups.into_iter().map(Gid::from_raw).collect();
         let setgroups = std::fs::read_to_string("/proc/self/setgroups").unwrap_or_default();
         Ok(Some(Self { uid, gid, groups, may_set_groups: setgroups.trim() != "deny" }))
     }

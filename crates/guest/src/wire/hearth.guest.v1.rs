@@ -22,6 +22,9 @@ pub struct InfoResponse {
     pub home: ::prost::alloc::string::String,
     #[prost(string, tag = "8")]
     pub path: ::prost::alloc::string::String,
+    /// How long it took as init until it could listen; zero where it is no init.
+    #[prost(uint64, tag = "9")]
+    pub init_micros: u64,
 }
 #[allow(clippy::all)]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -351,6 +354,49 @@ pub struct CarryFrame {
     #[prost(bool, tag = "3")]
     pub end: bool,
 }
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewRequest {
+    #[prost(string, tag = "1")]
+    pub hostname: ::prost::alloc::string::String,
+    /// Goes into the kernel's pool; never comes out again.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub entropy: ::prost::bytes::Bytes,
+    /// The time, since 1970.
+    #[prost(uint64, tag = "3")]
+    pub unix_micros: u64,
+    /// 32 hexadecimal digits.
+    #[prost(string, tag = "4")]
+    pub machine_id: ::prost::alloc::string::String,
+    /// A UUID.
+    #[prost(string, tag = "5")]
+    pub boot_id: ::prost::alloc::string::String,
+    /// Absent: the interface, if there is one, stays as it is.
+    #[prost(message, optional, tag = "6")]
+    pub interface: ::core::option::Option<Interface>,
+}
+/// How the machine's one network interface is set up. What it had before is gone.
+#[allow(clippy::all)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Interface {
+    /// Six bytes; empty: as the hardware has it.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub mac: ::prost::bytes::Bytes,
+    /// IPv4, four bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub address: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "3")]
+    pub prefix_length: u32,
+    /// IPv4, four bytes; empty: no route beyond the network.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub gateway: ::prost::bytes::Bytes,
+    /// Addresses of name servers, as text.
+    #[prost(string, repeated, tag = "5")]
+    pub name_servers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[allow(clippy::all)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewResponse {}
 #[allow(clippy::all)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ShutdownRequest {
@@ -916,7 +962,30 @@ pub mod agent_client {
                 .insert(GrpcMethod::new("hearth.guest.v1.Agent", "Carry"));
             self.inner.streaming(req, path, codec).await
         }
-        /// Ends all processes, then the agent.
+        /// Makes a machine with a kernel of its own unique: after it was started, and again after
+        /// it was restored from a snapshot, before anything else is asked of it.
+        pub async fn renew(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RenewRequest>,
+        ) -> std::result::Result<tonic::Response<super::RenewResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hearth.guest.v1.Agent/Renew",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hearth.guest.v1.Agent", "Renew"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends all processes, then the agent. Where it is a machine's init, the machine ends too.
         pub async fn shutdown(
             &mut self,
             request: impl tonic::IntoRequest<super::ShutdownRequest>,
@@ -1078,7 +1147,13 @@ pub mod agent_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::CarryFrame>>,
         ) -> std::result::Result<tonic::Response<Self::CarryStream>, tonic::Status>;
-        /// Ends all processes, then the agent.
+        /// Makes a machine with a kernel of its own unique: after it was started, and again after
+        /// it was restored from a snapshot, before anything else is asked of it.
+        async fn renew(
+            &self,
+            request: tonic::Request<super::RenewRequest>,
+        ) -> std::result::Result<tonic::Response<super::RenewResponse>, tonic::Status>;
+        /// Ends all processes, then the agent. Where it is a machine's init, the machine ends too.
         async fn shutdown(
             &self,
             request: tonic::Request<super::ShutdownRequest>,
@@ -1869,6 +1944,49 @@ pub mod agent_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hearth.guest.v1.Agent/Renew" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenewSvc<T: Agent>(pub Arc<T>);
+                    impl<T: Agent> tonic::server::UnaryService<super::RenewRequest>
+                    for RenewSvc<T> {
+                        type Response = super::RenewResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RenewRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Agent>::renew(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenewSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
