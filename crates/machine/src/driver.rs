@@ -1,5 +1,6 @@
 //! The contract between a driver and those who use machines.
 
+use std::any::Any;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -201,9 +202,15 @@ pub struct Machine {
 
 /// Owns what stands behind a machine. Dropping it ends the machine without waiting.
 #[async_trait]
-pub trait MachineGuard: Send + Sync {
+pub trait MachineGuard: Any + Send + Sync {
     /// Ends the machine and waits until nothing of it is left.
     async fn destroy(self: Box<Self>) -> Result<(), MachineError>;
+
+    /// Why the machine has ended by itself, if it has and the driver can tell: a kernel's panic, a
+    /// killed VMM. For the user, when the agent was lost.
+    async fn last_words(&mut self) -> Option<String> {
+        None
+    }
 }
 
 impl Machine {

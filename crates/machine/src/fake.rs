@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     Capabilities, Driver, Finding, FindingLevel, Isolation, Layout, Machine, MachineError, MachineGuard,
-    MachineSpec, Probe, Snapshot, SnapshotId,
+    MachineSpec, Network, Probe, Snapshot, SnapshotId,
 };
 use cut::CutStream;
 
@@ -214,8 +214,10 @@ impl Driver for FakeDriver {
             memory_mib: 0,
             disk_mib: 0,
             layout,
+            network: Network::Host,
             made_unix_ms: 0,
             version: "1".to_owned(),
+            files: Default::default(),
             folder,
         })
     }

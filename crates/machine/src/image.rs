@@ -17,7 +17,7 @@ mod modules;
 mod oci;
 mod program;
 mod renewal;
-mod scratch;
+pub(crate) mod scratch;
 mod store;
 mod transfer;
 mod tree;

@@ -9,6 +9,7 @@ pub mod firecracker;
 pub mod host;
 pub mod image;
 pub mod pool;
+pub mod qemu;
 pub mod sandbox;
 
 mod agent_binary;
@@ -17,8 +18,9 @@ mod driver;
 mod lock_file;
 mod processes;
 mod snapshot;
+mod vm;
 
 pub use agent_binary::agent_binary;
 pub use agent_program::AgentProgram;
 pub use driver::*;
-pub use snapshot::{Snapshot, SnapshotId};
+pub use snapshot::{FileFacts, Snapshot, SnapshotError, SnapshotId, Staging};

@@ -1,11 +1,24 @@
 //! Frozen machines, and where they are kept: `<data>/snapshots/<id>/manifest.json` beside the
-//! driver's own files.
+//! driver's own files. A snapshot is made in a folder of its own and moved to its place whole.
 
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::Layout;
+use crate::image::scratch::Scratch;
+use crate::{Layout, Network};
+
+/// Largest manifest that is read: they are below one KiB.
+const MAX_MANIFEST_BYTES: u64 = 64 * 1024;
+/// Files up to this size are read before use; of larger ones, memory and disks, the size is compared.
+const HASHED_BYTES: u64 = 16 * 1024 * 1024;
+/// Longest id.
+const MAX_ID: usize = 64;
+const MANIFEST: &str = "manifest.json";
 
 /// Names a snapshot: a folder's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,13 +48,52 @@ pub struct Snapshot {
     pub disk_mib: u64,
     /// Where things are in it.
     pub layout: Layout,
+    /// What of the network it sees.
+    pub network: Network,
     /// When it was made, in milliseconds since 1970.
     pub made_unix_ms: u64,
     /// What the driver must find again to restore it (`QEMU 7.2.22, format 1`).
     pub version: String,
+    /// The driver's files by name; [`Staging::publish`] fills it.
+    pub files: BTreeMap<String, FileFacts>,
     /// Where its files are; not part of the manifest.
     #[serde(skip)]
     pub folder: PathBuf,
+}
+
+/// What a file of a snapshot must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileFacts {
+    /// Size.
+    pub bytes: u64,
+    /// SHA-256 in hexadecimal digits; of small files only.
+    pub sha256: Option<String>,
+}
+
+/// Why a snapshot can't be kept, found, or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The system said no.
+    #[error("snapshot {id}: {operation} {}: {source}", path.display())]
+    Io {
+        /// Which snapshot.
+        id: SnapshotId,
+        /// What was being done.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not what its manifest says, or not for this driver.
+    #[error("snapshot {id}: {reason}")]
+    Unfit {
+        /// Which snapshot.
+        id: SnapshotId,
+        /// What differs, and what to do.
+        reason: String,
+    },
 }
 
 impl Snapshot {
@@ -49,5 +101,228 @@ impl Snapshot {
     #[must_use]
     pub fn all(data: &Path) -> PathBuf {
         data.join("snapshots")
+    }
+
+    /// Finds a snapshot and reads its manifest; its files are not looked at: see [`Self::verify`].
+    ///
+    /// # Errors
+    /// When there is none, or its manifest can't be read.
+    pub fn open(data: &Path, id: &SnapshotId) -> Result<Self, SnapshotError> {
+        check_id(id)?;
+        let folder = Self::all(data).join(&id.0);
+        let path = folder.join(MANIFEST);
+        let mut text = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(MAX_MANIFEST_BYTES).read_to_end(&mut text))
+            .map_err(|source| failed(id, "reading", &path, source))?;
+        let snapshot: Self = serde_json::from_slice(&text)
+            .map_err(|error| unfit(id, format!("its manifest is not to be read ({error}); make it anew")))?;
+        if snapshot.id != *id {
+            return Err(unfit(id, format!("its manifest is that of snapshot {}", snapshot.id)));
+        }
+        Ok(Self { folder, ..snapshot })
+    }
+
+    /// All snapshots that can be read, by id.
+    ///
+    /// # Errors
+    /// When the folder can't be read.
+    pub fn list(data: &Path) -> io::Result<Vec<Self>> {
+        let entries = match fs::read_dir(Self::all(data)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut snapshots: Vec<Self> =
+            names.filter_map(|name| Self::open(data, &SnapshotId(name)).ok()).collect();
+        snapshots.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(snapshots)
+    }
+
+    /// Removes a snapshot; fine if there is none. Machines that run from it are not concerned.
+    ///
+    /// # Errors
+    /// When it can't be removed.
+    pub fn remove(data: &Path, id: &SnapshotId) -> Result<(), SnapshotError> {
+        check_id(id)?;
+        let folder = Self::all(data).join(&id.0);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|source| failed(id, "removing", &folder, source)),
+        }
+    }
+
+    /// Makes sure that this is a snapshot of this driver and version, and that its files are what they were.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn verify(&self, driver: &str, version: &str) -> Result<(), SnapshotError> {
+        if self.driver != driver {
+            return Err(unfit(&self.id, format!("it was made by {}, not by {driver}", self.driver)));
+        }
+        if self.version != version {
+            let reason = format!("it was made by {}, and here is {version}; make it anew", self.version);
+            return Err(unfit(&self.id, reason));
+        }
+        for (name, expected) in &self.files {
+            let path = self.folder.join(name);
+            let found = facts(&path).map_err(|source| failed(&self.id, "reading", &path, source))?;
+            if found != *expected {
+                let (is, was) = (describe(&found), describe(expected));
+                return Err(unfit(
+                    &self.id,
+                    format!("{name} is damaged: {is} instead of {was}; make it anew"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A snapshot that is being made. Dropped, nothing of it stays.
+#[derive(Debug)]
+pub struct Staging {
+    id: SnapshotId,
+    place: PathBuf,
+    scratch: Scratch,
+}
+
+impl Staging {
+    /// A folder for a new snapshot.
+    ///
+    /// # Errors
+    /// When there is one of this id already, and when the folder can't be made.
+    pub fn begin(data: &Path, id: &SnapshotId) -> Result<Self, SnapshotError> {
+        check_id(id)?;
+        let all = Snapshot::all(data);
+        fs::create_dir_all(&all).map_err(|source| failed(id, "making", &all, source))?;
+        let place = all.join(&id.0);
+        if place.exists() {
+            return Err(unfit(id, "there is one already; remove it first".to_owned()));
+        }
+        let scratch = Scratch::new_in(&all)
+            .map_err(|error| failed(id, "making a folder in", &all, io::Error::other(error)))?;
+        Ok(Self { id: id.clone(), place, scratch })
+    }
+
+    /// Where the driver puts its files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Writes the manifest and moves all to its place.
+    ///
+    /// # Errors
+    /// When it can't be written or moved.
+    pub fn publish(self, mut snapshot: Snapshot) -> Result<Snapshot, SnapshotError> {
+        let id = self.id;
+        let folder = self.scratch.path();
+        let io = |operation: &'static str, path: &Path| {
+            let (id, path) = (id.clone(), path.to_owned());
+            move |source| SnapshotError::Io { id, operation, path, source }
+        };
+        for entry in fs::read_dir(folder).map_err(io("reading", folder))? {
+            let entry = entry.map_err(io("reading", folder))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let found = facts(&entry.path()).map_err(io("reading", &entry.path()))?;
+            snapshot.files.insert(name, found);
+        }
+        let path = folder.join(MANIFEST);
+        let text = serde_json::to_vec_pretty(&snapshot).unwrap_or_default();
+        File::create_new(&path).and_then(|mut file| file.write_all(&text)).map_err(io("writing", &path))?;
+        self.scratch.rename(&self.place).map_err(io("moving to", &self.place))?;
+        Ok(Snapshot { folder: self.place, ..snapshot })
+    }
+}
+
+fn facts(path: &Path) -> io::Result<FileFacts> {
+    let bytes = fs::metadata(path)?.len();
+    if bytes > HASHED_BYTES {
+        return Ok(FileFacts { bytes, sha256: None });
+    }
+    let digest = Sha256::digest(fs::read(path)?);
+    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(FileFacts { bytes, sha256: Some(sha256) })
+}
+
+fn describe(facts: &FileFacts) -> String {
+    let hash = facts.sha256.as_deref().map_or_else(String::new, |hash| format!(", SHA-256 {hash}"));
+    format!("{} bytes{hash}", facts.bytes)
+}
+
+fn check_id(id: &SnapshotId) -> Result<(), SnapshotError> {
+    let plain = id.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let named = id.0.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if plain && named && id.0.len() <= MAX_ID {
+        return Ok(());
+    }
+    let rule = "letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
+    Err(unfit(id, format!("its id is not 1 to {MAX_ID} {rule}")))
+}
+
+fn failed(id: &SnapshotId, operation: &'static str, path: &Path, source: io::Error) -> SnapshotError {
+    SnapshotError::Io { id: id.clone(), operation, path: path.to_owned(), source }
+}
+
+fn unfit(id: &SnapshotId, reason: String) -> SnapshotError {
+    SnapshotError::Unfit { id: id.clone(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(id: &SnapshotId) -> Snapshot {
+        let folder = |name: &str| format!("/{name}");
+        Snapshot {
+            id: id.clone(),
+            driver: "qemu".to_owned(),
+            image: "0".repeat(64),
+            vcpus: 1,
+            memory_mib: 128,
+            disk_mib: 64,
+            layout: Layout {
+                home: folder("h"),
+                work: folder("w"),
+                temp: folder("t"),
+                tool_cache: folder("c"),
+            },
+            network: Network::None,
+            made_unix_ms: 1,
+            version: "QEMU 7, format 1".to_owned(),
+            files: BTreeMap::new(),
+            folder: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_found_as_it_was_published_and_names_what_differs() {
+        let data = tempfile::tempdir().unwrap();
+        let id = SnapshotId("ready-1".to_owned());
+        let staging = Staging::begin(data.path(), &id).unwrap();
+        fs::write(staging.folder().join("state"), "state").unwrap();
+        assert!(Snapshot::open(data.path(), &id).is_err());
+        let made = staging.publish(snapshot(&id)).unwrap();
+        let found = Snapshot::open(data.path(), &id).unwrap();
+        assert_eq!(found, made);
+        assert_eq!(Snapshot::list(data.path()).unwrap(), [made]);
+        found.verify("qemu", "QEMU 7, format 1").unwrap();
+        let error = |driver: &str, version: &str| found.verify(driver, version).unwrap_err().to_string();
+        assert!(error("firecracker", "QEMU 7, format 1").contains("made by qemu, not by firecracker"));
+        assert!(error("qemu", "QEMU 8, format 1").contains("made by QEMU 7, format 1, and here is QEMU 8"));
+        fs::write(found.folder.join("state"), "stale").unwrap();
+        assert!(error("qemu", "QEMU 7, format 1").contains("state is damaged: 5 bytes"));
+        assert!(Staging::begin(data.path(), &id).unwrap_err().to_string().contains("one already"));
+        Snapshot::remove(data.path(), &id).unwrap();
+        assert!(Snapshot::open(data.path(), &id).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_that_is_never_published_leaves_nothing() {
+        let data = tempfile::tempdir().unwrap();
+        drop(Staging::begin(data.path(), &SnapshotId("half".to_owned())).unwrap());
+        assert_eq!(fs::read_dir(Snapshot::all(data.path())).unwrap().count(), 0);
+        assert!(Staging::begin(data.path(), &SnapshotId("../out".to_owned())).is_err());
     }
 }

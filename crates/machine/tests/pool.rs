@@ -179,8 +179,10 @@ impl Driver for Snapping {
             memory_mib: 1,
             disk_mib: 1,
             layout,
+            network: Network::Host,
             made_unix_ms: 0,
             version: String::new(),
+            files: Default::default(),
             folder,
         })
     }

@@ -133,6 +133,7 @@ mod tests {
             uid: 1001,
             home: "/home/runner".to_owned(),
             path: "/usr/bin:/bin".to_owned(),
+            init: std::time::Duration::ZERO,
         }
     }
 

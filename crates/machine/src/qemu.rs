@@ -1,0 +1,363 @@
+//! The `qemu` driver: a machine with a kernel of its own, in a QEMU process of its own.
+//!
+//! Machines are of QEMU's `microvm` type. With hardware help they run at full speed; without,
+//! QEMU emulates the processor, which is several times slower and works everywhere.
+//!
+//! ```text
+//! image ──▶ booting ──agent answers──▶ renewed ──▶ ready ──destroy──▶ gone
+//!             │                                     │
+//!             └─panic, end of QEMU, deadline─▶ gone └─snapshot──▶ frozen ──restore──▶ renewed
+//! ```
+
+mod accel;
+mod arguments;
+mod life;
+mod meeting;
+mod probe;
+mod qmp;
+mod snapshots;
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use guest::client::Interface;
+use rustix::fs::{MemfdFlags, memfd_create};
+use tokio::net::UnixStream;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::image::{DEFAULT_NAME, Depth, Image, ImageStore};
+use crate::vm::folder::{self, Folder};
+use crate::vm::guest_side::{self, Scratch};
+use crate::vm::renewal::{fresh_mac, renewal};
+use crate::vm::spawn::{Spawner, as_path};
+use crate::vm::{Doing, Failure, scratch_disk};
+use crate::{
+    Capabilities, Driver, Isolation, Machine, MachineError, MachineSpec, Network, Probe, Snapshot, SnapshotId,
+};
+use accel::Choice;
+use arguments::{Accel, Configuration, PORT, Ram};
+use life::{Facts, QemuMachine};
+use meeting::Door;
+use qmp::Qmp;
+
+const NAME: &str = "qemu";
+
+/// The program, looked up in `PATH`.
+const PROGRAM: &str = "qemu-system-x86_64";
+
+/// How long a machine may take until its agent has answered: emulated, on a host that is busy
+/// with as many others as it has processors, it takes half a minute.
+const BOOT_DEADLINE: Duration = Duration::from_secs(180);
+
+/// Sizes of a machine whose spec names none: what common jobs need, on any host.
+const DEFAULT_MEMORY_MIB: u64 = 2048;
+const DEFAULT_DISK_MIB: u64 = 10 * 1024;
+const MOST_DEFAULT_VCPUS: usize = 4;
+
+/// Bounds of what may be asked for: below, no kernel boots; above, `microvm` has no place.
+const LEAST_MEMORY_MIB: u64 = 128;
+const MOST_VCPUS: u32 = 64;
+
+/// QEMU's user network: its addresses are always these.
+const USER_ADDRESS: [u8; 4] = [10, 0, 2, 15];
+const USER_GATEWAY: [u8; 4] = [10, 0, 2, 2];
+const USER_NAME_SERVER: [u8; 4] = [10, 0, 2, 3];
+
+/// Starts machines in QEMU processes, from images of `<data>/images`, with folders in `<data>/vms`.
+#[derive(Debug)]
+pub struct QemuDriver {
+    data: PathBuf,
+    program: PathBuf,
+    deadline: Duration,
+    accel: OnceCell<Choice>,
+    spawner: std::sync::OnceLock<Spawner>,
+}
+
+impl QemuDriver {
+    /// A driver on this data folder.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            program: PROGRAM.into(),
+            deadline: BOOT_DEADLINE,
+            accel: OnceCell::new(),
+            spawner: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// The same, with this QEMU instead of the one in `PATH`.
+    #[must_use]
+    pub fn with_program(self, program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), ..self }
+    }
+
+    /// The same, with another bound of the time until a machine's agent has answered.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// How machines run here; found out once.
+    async fn choice(&self) -> &Choice {
+        self.accel.get_or_init(|| accel::choose(self)).await
+    }
+
+    fn spawner(&self) -> Result<Spawner, Failure> {
+        if let Some(spawner) = self.spawner.get() {
+            return Ok(spawner.clone());
+        }
+        let spawner = Spawner::new().doing("starting a thread")?;
+        Ok(self.spawner.get_or_init(|| spawner).clone())
+    }
+
+    async fn image(&self, name: Option<&str>) -> Result<Image, Failure> {
+        let (data, name) = (self.data.clone(), name.unwrap_or(DEFAULT_NAME).to_owned());
+        let found = tokio::task::spawn_blocking(move || {
+            let store = ImageStore::open(&data)?;
+            let image = store.get(&name)?;
+            store.verify(&image, Depth::Memo)?;
+            Ok::<_, crate::image::ImageError>(image)
+        });
+        found.await.doing("looking for its image")?.doing("looking for its image")
+    }
+
+    async fn bring_up(&self, spec: &MachineSpec) -> Result<Machine, Failure> {
+        let choice = self.choice().await;
+        let mut machine = self.boot(spec, choice.accel).await?;
+        machine.notes.extend(choice.note.clone());
+        Ok(machine)
+    }
+
+    /// Boots a machine from its image.
+    async fn boot(&self, spec: &MachineSpec, accel: Accel) -> Result<Machine, Failure> {
+        let begin = Instant::now();
+        check(spec)?;
+        let image = self.image(spec.image.as_deref()).await?;
+        let facts = Facts::of(spec, &image);
+        let folder = Folder::make(&self.data, &spec.id.0).doing("making its folder")?;
+        let mut notes = Vec::new();
+        let scratch = self.scratch(&folder, &facts, &mut notes).await?;
+        let ram = memory(facts.memory_mib).doing("reserving its memory")?;
+        let handed_over = OwnedFd::from(ram.try_clone().doing("reserving its memory")?);
+        let (disk, writes) = match scratch {
+            Some(disk) => (Some(disk), Scratch::Disk("/dev/vdb")),
+            None => (None, Scratch::Memory { mib: facts.disk_mib.min(facts.memory_mib) }),
+        };
+        let told = guest_side::agent_arguments(&facts.layout, &writes, &format!("port:{PORT}"));
+        let told = told.doing("reading the layout")?;
+        let parts = Parts {
+            accel,
+            ram: Ram::Shared(as_path(&handed_over).into()),
+            command_line: format!("{} {told}", image.manifest.cmdline),
+            image,
+            disk,
+            handed_over: vec![handed_over],
+            incoming: false,
+        };
+        let process = self.process(folder, facts, parts, Some(ram)).await?;
+        self.meet(process, spec, notes, begin).await
+    }
+
+    /// The disk for writes, where the host can make one.
+    async fn scratch(
+        &self,
+        folder: &Folder,
+        facts: &Facts,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<PathBuf>, Failure> {
+        let path = folder.path().join(life::SCRATCH);
+        let made = scratch_disk::make(&path, facts.disk_mib).await.doing("making its disk")?;
+        if made.is_none() {
+            notes.push(
+                "it writes to its memory: this host can't make file systems (install e2fsprogs)".to_owned(),
+            );
+        }
+        Ok(made.map(|()| life::SCRATCH.into()))
+    }
+
+    /// Starts QEMU, and waits until it can be told what to do.
+    async fn process(
+        &self,
+        folder: Folder,
+        facts: Facts,
+        parts: Parts,
+        ram: Option<File>,
+    ) -> Result<QemuMachine, Failure> {
+        const START: &str = "starting QEMU";
+        let door = Door::open(folder.path()).doing("opening the agent's socket")?;
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().doing(START)?;
+        ours.set_nonblocking(true).doing(START)?;
+        let listener = door.listener().try_clone().doing(START)?;
+        let mac = match facts.network {
+            Network::User => Some(fresh_mac().doing(START)?),
+            _ => None,
+        };
+        let configuration = Configuration {
+            accel: parts.accel,
+            vcpus: facts.vcpus,
+            memory_mib: facts.memory_mib,
+            ram: parts.ram,
+            kernel: parts.image.kernel(),
+            initrd: parts.image.initrd(),
+            root: parts.image.root(),
+            scratch: parts.disk,
+            command_line: parts.command_line,
+            mac,
+            qmp: theirs.as_raw_fd(),
+            agent: listener.as_raw_fd(),
+            console: "/proc/self/fd/1".to_owned(),
+            incoming: parts.incoming,
+        };
+        let mut inherited: Vec<OwnedFd> = vec![theirs.into(), listener.into()];
+        // Their numbers are in the configuration: they must be these very descriptors.
+        inherited.extend(parts.handed_over);
+        let mut command = Command::new(&self.program);
+        command.args(configuration.arguments()).current_dir(folder.path()).env_clear().process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let begin = Instant::now();
+        let child = self.spawner()?.spawn(command, inherited).await.map_err(|error| {
+            let install = "install QEMU (Debian: qemu-system-x86)";
+            Failure::new(START, format!("{}: {error}; {install}", self.program.display()))
+        })?;
+        let qmp = UnixStream::from_std(ours).doing(START)?;
+        let spawner = self.spawner()?;
+        let mut process = QemuMachine::new(child, folder, facts, configuration, door, ram, spawner);
+        process.note().doing("noting its process")?;
+        match Qmp::open(qmp).await {
+            Ok(qmp) => process.qmp = Some(qmp),
+            Err(error) => return Err(Failure::new(START, error).with(&process.last_words_now().await)),
+        }
+        process.boot.push(("vmm", begin.elapsed()));
+        Ok(process)
+    }
+
+    /// Meets the agent, and makes the machine unique.
+    async fn meet(
+        &self,
+        mut process: QemuMachine,
+        spec: &MachineSpec,
+        notes: Vec<String>,
+        begin: Instant,
+    ) -> Result<Machine, Failure> {
+        let before = begin.elapsed();
+        let guest = process.meet_agent(self.deadline).await?;
+        let met = begin.elapsed() - before;
+        let interface = (process.facts.network == Network::User).then(user_interface);
+        let renewal = renewal(&spec.id.0, interface).doing("finding random numbers")?;
+        let renewed = guest.renew(&renewal).await;
+        if let Err(error) = renewed {
+            let words = process.last_words_now().await;
+            return Err(Failure::new("making it unique", error).with(&words));
+        }
+        let mut boot = process.boot.clone();
+        let mut known = before;
+        if !process.restored {
+            let init = guest.info().await.map(|info| info.init).unwrap_or_default();
+            boot.extend([("kernel", met.saturating_sub(init)), ("init", init)]);
+            known += met;
+        }
+        let whole = begin.elapsed();
+        boot.extend([("agent", whole.saturating_sub(known)), ("whole", whole)]);
+        Ok(Machine {
+            id: spec.id.clone(),
+            guest,
+            layout: process.facts.layout.clone(),
+            driver: NAME,
+            isolation: Isolation::VirtualMachine,
+            notes,
+            boot,
+            guard: Box::new(process),
+        })
+    }
+}
+
+/// What a QEMU is made of beside its sizes.
+struct Parts {
+    accel: Accel,
+    ram: Ram,
+    image: Image,
+    disk: Option<PathBuf>,
+    command_line: String,
+    /// Descriptors that the others name by their numbers.
+    handed_over: Vec<OwnedFd>,
+    /// Whether it goes on from a frozen state.
+    incoming: bool,
+}
+
+/// Memory that this process holds too, and that is gone with the last who does.
+fn memory(mib: u64) -> std::io::Result<File> {
+    let memory = File::from(memfd_create("hearth-vm", MemfdFlags::CLOEXEC)?);
+    memory.set_len(mib * 1024 * 1024)?;
+    Ok(memory)
+}
+
+/// Refuses what this driver can't give and what must not be ignored.
+fn check(spec: &MachineSpec) -> Result<(), Failure> {
+    if spec.network == Network::Host {
+        let reason = "a virtual machine has a network of its own; use --network user, or none";
+        return Err(Failure::new("giving it the host's network", reason));
+    }
+    if let Some(folder) = spec.expose.first() {
+        let reason =
+            format!("{}: a virtual machine has a disk of its own; put it into the image", folder.display());
+        return Err(Failure::new("exposing host folders", reason));
+    }
+    if spec.memory_mib.is_some_and(|mib| mib < LEAST_MEMORY_MIB) {
+        return Err(Failure::new("reserving its memory", format!("less than {LEAST_MEMORY_MIB} MiB")));
+    }
+    if spec.vcpus.is_some_and(|vcpus| !(1..=MOST_VCPUS).contains(&vcpus)) {
+        return Err(Failure::new("giving it processors", format!("not 1 to {MOST_VCPUS}")));
+    }
+    Ok(())
+}
+
+fn user_interface() -> Interface {
+    Interface {
+        mac: None,
+        address: USER_ADDRESS.into(),
+        prefix_length: 24,
+        gateway: Some(USER_GATEWAY.into()),
+        name_servers: vec![USER_NAME_SERVER.into()],
+    }
+}
+
+#[async_trait]
+impl Driver for QemuDriver {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { isolation: Isolation::VirtualMachine, snapshots: true }
+    }
+
+    async fn probe(&self) -> Probe {
+        probe::probe(self).await
+    }
+
+    async fn start(&self, spec: MachineSpec) -> Result<Machine, MachineError> {
+        self.bring_up(&spec).await.map_err(|failure| failure.of(spec.id, NAME))
+    }
+
+    async fn reap(&self) -> Result<Vec<String>, MachineError> {
+        let data = self.data.clone();
+        let reaped = tokio::task::spawn_blocking(move || folder::reap(&data)).await;
+        let nobody = || model::MachineId("of an earlier life".to_owned());
+        let reaped = reaped.doing("removing").and_then(|reaped| reaped.doing("removing"));
+        reaped.map_err(|failure| failure.of(nobody(), NAME))
+    }
+
+    async fn snapshot(&self, machine: Machine, id: &SnapshotId) -> Result<Snapshot, MachineError> {
+        let name = machine.id.clone();
+        snapshots::take(self, machine, id).await.map_err(|failure| failure.of(name, NAME))
+    }
+
+    async fn restore(&self, snapshot: &Snapshot, spec: MachineSpec) -> Result<Machine, MachineError> {
+        snapshots::restore(self, snapshot, &spec).await.map_err(|failure| failure.of(spec.id, NAME))
+    }
+}

@@ -1,0 +1,228 @@
+//! One QEMU process, and its end.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guest::client::Guest;
+use guest::greeting::greet;
+use serde_json::json;
+use tokio::process::Child;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::arguments::Configuration;
+use super::meeting::Door;
+use super::qmp::Qmp;
+use super::{DEFAULT_DISK_MIB, DEFAULT_MEMORY_MIB, MOST_DEFAULT_VCPUS, NAME};
+use crate::image::Image;
+use crate::vm::console::Console;
+use crate::vm::folder::Folder;
+use crate::vm::guest_side::usual_layout;
+use crate::vm::renewal::fresh_word;
+use crate::vm::spawn::Spawner;
+use crate::vm::{Doing, Failure};
+use crate::{Layout, MachineError, MachineGuard, MachineSpec, Network};
+
+/// The disk for writes, in the machine's folder.
+pub(super) const SCRATCH: &str = "scratch";
+
+/// How long a killed QEMU has to be gone.
+const END_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the last of its output takes once QEMU is gone.
+const LAST_WORDS_DEADLINE: Duration = Duration::from_secs(2);
+/// How long after a lost connection QEMU's end is waited for, to tell why.
+const DEATH_DEADLINE: Duration = Duration::from_secs(3);
+
+/// What a machine is, from its first start through every restore.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) id: model::MachineId,
+    pub(super) image: String,
+    pub(super) vcpus: u32,
+    pub(super) memory_mib: u64,
+    pub(super) disk_mib: u64,
+    pub(super) layout: Layout,
+    pub(super) network: Network,
+}
+
+impl Facts {
+    pub(super) fn of(spec: &MachineSpec, image: &Image) -> Self {
+        let usual = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_DEFAULT_VCPUS);
+        Self {
+            id: spec.id.clone(),
+            image: image.id.to_string(),
+            vcpus: spec.vcpus.unwrap_or(u32::try_from(usual).unwrap_or(1)),
+            memory_mib: spec.memory_mib.unwrap_or(DEFAULT_MEMORY_MIB),
+            disk_mib: spec.disk_mib.unwrap_or(DEFAULT_DISK_MIB),
+            layout: spec.layout.clone().unwrap_or_else(usual_layout),
+            network: spec.network,
+        }
+    }
+}
+
+/// A QEMU that runs. Dropping it kills it.
+pub(super) struct QemuMachine {
+    pub(super) facts: Facts,
+    pub(super) configuration: Configuration,
+    pub(super) qmp: Option<Qmp>,
+    /// The guest's memory, where we hold it too.
+    pub(super) ram: Option<File>,
+    pub(super) boot: Vec<(&'static str, Duration)>,
+    pub(super) restored: bool,
+    door: Door,
+    child: Child,
+    console: Console,
+    complaints: Console,
+    readers: Vec<AbortOnDropHandle<()>>,
+    _spawner: Spawner,
+    // The last: the folder goes when the process has been killed.
+    pub(super) folder: Folder,
+}
+
+impl QemuMachine {
+    pub(super) fn new(
+        mut child: Child,
+        folder: Folder,
+        facts: Facts,
+        configuration: Configuration,
+        door: Door,
+        ram: Option<File>,
+        spawner: Spawner,
+    ) -> Self {
+        let (console, complaints) = (Console::default(), Console::default());
+        let mut readers = Vec::new();
+        if let Some(output) = child.stdout.take() {
+            readers.push(AbortOnDropHandle::new(tokio::spawn(console.clone().follow(output))));
+        }
+        if let Some(output) = child.stderr.take() {
+            readers.push(AbortOnDropHandle::new(tokio::spawn(complaints.clone().follow(output))));
+        }
+        Self {
+            restored: configuration.incoming,
+            facts,
+            configuration,
+            qmp: None,
+            ram,
+            boot: Vec::new(),
+            door,
+            child,
+            console,
+            complaints,
+            readers,
+            _spawner: spawner,
+            folder,
+        }
+    }
+
+    /// Notes the process, for a later life of Hearth to end it if this one can't.
+    pub(super) fn note(&self) -> std::io::Result<()> {
+        self.folder.note_processes(&self.child.id().into_iter().collect::<Vec<_>>())
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Waits for the agent's answer, unless the machine ends before.
+    pub(super) async fn meet_agent(&mut self, deadline: Duration) -> Result<Guest, Failure> {
+        const MEET: &str = "waiting for its agent";
+        let word = fresh_word().doing(MEET)?;
+        let door = &self.door;
+        let meeting = async {
+            let mut stream = door.connect().await?;
+            greet(&mut stream, &word).await?;
+            Guest::connect(stream).await.map_err(std::io::Error::other)
+        };
+        let met = tokio::select! {
+            met = tokio::time::timeout(deadline, meeting) => met,
+            _ = self.child.wait() => return Err(Failure::new(MEET, self.epitaph().await)),
+        };
+        match met {
+            Ok(Ok(guest)) => Ok(guest),
+            Ok(Err(error)) => Err(Failure::new(MEET, error).with(&self.last_words_now().await)),
+            Err(_) => {
+                let late = format!("no answer after {deadline:?}");
+                Err(Failure::new(MEET, late).with(&self.last_words_now().await))
+            }
+        }
+    }
+
+    /// Waits until the agent is between two hosts: nothing is half-said on its port.
+    pub(super) async fn settle(&self) -> std::io::Result<tokio::net::UnixStream> {
+        use tokio::io::AsyncReadExt;
+        let mut stream = self.door.connect().await?;
+        // The agent writes an empty line when it begins to wait for a greeting.
+        while stream.read_u8().await? != b'\n' {}
+        Ok(stream)
+    }
+
+    /// Why it has ended, which it has.
+    async fn epitaph(&mut self) -> String {
+        for reader in self.readers.drain(..) {
+            let _ = tokio::time::timeout(LAST_WORDS_DEADLINE, reader).await;
+        }
+        let status = self.child.try_wait().ok().flatten();
+        let how = status.map_or_else(String::new, |status| format!(" ({status})"));
+        let what = if self.console.panicked() {
+            "the guest's kernel panicked".to_owned()
+        } else if status.is_some_and(|status| status.success()) {
+            "the machine switched itself off".to_owned()
+        } else {
+            format!("QEMU has ended{how}")
+        };
+        [what, self.complaint(), self.console.last_words()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn complaint(&self) -> String {
+        let text = self.complaints.text();
+        if text.trim().is_empty() { String::new() } else { format!("QEMU says: {}", text.trim()) }
+    }
+
+    /// What can be told of it now, dead or alive.
+    pub(super) async fn last_words_now(&mut self) -> String {
+        match tokio::time::timeout(DEATH_DEADLINE, self.child.wait()).await {
+            Ok(_) => self.epitaph().await,
+            Err(_) => {
+                let parts = [self.complaint(), self.console.last_words()];
+                parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+            }
+        }
+    }
+
+    /// Kills it, and waits for its end. Its files go when it is dropped.
+    pub(super) async fn end(&mut self) -> Result<(), Failure> {
+        const END: &str = "ending QEMU";
+        self.child.start_kill().or_else(gone_already).doing(END)?;
+        let ended = tokio::time::timeout(END_DEADLINE, self.child.wait()).await;
+        ended.doing(END)?.map(drop).doing(END)
+    }
+
+    /// Stops the guest between two of its instructions.
+    pub(super) async fn stop(&mut self) -> Result<(), Failure> {
+        const STOP: &str = "stopping the guest";
+        let qmp = self.qmp.as_mut().ok_or("no control channel").doing(STOP)?;
+        qmp.execute("stop", json!({})).await.map(drop).doing(STOP)
+    }
+}
+
+fn gone_already(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) }
+}
+
+#[async_trait]
+impl MachineGuard for QemuMachine {
+    async fn destroy(mut self: Box<Self>) -> Result<(), MachineError> {
+        let id = self.facts.id.clone();
+        self.end().await.map_err(|failure| failure.of(id, NAME))
+    }
+
+    async fn last_words(&mut self) -> Option<String> {
+        tokio::time::timeout(DEATH_DEADLINE, self.child.wait()).await.ok()?.ok()?;
+        Some(self.epitaph().await)
+    }
+}

@@ -1,0 +1,77 @@
+//! What a machine writes on its console: the end of it, however much a guest floods.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Bytes that are kept: a kernel's panic with its trace, and what led to it.
+const KEPT_BYTES: usize = 16 * 1024;
+
+/// Lines that an error shows.
+const SHOWN_LINES: usize = 25;
+
+/// Collects a console's output. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Console {
+    kept: Arc<Mutex<VecDeque<u8>>>,
+}
+
+impl Console {
+    /// Reads until the end, and keeps the last of it.
+    pub(crate) async fn follow(self, mut from: impl AsyncRead + Unpin) {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(&buffer[..length]);
+            let surplus = kept.len().saturating_sub(KEPT_BYTES);
+            kept.drain(..surplus);
+        }
+    }
+
+    /// All that is kept.
+    pub(crate) fn text(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes: Vec<u8> = kept.iter().copied().collect();
+        printable(&String::from_utf8_lossy(&bytes))
+    }
+
+    /// The last lines, with a word before them; empty where nothing was written.
+    pub(crate) fn last_words(&self) -> String {
+        let text = self.text();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() {
+            return String::new();
+        }
+        let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n  ");
+        format!("the end of its console:\n  {shown}")
+    }
+
+    /// Whether the guest's kernel gave up.
+    pub(crate) fn panicked(&self) -> bool {
+        self.text().contains("Kernel panic - not syncing")
+    }
+}
+
+/// Without what a guest could move the cursor of a terminal with.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| *letter == '\n' || *letter == '\t' || !letter.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_flood_is_kept() {
+        let console = Console::default();
+        let mut flood = b"line\n".repeat(100_000);
+        flood.extend(b"\x1b[2JKernel panic - not syncing: the end\n");
+        console.clone().follow(flood.as_slice()).await;
+        assert_eq!(console.text().len(), KEPT_BYTES - 1);
+        assert!(console.panicked());
+        let shown = console.last_words();
+        assert!(shown.ends_with("  line\n  [2JKernel panic - not syncing: the end"), "{shown}");
+        assert_eq!(shown.lines().count(), SHOWN_LINES + 1);
+    }
+}

@@ -1,0 +1,146 @@
+//! What goes wrong with machines, and what is told and left then.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use guest::client::{ExecEvent, ExecSpec, ExitStatus};
+use machine::{Driver, MachineSpec, Network, SnapshotId};
+
+use crate::house::{House, run, spec, start, told};
+
+/// Runs a script that ends the machine, and returns what the driver tells of its end.
+async fn fate(house: &House, script: &str) -> String {
+    let driver = house.driver();
+    let mut machine = start(&driver, spec("fate")).await;
+    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    let mut exec = machine.guest.exec(ExecSpec { argv, ..ExecSpec::default() }).await.unwrap();
+    let lost = loop {
+        match exec.next().await {
+            Ok(Some(ExecEvent::Exited(status))) => panic!("the step ended with {status:?}"),
+            Ok(_) => {}
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(lost.contains("lost the agent"), "{lost}");
+    let words = machine.guard.last_words().await.expect("an end");
+    machine.destroy().await.unwrap();
+    assert_eq!(house.left(), Vec::<String>::new());
+    words
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_that_panics_in_mid_step_is_told_with_its_last_words() {
+    let Some(house) = House::open() else { return };
+    let words = fate(&house, "echo c > /proc/sysrq-trigger; sleep 100").await;
+    assert!(words.starts_with("the guest's kernel panicked"), "{words}");
+    assert!(words.contains("Kernel panic - not syncing"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qemu_that_is_killed_in_mid_step_is_told() {
+    let Some(house) = House::open() else { return };
+    let data = house.data.path().to_owned();
+    let driver = house.driver();
+    let mut machine = start(&driver, spec("killed")).await;
+    let argv = ["/bin/sleep", "100"].map(str::to_owned).to_vec();
+    let mut exec = machine.guest.exec(ExecSpec { argv, ..ExecSpec::default() }).await.unwrap();
+    let noted = std::fs::read(data.join("vms").join(&machine.id.0).join("processes.json")).unwrap();
+    let noted: serde_json::Value = serde_json::from_slice(&noted).unwrap();
+    let pid = i32::try_from(noted[0]["pid"].as_i64().unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let lost = exec.next().await.unwrap_err().to_string();
+    assert!(lost.contains("lost the agent"), "{lost}");
+    let words = machine.guard.last_words().await.expect("an end");
+    assert!(words.starts_with("QEMU has ended (signal: 9"), "{words}");
+    drop(machine);
+    assert_eq!(house.left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_eats_the_memory_dies_and_the_machine_goes_on() {
+    let Some(house) = House::open() else { return };
+    let driver = house.driver();
+    let machine = start(&driver, spec("hungry")).await;
+    // Doubles a text until there is no room for it.
+    let (_, status) = run(&machine.guest, "x=0123456789abcdef; while :; do x=$x$x; done").await;
+    assert_eq!(status, ExitStatus::Signal(9));
+    // Nothing that a job does kills the agent.
+    told(&machine.guest, "kill -9 1; kill -15 1; true").await;
+    assert_eq!(told(&machine.guest, "echo alive").await, "alive");
+    machine.destroy().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_does_not_answer_is_given_up() {
+    let Some(house) = House::open() else { return };
+    let driver = house.driver().with_deadline(Duration::from_millis(1500));
+    let error = driver.start(spec("late")).await.err().expect("no time for a boot").to_string();
+    assert!(error.contains("waiting for its agent: no answer after 1.5s"), "{error}");
+    assert_eq!(house.left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_is_cut_is_refused_before_it_boots() {
+    let Some(house) = House::open() else { return };
+    let broken = house.image().join("initrd");
+    let whole = std::fs::read(&broken).unwrap();
+    // The file is shared with the folder that lent it.
+    std::fs::remove_file(&broken).unwrap();
+    std::fs::write(&broken, &whole[..whole.len() / 2]).unwrap();
+    let error = house.driver().start(spec("cut")).await.err().expect("a damaged image").to_string();
+    assert!(error.contains("initrd") && error.contains("bytes instead of"), "{error}");
+    assert_eq!(house.left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_driver_cannot_give_is_refused_before_anything_starts() {
+    let Some(house) = House::open() else { return };
+    let driver = house.driver();
+    for (wanted, word) in [
+        (MachineSpec { network: Network::Host, ..spec("r") }, "network of its own"),
+        (MachineSpec { expose: vec!["/opt/tools".into()], ..spec("r") }, "/opt/tools"),
+        (MachineSpec { memory_mib: Some(16), ..spec("r") }, "128 MiB"),
+        (MachineSpec { vcpus: Some(0), ..spec("r") }, "1 to 64"),
+        (MachineSpec { image: Some("unknown".to_owned()), ..spec("r") }, "unknown"),
+    ] {
+        let error = driver.start(wanted).await.err().expect("refused").to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    let missing = house.driver().with_program("/nowhere/qemu");
+    let error = missing.start(spec("r")).await.err().expect("no program").to_string();
+    assert!(error.contains("/nowhere/qemu") && error.contains("qemu-system-x86"), "{error}");
+    assert_eq!(house.left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_another_version_or_damaged_is_refused_by_name() {
+    let Some(house) = House::open() else { return };
+    let driver = house.driver();
+    let machine = start(&driver, spec("source")).await;
+    let snapshot = driver.snapshot(machine, &SnapshotId("s".to_owned())).await.unwrap();
+    // Another QEMU: it says another version, and is never started.
+    let other = house.data.path().join("other-qemu");
+    std::fs::write(&other, "#!/bin/sh\necho QEMU emulator version 1.2.3\n").unwrap();
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error =
+        house.driver().with_program(other).restore(&snapshot, spec("r")).await.err().unwrap().to_string();
+    assert!(error.contains("made by QEMU emulator version 7") && error.contains("1.2.3"), "{error}");
+    let state = snapshot.folder.join("state");
+    let whole = std::fs::read(&state).unwrap();
+    std::fs::write(&state, &whole[..whole.len() - 100]).unwrap();
+    let error = driver.restore(&snapshot, spec("r")).await.err().unwrap().to_string();
+    assert!(error.contains("state is damaged"), "{error}");
+    assert_eq!(house.left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_drivers_share_a_data_folder_and_reap_only_the_dead() {
+    let Some(house) = House::open() else { return };
+    let (one, other) = (house.driver(), house.driver());
+    let machine = start(&one, spec("shared")).await;
+    assert_eq!(other.reap().await.unwrap(), Vec::<String>::new());
+    let error = other.start(spec("shared")).await.err().expect("taken").to_string();
+    assert!(error.contains("runs already"), "{error}");
+    assert_eq!(told(&machine.guest, "echo alive").await, "alive");
+    machine.destroy().await.unwrap();
+}

@@ -1,0 +1,104 @@
+//! Where tests of virtual machines live: a data folder that borrows the image of `HEARTH_VM_DATA`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
+use machine::qemu::QemuDriver;
+use machine::{Driver, Machine, MachineSpec, Network};
+use model::MachineId;
+
+/// A data folder of its own, gone with the test.
+pub(crate) struct House {
+    pub(crate) data: tempfile::TempDir,
+}
+
+impl House {
+    /// A house with an image, where the tests of virtual machines were asked for.
+    pub(crate) fn open() -> Option<House> {
+        let Some(lender) = std::env::var_os("HEARTH_VM_DATA").map(PathBuf::from) else {
+            println!(
+                "SKIPPED: HEARTH_VM_DATA names no data folder with an image; use cargo xtask test --only vm"
+            );
+            return None;
+        };
+        let data = tempfile::tempdir().expect("a folder");
+        borrow(&lender.join("images"), &data.path().join("images"));
+        Some(House { data })
+    }
+
+    pub(crate) fn driver(&self) -> QemuDriver {
+        QemuDriver::new(self.data.path())
+    }
+
+    /// Names in the folder of machines.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.data.path().join("vms")) else { return Vec::new() };
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// The folder of the image called `default`.
+    pub(crate) fn image(&self) -> PathBuf {
+        let images = self.data.path().join("images");
+        let id = std::fs::read_to_string(images.join("names/default")).expect("an image called default");
+        images.join(id.trim())
+    }
+}
+
+/// Copies names, and links files: an image is big, and never changed in place.
+fn borrow(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("images") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type().expect("a kind");
+        if kind.is_dir() && entry.file_name() != "build" {
+            borrow(&entry.path(), &target);
+        } else if kind.is_file() && std::fs::hard_link(entry.path(), &target).is_err() {
+            std::fs::copy(entry.path(), &target).expect("a copy");
+        }
+    }
+}
+
+/// A small machine with a name.
+pub(crate) fn spec(name: &str) -> MachineSpec {
+    let id = MachineId(format!("{name}-{}", std::process::id()));
+    MachineSpec {
+        vcpus: Some(1),
+        memory_mib: Some(256),
+        disk_mib: Some(64),
+        ..MachineSpec::new(id, Network::None)
+    }
+}
+
+pub(crate) async fn start(driver: &QemuDriver, spec: MachineSpec) -> Machine {
+    driver.start(spec).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs a script; its output, both in one, and how it ended.
+pub(crate) async fn run(guest: &Guest, script: &str) -> (String, ExitStatus) {
+    let spec = ExecSpec {
+        argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+        env: vec![("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())],
+        timeout: Some(Duration::from_secs(120)),
+        ..ExecSpec::default()
+    };
+    let mut exec = guest.exec(spec).await.unwrap_or_else(|error| panic!("{script}: {error}"));
+    let mut output = Vec::new();
+    loop {
+        match exec.next().await.unwrap_or_else(|error| panic!("{script}: {error}")) {
+            Some(ExecEvent::Stdout(data) | ExecEvent::Stderr(data)) => output.extend_from_slice(&data),
+            Some(ExecEvent::Exited(status)) => {
+                return (String::from_utf8_lossy(&output).into_owned(), status);
+            }
+            None => panic!("{script}: told no end"),
+        }
+    }
+}
+
+/// The output of a script that must succeed.
+pub(crate) async fn told(guest: &Guest, script: &str) -> String {
+    let (output, status) = run(guest, script).await;
+    assert_eq!(status, ExitStatus::Code(0), "{script}: {output}");
+    output.trim().to_owned()
+}

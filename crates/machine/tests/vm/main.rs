@@ -1,0 +1,8 @@
+//! Real virtual machines: `cargo xtask test --only vm`. Elsewhere these tests say that they were
+//! skipped, since each boots a kernel.
+//!
+//! `HEARTH_VM_DATA` names a data folder with an image called `default`.
+
+mod faults;
+mod house;
+mod life;
