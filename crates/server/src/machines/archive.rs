@@ -6,11 +6,11 @@
 mod sieve;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -62,41 +62,59 @@ pub(super) async fn unpack(
     let visit = service.visit(&known, &id).await?;
     let machine = visit.machine();
     let path = place(&which.path, &machine.layout)?;
-    let tar = StreamReader::new(Box::pin(bounded(body.into_data_stream(), ARCHIVE_BYTES)));
+    let broken = Arc::new(OnceLock::new());
+    let body = bounded(body.into_data_stream(), ARCHIVE_BYTES, Arc::clone(&broken));
+    let tar = StreamReader::new(Box::pin(body));
     let unpacked = tokio::select! {
         unpacked = machine.guest.archive_in(&path, tar) => unpacked,
         over = visit.over() => return Err(ApiError::conflict(over)),
     };
-    unpacked.map_err(|error| match &error {
-        GuestError::Refused { kind: RefusalKind::Other, reason, .. } if reason.contains(TOO_LARGE) => {
-            too_large(ARCHIVE_BYTES)
-        }
+    unpacked.map_err(|error| match (broken.get(), &error) {
+        (Some(Broken::TooLarge), _) => too_large(ARCHIVE_BYTES),
+        (Some(Broken::Idle), _) => ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("nothing of the archive came for {} s", IDLE_DEADLINE.as_secs()),
+        ),
         // It names the member: whoever sent it can mend it.
-        GuestError::Refused { kind: RefusalKind::Other | RefusalKind::NotFound, .. } => {
+        (None, GuestError::Refused { kind: RefusalKind::Other | RefusalKind::NotFound, .. }) => {
             ApiError::bad(error.to_string())
         }
-        _ => ApiError::file(&error),
+        (None, _) => ApiError::file(&error),
     })?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// How a body that is too large is told from one that breaks off.
-const TOO_LARGE: &str = "the archive is too large";
+/// Why we broke a body off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    TooLarge,
+    Idle,
+}
 
-/// A body that ends with an error when it is too large, or stands still.
-fn bounded(body: BodyDataStream, limit: u64) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    stream::unfold(Some((body, limit)), async |state| {
-        let (mut body, left) = state?;
-        let chunk = match tokio::time::timeout(IDLE_DEADLINE, body.next()).await {
-            Ok(None) => return None,
-            Ok(Some(chunk)) => chunk.map_err(io::Error::other),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came for half a minute")),
+/// A body that ends with an error when it is too large, or stands still; `broken` then says which.
+fn bounded(
+    body: impl Stream<Item = Result<Bytes, axum::Error>> + Send + Unpin,
+    limit: u64,
+    broken: Arc<OnceLock<Broken>>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::unfold(Some((body, limit)), move |state| {
+        let broken = Arc::clone(&broken);
+        let fail = move |why: Broken| {
+            let _ = broken.set(why);
+            Some((Err(io::Error::other("broken off")), None))
         };
-        let left_now = chunk.as_ref().ok().and_then(|chunk| left.checked_sub(chunk.len() as u64));
-        match (chunk, left_now) {
-            (Ok(chunk), Some(left)) => Some((Ok(chunk), Some((body, left)))),
-            (Ok(_), None) => Some((Err(io::Error::other(TOO_LARGE)), None)),
-            (Err(error), _) => Some((Err(error), None)),
+        async move {
+            let (mut body, left) = state?;
+            let Ok(chunk) = tokio::time::timeout(IDLE_DEADLINE, body.next()).await else {
+                return fail(Broken::Idle);
+            };
+            match chunk? {
+                Err(error) => Some((Err(io::Error::other(error)), None)),
+                Ok(chunk) => match left.checked_sub(chunk.len() as u64) {
+                    Some(left) => Some((Ok(chunk), Some((body, left)))),
+                    None => fail(Broken::TooLarge),
+                },
+            }
         }
     })
 }
@@ -182,6 +200,22 @@ async fn deliver(mut outgoing: DuplexStream, chunks: &Chunks) -> Result<(), Gone
         match tokio::time::timeout(STALL_DEADLINE, chunks.send(chunk)).await {
             Ok(Ok(())) => {}
             _ => return Err(Gone),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_beyond_the_bound_breaks_off_and_one_at_the_bound_does_not() {
+        for (limit, whole) in [(6, true), (5, false)] {
+            let chunks = stream::iter([Ok(Bytes::from_static(b"abc")), Ok(Bytes::from_static(b"def"))]);
+            let broken = Arc::new(OnceLock::new());
+            let got: Vec<_> = bounded(chunks, limit, Arc::clone(&broken)).collect().await;
+            assert_eq!((got.len(), got[1].is_ok()), (2, whole));
+            assert_eq!(broken.get().is_none(), whole);
         }
     }
 }

@@ -45,9 +45,11 @@ impl Service {
         if is_up {
             return Ok(passing);
         }
-        let (_, error) = vm.status();
-        let ending = || ApiError::ending();
-        Err(error.map_or_else(ending, |error| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error)))
+        Err(match vm.status() {
+            (_, Some(error)) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            _ if self.stop.is_cancelled() => ApiError::ending(),
+            _ => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the machine was deleted before it was up"),
+        })
     }
 }
 

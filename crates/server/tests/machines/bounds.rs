@@ -82,3 +82,32 @@ async fn a_client_that_breaks_off_an_upload_leaves_no_session_and_no_file() {
     until("it has ended", async || sessions(0).await).await;
     let _ = uploading.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stands_still_is_refused() {
+    let server = Server::start().await;
+    let ann = server.ann();
+    let id = ann.vm().await;
+    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let refused = ann.put(&format!("/api/vms/{id}/archive?path=in"), never).await.refused(408);
+    assert!(refused.contains("30 s"), "{refused}");
+    assert_eq!(ann.get("/api/pool").await.json()["caller"]["sessions"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_output_loses_its_command() {
+    let server = Server::start().await;
+    let ann = server.ann();
+    let id = ann.vm().await;
+    let body = json!({"argv": ["yes"]}).to_string();
+    let answer = ann.client.succeed(Method::POST, &format!("/api/vms/{id}/exec"), body).await.unwrap();
+    let begin = tokio::time::Instant::now();
+    while ann.get("/api/pool").await.json()["caller"]["sessions"] != 0 {
+        assert!(begin.elapsed() < Duration::from_secs(300), "it is still there");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert!(begin.elapsed() > Duration::from_secs(30), "it had its time");
+    let log = ann.get(&format!("/api/vms/{id}/logs")).await.json().to_string();
+    assert!(log.contains("the client took no output"), "the log says why");
+    drop(answer);
+}

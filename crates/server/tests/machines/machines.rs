@@ -113,6 +113,14 @@ async fn a_starting_machine_can_be_deleted() {
     let started = ann.post("/api/vms", json!({"wait": false})).await.ok(202).json();
     ann.delete(&format!("/api/vms/{}", started["id"].as_str().unwrap())).await.ok(200);
     assert_eq!((server.driver.alive(), ann.get("/api/vms").await.json()), (0, json!({"vms": []})));
+    let waiting = tokio::spawn({
+        let ann = ann.clone();
+        async move { ann.post("/api/vms", json!({})).await }
+    });
+    until("it is starting", async || server.driver.started() == 2).await;
+    let listed = ann.get("/api/vms").await.json();
+    ann.delete(&format!("/api/vms/{}", listed["vms"][0]["id"].as_str().unwrap())).await.ok(200);
+    assert!(waiting.await.unwrap().refused(503).contains("deleted"), "who waits for it is told");
 }
 
 #[tokio::test]
