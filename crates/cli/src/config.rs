@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use server::machines::Bounds;
 use server::machines::limits::Tier;
 
 use crate::args::{DriverName, NetworkName};
@@ -70,6 +71,8 @@ pub(crate) struct VmTypeConfig {
     pub(crate) disk: Option<u64>,
     /// What it sees of the network.
     pub(crate) network: Option<NetworkName>,
+    /// How many are kept ready.
+    pub(crate) warm: Option<Bounds>,
 }
 
 impl Config {
@@ -131,10 +134,11 @@ mod tests {
         assert_eq!((config.jobs, config.memory), (Some(3), Some(512)));
         let serve = Config::parse(
             "serve:\n  listen: 127.0.0.1:80\n  machines: 9\n  vm-types:\n  - name: big\n    image: trixie\n    \
-             vcpus: 4\n    memory: 8192\n    disk: 20480\n    network: host\n  tiers:\n    gold: {machines: 20}\n",
+             vcpus: 4\n    memory: 8192\n    disk: 20480\n    network: host\n    warm: {min: 1, max: 4}\n  tiers:\n    gold: {machines: 20}\n",
         );
         let serve = serve.unwrap().serve;
         assert_eq!((serve.machines, serve.vm_types[0].memory), (Some(9), Some(8192)));
+        assert_eq!(serve.vm_types[0].warm, Some(Bounds { min: 1, max: 4 }));
         assert_eq!(serve.tiers["gold"], Tier { machines: 20, sessions: 10 });
         assert!(Config::parse("serve: {tiers: {gold: {machine: 20}}}").is_err());
         assert_eq!(config.actions_mirrors, ["file:///srv/{owner}/{repo}"]);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use machine::{FindingLevel, Network};
 use server::http;
 use server::machines::token::{DEFAULT_TIER, Key};
-use server::machines::{Config as Api, Machines, OnDemand, VmType};
+use server::machines::{Config as Api, Machines, VmType};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +38,7 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
     let mut interrupts = Interrupts::new()?;
     let driver = driver(name, &data)?;
     let api = api_config(&args, &config.serve, &data)?;
-    let source = Arc::new(OnDemand::new(Arc::clone(&driver), data.root()));
-    let (machines, removed) = Machines::open(key, api, source).await?;
+    let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
     for what in removed {
         eprintln!("hearth: removed {what}, left by an earlier life");
     }
@@ -135,6 +134,7 @@ fn api_config(args: &ServeMachinesArgs, serve: &ServeConfig, data: &DataFolder) 
                 memory_mib: kind.memory,
                 disk_mib: kind.disk,
                 network: kind.network.map(of_network).or(network),
+                warm: kind.warm,
             };
             (kind.name.clone(), kind_of)
         });

@@ -1,7 +1,7 @@
 //! The machine API: machines for whoever has a token, over HTTP.
 //!
 //! [`Machines`] is the API's state, and [`Machines::router`] its routes; the full server mounts the
-//! same router. Machines come from a [`Source`]. A request finds its caller by its token (`token`),
+//! same router. Machines come from a driver, or a pool of it (`source`). A request finds its caller by its token (`token`),
 //! its limits by its tier (`limits`), and its machine in the `registry`, where it sees its own only.
 //! What changes a machine (`lifecycle`) runs in tasks of its own, so that a client that breaks off
 //! leaves nothing half done; what happens in one (`exec`, `execute`, `files`, `shell`) is a session
@@ -11,7 +11,6 @@ pub mod client;
 pub mod frame;
 pub mod limits;
 pub mod log;
-pub mod source;
 pub mod token;
 pub mod wire;
 
@@ -28,6 +27,7 @@ mod read;
 mod registry;
 mod shell;
 mod snapshots;
+mod source;
 mod text;
 mod vms;
 
@@ -39,7 +39,8 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post};
-use machine::Network;
+use machine::{Driver, MachineSpec, Network};
+use model::MachineId;
 use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +49,7 @@ use tokio_util::task::TaskTracker;
 use error::ApiError;
 use limits::{ALL_MACHINES, Tier};
 use registry::Registry;
-pub use source::{OnDemand, Source};
+use source::Source;
 use token::{DEFAULT_TIER, Key};
 
 /// The document of all routes (OpenAPI 3.1).
@@ -96,6 +97,31 @@ pub struct VmType {
     pub disk_mib: Option<u64>,
     /// What it sees of the network: only its own loopback when absent.
     pub network: Option<Network>,
+    /// How many are kept ready; none when absent.
+    pub warm: Option<Bounds>,
+}
+
+/// Between which bounds the number of machines that are kept ready follows what is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Always so many.
+    pub min: usize,
+    /// Never more.
+    pub max: usize,
+}
+
+impl VmType {
+    /// A machine of this type.
+    fn spec(&self, id: MachineId) -> MachineSpec {
+        MachineSpec {
+            image: self.image.clone(),
+            vcpus: self.vcpus,
+            memory_mib: self.memory_mib,
+            disk_mib: self.disk_mib,
+            ..MachineSpec::new(id, self.network.unwrap_or(Network::None))
+        }
+    }
 }
 
 /// Why the API can't start.
@@ -112,6 +138,9 @@ pub enum StartError {
         /// Why, and what to do.
         reason: String,
     },
+    /// No machines can be kept ready.
+    #[error("can't keep machines ready: {0}")]
+    Pool(String),
     /// What an earlier life left is in the way.
     #[error("can't remove what an earlier life left: {0}")]
     Remains(String),
@@ -125,7 +154,7 @@ pub struct Machines(Arc<Service>);
 struct Service {
     key: Key,
     config: Config,
-    source: Arc<dyn Source>,
+    source: Source,
     registry: Arc<Registry>,
     /// Cancelled when the server ends; every machine's own token is its child.
     stop: CancellationToken,
@@ -134,7 +163,8 @@ struct Service {
 }
 
 impl Machines {
-    /// Checks every type of machine, and removes what an earlier, killed life left. Says what it removed.
+    /// Checks every type of machine, removes what an earlier, killed life left, and begins to keep
+    /// machines ready. Says what it removed.
     ///
     /// The data folder must be this process's alone.
     ///
@@ -143,19 +173,17 @@ impl Machines {
     pub async fn open(
         key: Key,
         config: Config,
-        source: Arc<dyn Source>,
+        driver: Arc<dyn Driver>,
     ) -> Result<(Self, Vec<String>), StartError> {
         if config.vm_types.is_empty() {
             return Err(StartError::NoType);
         }
-        for (name, kind) in &config.vm_types {
-            let checked = source.check_image(kind.image.as_deref()).await;
-            checked.map_err(|reason| StartError::Type { name: name.clone(), reason })?;
-        }
-        let reaped = source.driver().reap().await;
+        Source::check(&driver, &config.data, &config.vm_types).await?;
+        let reaped = driver.reap().await;
         let mut removed = reaped.map_err(|error| StartError::Remains(error.to_string()))?;
         let snapshots = snapshots::remove_left(&config.data).await;
         removed.extend(snapshots.map_err(|error| StartError::Remains(error.to_string()))?);
+        let source = Source::open(driver, &config.data, &config.vm_types)?;
         let service = Service {
             key,
             config,

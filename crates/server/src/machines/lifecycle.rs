@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use machine::{Machine, MachineError, MachineSpec, Network, SnapshotId};
+use machine::{Machine, MachineError, MachineSpec, SnapshotId};
 use model::MachineId;
 use tokio::sync::OwnedRwLockWriteGuard;
 use tokio::task::JoinSet;
@@ -72,27 +72,23 @@ impl Service {
 
     async fn bring_up(self: Arc<Self>, vm: Arc<Vm>, mut held: Held) {
         vm.log.say(format!("starting a {}", vm.vm_type));
-        let leased = async { up(self.source.lease(self.spec(&vm)).await?).await };
+        let leased = async {
+            let machine = self.source.lease(&vm.vm_type, self.spec(&vm)).await?;
+            up(machine).await.map_err(|error| error.to_string())
+        };
         let leased = tokio::select! {
             biased;
             // Dropping a lease undoes it.
             () = vm.ended.cancelled() => return,
             leased = leased => leased,
         };
-        settle(&vm, &mut held, leased.map_err(|error| error.to_string()));
+        settle(&vm, &mut held, leased);
     }
 
     /// What the machine shall be.
     pub(super) fn spec(&self, vm: &Vm) -> MachineSpec {
         let found = self.config.vm_types.iter().find(|(name, _)| *name == vm.vm_type);
-        let kind = found.map(|(_, kind)| kind.clone()).unwrap_or_default();
-        MachineSpec {
-            image: kind.image,
-            vcpus: kind.vcpus,
-            memory_mib: kind.memory_mib,
-            disk_mib: kind.disk_mib,
-            ..MachineSpec::new(MachineId(vm.id.clone()), kind.network.unwrap_or(Network::None))
-        }
+        found.map(|(_, kind)| kind).cloned().unwrap_or_default().spec(MachineId(vm.id.clone()))
     }
 
     /// Destroys a machine and waits until it is gone.
@@ -256,5 +252,6 @@ pub(super) async fn shut_down(service: &Arc<Service>) -> Vec<String> {
     }
     service.tasks.close();
     service.tasks.wait().await;
+    service.source.close().await;
     failed
 }

@@ -1,88 +1,114 @@
-//! Where the API's machines come from.
+//! Where the API's machines come from: started when asked for, or kept warm.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use machine::image::{DEFAULT_NAME, Depth, ImageStore};
-use machine::{Driver, Isolation, Machine, MachineError, MachineSpec};
-use serde::{Deserialize, Serialize};
+use machine::pool::{Kind, KindStatus, Pool};
+use machine::{Driver, Isolation, Machine, MachineSpec};
+use model::MachineId;
 
-/// Hands out machines: started when asked for, or kept ready by a pool.
-#[async_trait]
-pub trait Source: Send + Sync {
-    /// Whose machines they are; it snapshots and restores them too.
-    fn driver(&self) -> &dyn Driver;
+use super::wire::Warm;
+use super::{StartError, VmType};
 
-    /// Whether there is such an image; `None` is the driver's own. Asked once for each type, at start-up.
-    /// `Err` says what is wrong and what to do.
-    async fn check_image(&self, image: Option<&str>) -> Result<(), String>;
-
-    /// A machine for one user, as `spec` wants it; it may have another id. Cancellable at every await.
-    async fn lease(&self, spec: MachineSpec) -> Result<Machine, MachineError>;
-
-    /// How many machines are kept ready, for each image and size.
-    fn warm(&self) -> Vec<Warm>;
-}
-
-/// Machines of one kind that are kept ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warm {
-    /// Of which image.
-    pub image: String,
-    /// Virtual CPUs of each.
-    pub vcpus: u32,
-    /// Memory of each.
-    pub memory_mib: u64,
-    /// How many are ready.
-    pub ready: usize,
-    /// How many are being made ready.
-    pub starting: usize,
-    /// How many shall be.
-    pub wanted: usize,
-}
-
-/// Starts each machine when it is asked for.
-pub struct OnDemand {
+/// A driver, with a pool of the types that are kept warm.
+pub(super) struct Source {
     driver: Arc<dyn Driver>,
-    data: PathBuf,
+    pool: Option<Pool>,
 }
 
-impl OnDemand {
-    /// Machines of this driver, from the images of this data folder where they have any.
-    pub fn new(driver: Arc<dyn Driver>, data: impl Into<PathBuf>) -> Self {
-        OnDemand { driver, data: data.into() }
+impl Source {
+    /// Checks that every type has its image, before anything is started or removed.
+    pub(super) async fn check(
+        driver: &Arc<dyn Driver>,
+        data: &Path,
+        types: &[(String, VmType)],
+    ) -> Result<(), StartError> {
+        for (name, kind) in types {
+            let checked = check_image(driver.as_ref(), data, kind.image.as_deref()).await;
+            checked.map_err(|reason| StartError::Type { name: name.clone(), reason })?;
+        }
+        Ok(())
     }
-}
 
-#[async_trait]
-impl Source for OnDemand {
-    fn driver(&self) -> &dyn Driver {
+    /// Begins to keep machines warm. The driver has reaped.
+    pub(super) fn open(
+        driver: Arc<dyn Driver>,
+        data: &Path,
+        types: &[(String, VmType)],
+    ) -> Result<Self, StartError> {
+        let kind = |(name, kind): &(String, VmType)| {
+            let warm = kind.warm?;
+            // The pool names its machines itself.
+            let spec = kind.spec(MachineId(String::new()));
+            Some(Kind { name: name.clone(), spec, min: warm.min, max: warm.max })
+        };
+        let kinds: Vec<Kind> = types.iter().filter_map(kind).collect();
+        let pool = match kinds.is_empty() {
+            true => None,
+            false => Some(
+                Pool::open(Arc::clone(&driver), data, kinds)
+                    .map_err(|error| StartError::Pool(error.to_string()))?,
+            ),
+        };
+        Ok(Source { driver, pool })
+    }
+
+    /// Whose machines they are; it snapshots and restores them too.
+    pub(super) fn driver(&self) -> &dyn Driver {
         self.driver.as_ref()
     }
 
-    async fn check_image(&self, image: Option<&str>) -> Result<(), String> {
-        if self.driver.capabilities().isolation == Isolation::VirtualMachine {
-            let (data, image) = (self.data.clone(), image.unwrap_or(DEFAULT_NAME).to_owned());
-            let checked = tokio::task::spawn_blocking(move || verify(&data, &image)).await;
-            return checked.unwrap_or_else(|error| Err(error.to_string()));
-        }
-        match image {
-            None => Ok(()),
-            Some(image) => Err(format!(
-                "machines of the {} driver have no images, and this type names {image:?}; take the image away, \
-                 or choose a driver of virtual machines",
-                self.driver.name()
-            )),
+    /// A machine of this type for one user; a warm one has an id of its own. Cancellable at every
+    /// await. `Err` says why there is none.
+    pub(super) async fn lease(&self, vm_type: &str, spec: MachineSpec) -> Result<Machine, String> {
+        match self.pool.as_ref().filter(|pool| pool.status().iter().any(|kind| kind.name == vm_type)) {
+            Some(pool) => pool.lease(vm_type).await.map_err(|error| error.to_string()),
+            None => self.driver.start(spec).await.map_err(|error| error.to_string()),
         }
     }
 
-    async fn lease(&self, spec: MachineSpec) -> Result<Machine, MachineError> {
-        self.driver.start(spec).await
+    /// How many machines are kept warm, by type.
+    pub(super) fn warm(&self) -> Vec<Warm> {
+        let status = self.pool.as_ref().map(Pool::status).unwrap_or_default();
+        status.into_iter().map(warm).collect()
     }
 
-    fn warm(&self) -> Vec<Warm> {
-        Vec::new()
+    /// Destroys all that are warm.
+    pub(super) async fn close(&self) {
+        if let Some(pool) = &self.pool {
+            pool.close().await;
+        }
+    }
+}
+
+fn warm(kind: KindStatus) -> Warm {
+    Warm {
+        vm_type: kind.name,
+        ready: kind.ready,
+        starting: kind.starting,
+        wanted: kind.wanted,
+        leases: kind.leases,
+        misses: kind.misses,
+        failures: kind.failures,
+        deaths: kind.deaths,
+        last_failure: kind.last_failure,
+    }
+}
+
+async fn check_image(driver: &dyn Driver, data: &Path, image: Option<&str>) -> Result<(), String> {
+    if driver.capabilities().isolation == Isolation::VirtualMachine {
+        let (data, image) = (data.to_owned(), image.unwrap_or(DEFAULT_NAME).to_owned());
+        let checked = tokio::task::spawn_blocking(move || verify(&data, &image)).await;
+        return checked.unwrap_or_else(|error| Err(error.to_string()));
+    }
+    match image {
+        None => Ok(()),
+        Some(image) => Err(format!(
+            "machines of the {} driver have no images, and this type names {image:?}; take the image away, \
+             or choose a driver of virtual machines",
+            driver.name()
+        )),
     }
 }
 

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::log::LogEntry;
-use super::source::Warm;
 
 /// The header that tells what an archive is of: `file` or `directory`.
 pub const KIND_HEADER: &str = "hearth-kind";
@@ -279,7 +278,7 @@ pub struct Pool {
     pub machine_limit: usize,
     /// What the caller has and may have.
     pub caller: Usage,
-    /// Machines that are kept ready.
+    /// Machines that are kept ready, by type.
     pub warm: Vec<Warm>,
 }
 
@@ -296,4 +295,28 @@ pub struct Usage {
     pub sessions: usize,
     /// How many it may have.
     pub session_limit: usize,
+}
+
+/// Machines of one type that are kept ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warm {
+    /// Which type.
+    pub vm_type: String,
+    /// How many are ready.
+    pub ready: usize,
+    /// How many are being made ready.
+    pub starting: usize,
+    /// How many shall be ready.
+    pub wanted: usize,
+    /// Leases so far.
+    pub leases: u64,
+    /// Leases that found none ready.
+    pub misses: u64,
+    /// Machines that could not be made, or failed their canary.
+    pub failures: u64,
+    /// Machines that died while they were ready.
+    pub deaths: u64,
+    /// Why the last one that failed did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
 }

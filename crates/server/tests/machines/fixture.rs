@@ -14,7 +14,7 @@ use server::http;
 use server::machines::client::{Client, whole};
 use server::machines::limits::Tier;
 use server::machines::token::{Caller, Key};
-use server::machines::{Config, Machines, OnDemand};
+use server::machines::{Config, Machines};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -49,9 +49,7 @@ impl Server {
         config.tiers.insert("small".to_owned(), Tier { machines: 2, sessions: 2 });
         change(&mut config, &driver);
         let shared: Arc<dyn Driver> = Arc::new(driver.clone());
-        let (machines, _) = Machines::open(key(), config, Arc::new(OnDemand::new(shared, folder.path())))
-            .await
-            .expect("it opens");
+        let (machines, _) = Machines::open(key(), config, shared).await.expect("it opens");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use server::machines::{Config, Machines, OnDemand, StartError, VmType};
+use server::machines::{Bounds, Config, Machines, StartError, VmType};
 use tokio::sync::Notify;
 
 use crate::fixture::{Server, key, until};
@@ -176,6 +176,31 @@ async fn the_pool_tells_the_driver_and_what_the_caller_may_have() {
 }
 
 #[tokio::test]
+async fn a_warm_machine_is_handed_out_without_a_start_and_made_up_for() {
+    let server = Server::start_with(|config, _| {
+        config.vm_types[0].1.warm = Some(Bounds { min: 1, max: 1 });
+    })
+    .await;
+    let ann = server.ann();
+    let warm = async || ann.get("/api/pool").await.ok(200).json()["warm"][0].clone();
+    until("one is ready", async || warm().await["ready"] == 1).await;
+    server.driver.fail_starts("no more");
+    let id = ann.vm().await;
+    assert_eq!(ann.output(&id, "echo warm").await, "warm\n");
+    until("it was tried to make up for it", async || warm().await["failures"] != 0).await;
+    let now = warm().await;
+    assert_eq!(
+        (&now["vm_type"], &now["leases"], &now["misses"]),
+        (&json!("bionic-test"), &json!(1), &json!(0))
+    );
+    assert!(now["last_failure"].as_str().unwrap().contains("no more"), "{now}");
+    assert!(ann.post("/api/vms", json!({})).await.refused(503).contains("no more"));
+    let driver = server.driver.clone();
+    server.end().await;
+    assert_eq!(driver.alive(), 0);
+}
+
+#[tokio::test]
 async fn a_shut_down_ends_commands_and_destroys_all_machines() {
     let server = Server::start().await;
     let ann = server.ann();
@@ -201,11 +226,11 @@ async fn a_type_with_an_image_that_is_not_there_is_found_out_at_start_up() {
     let mut config = Config::new(folder.path());
     let kind = VmType { image: Some("jammy".to_owned()), ..VmType::default() };
     config.vm_types.push(("big".to_owned(), kind));
-    let opened = Machines::open(key(), config, Arc::new(OnDemand::new(driver.clone(), folder.path()))).await;
+    let opened = Machines::open(key(), config, driver.clone()).await;
     let error = opened.err().expect("it does not open");
     assert!(matches!(error, StartError::Type { .. }));
     assert!(error.to_string().contains("big") && error.to_string().contains("jammy"), "{error}");
     let mut config = Config::new(folder.path());
     config.vm_types.clear();
-    assert!(Machines::open(key(), config, Arc::new(OnDemand::new(driver, folder.path()))).await.is_err());
+    assert!(Machines::open(key(), config, driver).await.is_err());
 }

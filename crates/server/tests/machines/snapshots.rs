@@ -94,13 +94,9 @@ async fn snapshots_go_with_their_machine_and_those_of_an_earlier_life_at_start_u
 
     std::fs::create_dir(folder.join("api-0123")).unwrap();
     std::fs::create_dir(folder.join("debug-1")).unwrap();
-    let source =
-        server::machines::OnDemand::new(std::sync::Arc::new(server.driver.clone()), server.folder.path());
+    let driver = std::sync::Arc::new(server.driver.clone());
     let config = server::machines::Config::new(server.folder.path());
-    let (_, removed) =
-        server::machines::Machines::open(crate::fixture::key(), config, std::sync::Arc::new(source))
-            .await
-            .unwrap();
+    let (_, removed) = server::machines::Machines::open(crate::fixture::key(), config, driver).await.unwrap();
     assert_eq!(removed, ["snapshot api-0123"]);
     assert!(folder.join("debug-1").is_dir(), "others' snapshots stay");
 }
