@@ -30,7 +30,7 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use crate::image::{DEFAULT_NAME, Depth, Image, ImageStore};
+use crate::image::{DEFAULT_NAME, Image, ImageStore};
 use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::{fresh_mac, renewal};
@@ -117,12 +117,8 @@ impl QemuDriver {
 
     async fn image(&self, name: Option<&str>) -> Result<Image, Failure> {
         let (data, name) = (self.data.clone(), name.unwrap_or(DEFAULT_NAME).to_owned());
-        let found = tokio::task::spawn_blocking(move || {
-            let store = ImageStore::open(&data)?;
-            let image = store.get(&name)?;
-            store.verify(&image, Depth::Memo)?;
-            Ok::<_, crate::image::ImageError>(image)
-        });
+        let found =
+            tokio::task::spawn_blocking(move || ImageStore::open(&data)?.ready(&name, crate::agent_binary()));
         found.await.doing("looking for its image")?.doing("looking for its image")
     }
 

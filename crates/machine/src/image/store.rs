@@ -5,6 +5,7 @@
 //! images/<id>/verified.json                             when the root was last found whole
 //! images/names/<name>                                   the id that the name means
 //! images/build/                                         finished stages of a build (see `build`)
+//! images/lock                                           held while an image gets another agent
 //! ```
 
 use std::collections::BTreeMap;
@@ -237,6 +238,11 @@ impl ImageStore {
     /// Where builds keep what they have finished.
     pub(crate) fn build_folder(&self) -> PathBuf {
         self.images.join("build")
+    }
+
+    /// Locked while an image is replaced by another.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.images.join("lock")
     }
 
     fn folder(&self, id: &ImageId) -> PathBuf {
