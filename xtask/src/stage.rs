@@ -211,7 +211,7 @@ fn virtual_machines(counts: &mut Counts) -> Result<()> {
         &["test", "--no-fail-fast"]
     };
     let mut tests = cargo(runner);
-    tests.args(["-p", "hearth-machine", "--test", "vm*"]).env("HEARTH_VM_DATA", &data);
+    tests.args(["-p", "hearth-machine", "-p", "hearth-server", "--test", "vm*"]).env("HEARTH_VM_DATA", &data);
     counted(&mut tests, counts)
 }
 
