@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("python", "python-is-python3"),
     ("shellcheck", "shellcheck"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
     ("protoc", "protobuf-compiler"),
     ("mmdebstrap", "mmdebstrap"),
     ("sqfstar", "squashfs-tools"),

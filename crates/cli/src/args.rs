@@ -141,7 +141,11 @@ pub(crate) struct MachineArgs {
     #[arg(short, long = "machine", value_enum)]
     pub(crate) driver: Option<DriverName>,
 
-    /// What of the network a job sees [default: host]
+    /// Image that virtual machines boot from: a name or an id of `hearth image ls` [default: default]
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
+
+    /// What of the network a job sees [default: host; user for virtual machines]
     #[arg(long, value_enum)]
     pub(crate) network: Option<NetworkName>,
 
@@ -237,6 +241,22 @@ pub(crate) enum DriverName {
     Sandbox,
     /// No isolation at all: jobs run as you, on your files
     Host,
+    /// A virtual machine with a kernel of its own, by the best driver that works here
+    Vm,
+    /// A virtual machine in QEMU
+    Qemu,
+}
+
+impl DriverName {
+    /// Whether its machines are virtual machines, which boot from images.
+    pub(crate) fn is_virtual(self) -> bool {
+        matches!(self, DriverName::Vm | DriverName::Qemu)
+    }
+
+    /// What of the network its machines see where nobody says.
+    pub(crate) fn usual_network(self) -> NetworkName {
+        if self.is_virtual() { NetworkName::User } else { NetworkName::Host }
+    }
 }
 
 /// What of the network a job sees.
@@ -245,8 +265,20 @@ pub(crate) enum DriverName {
 pub(crate) enum NetworkName {
     /// Its own loopback only
     None,
-    /// The host's network
+    /// A network of its own, which reaches others as you do (virtual machines)
+    User,
+    /// The host's network (not for virtual machines)
     Host,
+}
+
+impl From<NetworkName> for machine::Network {
+    fn from(name: NetworkName) -> Self {
+        match name {
+            NetworkName::None => Self::None,
+            NetworkName::User => Self::User,
+            NetworkName::Host => Self::Host,
+        }
+    }
 }
 
 /// How results are shown.

@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) data: Option<PathBuf>,
     /// Driver of `hearth run`.
     pub(crate) machine: Option<DriverName>,
+    /// Image of virtual machines.
+    pub(crate) image: Option<String>,
     /// What of the network a job sees.
     pub(crate) network: Option<NetworkName>,
     /// Jobs at once.

@@ -15,7 +15,7 @@ pub(crate) async fn doctor(args: &DoctorArgs) -> Result<u8> {
     let data = DataFolder::open(args.places.data.clone().or(config.data))?;
     say!("data folder: {}", data.root().display());
     let mut default_works = false;
-    for name in [DriverName::Sandbox, DriverName::Host] {
+    for name in [DriverName::Sandbox, DriverName::Qemu, DriverName::Host] {
         let driver = machines::driver(name, &data)?;
         let probe = driver.probe().await;
         say!("\n{}: {}", driver.name(), if probe.usable { "works" } else { "does not work here" });

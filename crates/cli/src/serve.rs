@@ -13,7 +13,7 @@ use server::machines::{Config as Api, Machines, VmType};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{ADDRESS, DriverName, NetworkName, ServeMachinesArgs};
+use crate::args::{ADDRESS, DriverName, ServeMachinesArgs};
 use crate::config::{Config, ServeConfig};
 use crate::data::DataFolder;
 use crate::exit;
@@ -125,7 +125,7 @@ fn lock(data: &DataFolder) -> Result<File> {
 
 fn api_config(args: &ServeMachinesArgs, serve: &ServeConfig, data: &DataFolder) -> Result<Api> {
     let mut api = Api::new(data.root());
-    let network = args.network.map(of_network);
+    let network = args.network.map(Network::from);
     let given: Vec<(String, VmType)> = if args.vm_types.is_empty() {
         let configured = serve.vm_types.iter().map(|kind| {
             let kind_of = VmType {
@@ -133,7 +133,7 @@ fn api_config(args: &ServeMachinesArgs, serve: &ServeConfig, data: &DataFolder) 
                 vcpus: kind.vcpus,
                 memory_mib: kind.memory,
                 disk_mib: kind.disk,
-                network: kind.network.map(of_network).or(network),
+                network: kind.network.map(Network::from).or(network),
                 warm: kind.warm,
             };
             (kind.name.clone(), kind_of)
@@ -166,11 +166,4 @@ fn api_config(args: &ServeMachinesArgs, serve: &ServeConfig, data: &DataFolder) 
         api.all_machines = machines;
     }
     Ok(api)
-}
-
-fn of_network(name: NetworkName) -> Network {
-    match name {
-        NetworkName::None => Network::None,
-        NetworkName::Host => Network::Host,
-    }
 }

@@ -37,7 +37,8 @@ use crate::vm::renewal::{fresh_mac, renewal};
 use crate::vm::spawn::{Spawner, as_path};
 use crate::vm::{Doing, Failure, scratch_disk};
 use crate::{
-    Capabilities, Driver, Isolation, Machine, MachineError, MachineSpec, Network, Probe, Snapshot, SnapshotId,
+    Capabilities, Driver, Isolation, Machine, MachineError, MachineSpec, Network, Probe, Snapshot,
+    SnapshotId, agent_binary,
 };
 use accel::Choice;
 use arguments::{Accel, Configuration, PORT, Ram};
@@ -118,7 +119,7 @@ impl QemuDriver {
     async fn image(&self, name: Option<&str>) -> Result<Image, Failure> {
         let (data, name) = (self.data.clone(), name.unwrap_or(DEFAULT_NAME).to_owned());
         let found =
-            tokio::task::spawn_blocking(move || ImageStore::open(&data)?.ready(&name, crate::agent_binary()));
+            tokio::task::spawn_blocking(move || ImageStore::open(&data)?.ready(&name, agent_binary()));
         found.await.doing("looking for its image")?.doing("looking for its image")
     }
 

@@ -58,7 +58,7 @@ impl JobRunner {
                 return ended(&*sink, ended_without_running(Conclusion::Cancelled, None), began.elapsed());
             }
         };
-        let machine = match machine {
+        let mut machine = match machine {
             Ok(machine) => machine,
             Err(error) => {
                 let result = ended_without_running(Conclusion::Failure, Some(error.to_string()));
@@ -72,6 +72,11 @@ impl JobRunner {
         let result =
             runner::run_job(job, &machine, services, Arc::clone(&sink), cancellation, self.options.clone())
                 .await;
+        if result.infrastructure_error.is_some()
+            && let Some(words) = machine.guard.last_words().await
+        {
+            screen.lock().machine_note(title, &words);
+        }
         if let Some(folder) = &self.keep {
             let kept = keep(&machine, folder, title).await;
             screen

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use machine::host::HostDriver;
+use machine::qemu::QemuDriver;
 use machine::sandbox::{Exposures, KeeperProgram, SandboxDriver, default_exposures};
 use machine::{AgentProgram, Driver};
 
@@ -20,6 +21,7 @@ pub(crate) fn driver(name: DriverName, data: &DataFolder) -> Result<Arc<dyn Driv
             Arc::new(SandboxDriver::new(data.root().to_owned(), KeeperProgram::current_exe()))
         }
         DriverName::Host => Arc::new(HostDriver::new(data.root(), AgentProgram::current_exe())),
+        DriverName::Vm | DriverName::Qemu => Arc::new(QemuDriver::new(data.root())),
     })
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use machine::MachineSpec;
 use machine::sandbox::Exposures;
-use machine::{MachineSpec, Network};
 use model::{Conclusion, MachineId, Secrets, Template, Trust};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
 use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
@@ -91,7 +91,7 @@ impl Session {
         warn: Warn,
     ) -> Result<Session> {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
-        let name = args.machine.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
+        let name = driver_name(&args, &config);
         let driver = machines::driver(name, &data)?;
         let toolchains = machines::toolchains(name);
         let spec = machine_spec(&args, &config, &toolchains);
@@ -380,12 +380,10 @@ impl Session {
 
 /// What the machines of this command are like.
 fn machine_spec(args: &RunArgs, config: &Config, toolchains: &Exposures) -> MachineSpec {
-    let network = match network(args, config) {
-        NetworkName::None => Network::None,
-        NetworkName::Host => Network::Host,
-    };
+    let network = network(args, config).into();
     let own = config.expose.iter().chain(&args.machine.expose);
     MachineSpec {
+        image: args.machine.image.clone().or_else(|| config.image.clone()),
         memory_mib: args.machine.memory.or(config.memory),
         expose: toolchains.paths.iter().chain(own).cloned().collect(),
         ..MachineSpec::new(MachineId(String::new()), network)
@@ -415,7 +413,13 @@ fn artifacts_folder(data: &DataFolder, given: Option<&Path>, run: model::RunId) 
 
 /// The network that jobs get.
 fn network(args: &RunArgs, config: &Config) -> NetworkName {
-    args.machine.network.or(config.network).unwrap_or(NetworkName::Host)
+    let chosen = args.machine.network.or(config.network);
+    chosen.unwrap_or_else(|| driver_name(args, config).usual_network())
+}
+
+/// The driver of the machines.
+fn driver_name(args: &RunArgs, config: &Config) -> DriverName {
+    args.machine.driver.or(config.machine).unwrap_or(DriverName::Sandbox)
 }
 
 /// Mirrors of the command line go before those of the configuration.

@@ -9,7 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 const KEPT_BYTES: usize = 16 * 1024;
 
 /// Lines that an error shows.
-const SHOWN_LINES: usize = 25;
+const SHOWN_LINES: usize = 12;
+
+/// How Linux says that it gives up.
+const PANIC: &str = "Kernel panic - not syncing";
 
 /// Collects a console's output. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +42,11 @@ impl Console {
     /// The last lines, with a word before them; empty where nothing was written.
     pub(crate) fn last_words(&self) -> String {
         let text = self.text();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let mut lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        // What led to a panic tells more than the trace after it.
+        if let Some(panic) = lines.iter().rposition(|line| line.contains(PANIC)) {
+            lines.truncate(panic + 1);
+        }
         if lines.is_empty() {
             return String::new();
         }
@@ -49,7 +56,7 @@ impl Console {
 
     /// Whether the guest's kernel gave up.
     pub(crate) fn panicked(&self) -> bool {
-        self.text().contains("Kernel panic - not syncing")
+        self.text().contains(PANIC)
     }
 }
 
@@ -66,7 +73,7 @@ mod tests {
     async fn the_end_of_a_flood_is_kept() {
         let console = Console::default();
         let mut flood = b"line\n".repeat(100_000);
-        flood.extend(b"\x1b[2JKernel panic - not syncing: the end\n");
+        flood.extend(b"\x1b[2JKernel panic - not syncing: the end\n <TASK>\n");
         console.clone().follow(flood.as_slice()).await;
         assert_eq!(console.text().len(), KEPT_BYTES - 1);
         assert!(console.panicked());
