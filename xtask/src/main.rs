@@ -7,6 +7,7 @@ mod codegen;
 mod command;
 mod deny;
 mod docs;
+mod firecracker;
 mod layers;
 mod metadata;
 mod picture;
@@ -61,6 +62,17 @@ enum Task {
     },
     /// Draws a run of the example for the README
     Picture,
+    /// Runs the Firecracker driver's tests with a real Firecracker, in a host that QEMU emulates
+    TestFirecracker {
+        /// The `firecracker` binary, static, with the `jailer` of the same release beside it
+        #[arg(long, value_name = "PATH")]
+        binary: std::path::PathBuf,
+        /// Data folder with an image named `default`; without it, one is built
+        #[arg(long, value_name = "DIR")]
+        data: Option<std::path::PathBuf>,
+        /// Only tests whose names contain this
+        only: Option<String>,
+    },
     /// Checks the links, and the commands, of every Markdown file
     Docs,
 }
@@ -75,6 +87,9 @@ fn main() -> ExitCode {
         Task::Measure { words } => bench::measure(&words),
         Task::Codegen { check } => codegen::run(check),
         Task::Docs => docs::run(),
+        Task::TestFirecracker { binary, data, only } => {
+            firecracker::run(&firecracker::What { binary, data, only })
+        }
         Task::Picture => picture::run(),
     };
     match done {

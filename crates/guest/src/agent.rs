@@ -51,6 +51,8 @@ pub struct Options {
     pub full_disk: Option<Arc<AtomicBool>>,
     /// For tests: plays processes instead of starting them.
     pub script: Option<Arc<dyn Script>>,
+    /// For tests: takes renewals for done, where there is no kernel of its own to renew.
+    pub play_renewals: bool,
     /// Where the agent is the init of a kernel of its own: how long that took.
     pub(crate) init: Option<Duration>,
 }
@@ -59,7 +61,7 @@ impl Options {
     /// An agent that lives in a process of its own, or shares one with others.
     #[must_use]
     pub fn new(scope: Scope) -> Self {
-        Self { scope, full_disk: None, script: None, init: None }
+        Self { scope, full_disk: None, script: None, play_renewals: false, init: None }
     }
 }
 

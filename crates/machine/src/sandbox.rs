@@ -49,6 +49,12 @@ use crate::{
 };
 use wire::{Failure, Report, StageConfig, StageLayout, StageLimits};
 
+/// Takes ids on the host that no other machine has, whichever driver it is of: the first of them,
+/// and what marks them as taken for as long as it lives.
+pub(crate) fn lease_ids(seed: u32) -> Result<(u32, std::os::unix::net::UnixListener), String> {
+    ids::lease_range(seed).map_err(|failure| format!("{}: {}", failure.operation, failure.reason))
+}
+
 /// What the driver is called.
 const NAME: &str = "sandbox";
 /// The hidden first argument by which a program is asked to be a keeper.

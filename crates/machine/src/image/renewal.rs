@@ -7,6 +7,7 @@ use super::error::ImageError;
 use super::hash;
 use super::initrd;
 use super::manifest::{Content, Files, Manifest};
+use super::scratch::lock_file;
 use super::store::{INITRD, Image, ImageStore, KERNEL, MANIFEST, ROOT};
 use super::verify::Depth;
 
@@ -19,19 +20,33 @@ impl ImageStore {
     /// # Errors
     /// As [`ImageStore::get`] and [`ImageStore::verify`], and when the image can't be renewed.
     pub fn ready(&self, name_or_id: &str, agent: &[u8]) -> Result<Image, ImageError> {
-        // Two who renew the same image would each take the old one from under the other.
-        let _turn = self.turn()?;
+        // Whoever looks at images here shares the lock; who replaces one has it alone.
+        let path = self.lock_path();
+        let lock = lock_file(&path).map_err(ImageError::io("opening", &path))?;
+        lock.lock_shared().map_err(ImageError::io("locking", &path))?;
+        let (image, renewed) = self.look(name_or_id, agent)?;
+        if renewed.is_none() {
+            return Ok(image);
+        }
+        lock.unlock().and_then(|()| lock.lock()).map_err(ImageError::io("locking", &path))?;
+        // Another process may have been quicker.
+        match self.look(name_or_id, agent)? {
+            (image, Some(initrd)) => self.renew(&image, &initrd),
+            (image, None) => Ok(image),
+        }
+    }
+
+    /// The verified image, and the initial RAM disk that it lacks.
+    fn look(&self, name_or_id: &str, agent: &[u8]) -> Result<(Image, Option<Vec<u8>>), ImageError> {
         let image = self.get(name_or_id)?;
         self.verify(&image, Depth::Memo)?;
         if image.id.as_str().starts_with(name_or_id) {
-            return Ok(image);
+            return Ok((image, None));
         }
         let path = image.initrd();
         let initrd = fs::read(&path).map_err(ImageError::io("reading", &path))?;
-        match initrd::with_agent(&initrd, agent) {
-            Some(renewed) if renewed != initrd => self.renew(&image, &renewed),
-            _ => Ok(image),
-        }
+        let renewed = initrd::with_agent(&initrd, agent).filter(|renewed| *renewed != initrd);
+        Ok((image, renewed))
     }
 
     fn renew(&self, old: &Image, initrd: &[u8]) -> Result<Image, ImageError> {
@@ -115,6 +130,19 @@ mod tests {
         assert_ne!(new.id, old.id);
         assert_eq!(store.ready(old.id.as_str(), b"new agent").unwrap().id, old.id);
         assert_eq!(store.ready(old.id.short(), b"new agent").unwrap().id, old.id);
+    }
+
+    #[test]
+    fn of_many_that_renew_at_once_all_get_the_same_image() {
+        let (_data, store) = store();
+        image_with(&store, b"old agent");
+        let ids: Vec<_> = std::thread::scope(|scope| {
+            let ready = || store.ready("default", b"new agent").unwrap().id;
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(ready)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert_eq!(store.list().unwrap().len(), 1);
     }
 
     #[test]

@@ -79,12 +79,17 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Takes the lock at `path` for as long as the file is open. `None`: another process has it.
 pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    let file = lock_file(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// A file to lock, which stays.
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
 /// Makes a folder for its owner only, and those above it.

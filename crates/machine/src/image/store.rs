@@ -5,6 +5,7 @@
 //! images/<id>/verified.json                             when the root was last found whole
 //! images/names/<name>                                   the id that the name means
 //! images/build/                                         finished stages of a build (see `build`)
+//! images/lock                                           held while an image gets another agent
 //! ```
 
 use std::collections::BTreeMap;
@@ -234,16 +235,14 @@ impl ImageStore {
         Scratch::new_in(&self.images)
     }
 
-    /// Waits for this process's turn to replace images; it lasts until what is returned is dropped.
-    pub(crate) fn turn(&self) -> Result<File, ImageError> {
-        let path = self.images.join("turn.lock");
-        let lock = File::create(&path).and_then(|lock| lock.lock().map(|()| lock));
-        lock.map_err(ImageError::io("locking", &path))
-    }
-
     /// Where builds keep what they have finished.
     pub(crate) fn build_folder(&self) -> PathBuf {
         self.images.join("build")
+    }
+
+    /// Locked while an image is replaced by another.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.images.join("lock")
     }
 
     fn folder(&self, id: &ImageId) -> PathBuf {

@@ -116,7 +116,7 @@ fn may_administer() -> bool {
 ///
 /// The mark of a taken range is an abstract socket: it is seen across data folders, and
 /// the kernel removes it with its owner, however that dies.
-fn lease_range(seed: u32) -> Result<(u32, UnixListener), Failure> {
+pub(super) fn lease_range(seed: u32) -> Result<(u32, UnixListener), Failure> {
     for attempt in 0..RANGE_ATTEMPTS {
         let index = seed.wrapping_add(attempt) % RANGES;
         let base = FIRST_RANGE + index * RANGE_LEN;

@@ -4,6 +4,10 @@
 //! The description is not part of the project. It is read from `HEARTH_FACTS_DIR`, or from
 //! `../shared/facts` beside the clone; without it these tests fail.
 
+#[path = "../firecracker_suite/mod.rs"]
+mod firecracker_suite;
+
 mod calls;
 mod client;
+mod driver;
 mod strict;

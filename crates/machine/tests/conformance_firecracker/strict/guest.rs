@@ -34,6 +34,8 @@ async fn answer(mut stream: UnixStream, port: u32) {
         return;
     }
     if stream.write_all(format!("OK {HOST_PORT}\n").as_bytes()).await.is_ok() {
-        let _ = serve_with(stream, Options::new(Scope::Library)).await;
+        let mut options = Options::new(Scope::Library);
+        options.play_renewals = true;
+        let _ = serve_with(stream, options).await;
     }
 }

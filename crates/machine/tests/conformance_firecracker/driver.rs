@@ -1,0 +1,198 @@
+//! The driver with a strict server in Firecracker's place: a process of its own, started as
+//! Firecracker is.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use machine::firecracker::{FirecrackerDriver, Options};
+use machine::image::ImageStore;
+use machine::{Driver, FindingLevel};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::firecracker_suite::{self as suite, Bench, left_behind, spec};
+use crate::strict::server::Server;
+
+/// Tells this program that it is a Firecracker: its arguments, a line each.
+const ARGUMENTS_VARIABLE: &str = "HEARTH_STRICT_ARGUMENTS";
+/// What goes wrong in it.
+const TRAP_VARIABLE: &str = "HEARTH_STRICT_TRAP";
+
+/// A bench whose Firecracker is this program.
+struct Strict {
+    _folder: tempfile::TempDir,
+    bench: Bench,
+}
+
+fn strict(trap: &str) -> Strict {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("firecracker");
+    program(&binary, "Firecracker v1.16.1", trap);
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    put_image(&data);
+    let options = Options { firecracker: Some(binary), ..Options::default() };
+    Strict { bench: Bench { driver: FirecrackerDriver::new(&data, options), data }, _folder: folder }
+}
+
+/// A program that is started as Firecracker is, and becomes this one.
+fn program(path: &Path, version: &str, trap: &str) {
+    let own = std::env::current_exe().unwrap();
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit; fi\n\
+         {ARGUMENTS_VARIABLE}=\"$*\" {TRAP_VARIABLE}='{trap}' \
+         exec '{}' --exact driver::plays_firecracker --ignored --nocapture\n",
+        own.display()
+    );
+    std::fs::write(path, script).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// An image whose files are words.
+fn put_image(data: &Path) {
+    let folder = data.join("image");
+    std::fs::create_dir(&folder).unwrap();
+    let mut files = serde_json::Map::new();
+    for (name, file, text) in [
+        ("kernel", "kernel", "\x7fELF kernel"),
+        ("initrd", "initrd", "initrd"),
+        ("root", "root.sqfs", "root"),
+    ] {
+        std::fs::write(folder.join(file), text).unwrap();
+        files.insert(name.to_owned(), json!({"sha256": sha256(text.as_bytes()), "bytes": text.len()}));
+    }
+    let content = json!({
+        "format": 1, "kernel_version": "6.1.0", "cmdline": "root=/dev/vda rootfstype=squashfs ro",
+        "files": files, "root_kind": "squashfs", "suite": "bookworm", "packages": [],
+    });
+    let mut manifest = content.clone();
+    manifest["id"] = sha256(content.to_string().as_bytes()).into();
+    manifest["made_unix_ms"] = 1.into();
+    std::fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();
+    let store = ImageStore::open(data).unwrap();
+    let image = store.put(&folder).unwrap();
+    store.name("default", &image.id).unwrap();
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Not a test: what the driver starts instead of Firecracker.
+#[tokio::test]
+#[ignore = "started by other tests as a process of its own"]
+async fn plays_firecracker() {
+    let Ok(arguments) = std::env::var(ARGUMENTS_VARIABLE) else { return };
+    let words: Vec<&str> = arguments.split(' ').collect();
+    let value = |name: &str| {
+        let at = words.iter().position(|word| *word == name);
+        at.and_then(|at| words.get(at + 1)).copied().unwrap_or_else(|| panic!("no {name} in {arguments}"))
+    };
+    assert!(!arguments.contains("seccomp"), "seccomp is Firecracker's own business");
+    let trap = std::env::var(TRAP_VARIABLE).unwrap_or_default().parse().ok();
+    let folder = std::env::current_dir().unwrap();
+    println!("playing Firecracker in {}", folder.display());
+    let server = Server::start_at(Path::new(value("--api-sock")), &folder, value("--id"), trap);
+    server.until_ended().await;
+}
+
+#[tokio::test]
+async fn a_machine_starts_answers_and_leaves_nothing() {
+    suite::a_machine_starts_answers_and_leaves_nothing(&strict("").bench).await;
+}
+
+#[tokio::test]
+async fn a_snapshot_becomes_machines_as_often_as_wanted() {
+    suite::a_snapshot_becomes_machines_as_often_as_wanted(&strict("").bench).await;
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_not_restored() {
+    suite::a_damaged_snapshot_is_not_restored(&strict("").bench).await;
+}
+
+#[tokio::test]
+async fn a_dropped_machine_ends() {
+    suite::a_dropped_machine_ends(&strict("").bench).await;
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_the_user_with_the_call_and_leaves_nothing() {
+    for (trap, phrase) in [
+        ("PUT /drives/root: bad luck", "VM m-1: PUT /drives/root: Firecracker refused (400): bad luck"),
+        ("PUT /boot-source: hang up", "VM m-1: PUT /boot-source: no answer on"),
+        ("PUT /actions: die", "VM m-1: PUT /actions: no answer on"),
+    ] {
+        let strict = strict(trap);
+        let error = strict.bench.driver.start(spec("m-1")).await.err().expect("no machine").to_string();
+        assert!(error.starts_with("machine m-1 (firecracker): configuring the VM: "), "{error}");
+        assert!(error.contains(phrase), "{error}");
+        // What the process said last is told too.
+        assert!(
+            error.contains("the end of its console:") && error.contains("playing Firecracker"),
+            "{error}"
+        );
+        gone(&strict.bench).await;
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_firecracker_refuses_ends_the_machine() {
+    let whole = strict("");
+    let machine = whole.bench.driver.start(spec("m-2")).await.expect("a machine");
+    let snapshot = suite::snapshot(&whole.bench, machine, "fine").await;
+    let broken = strict("PUT /snapshot/load: wrong processor");
+    let error =
+        broken.bench.driver.restore(&snapshot, spec("m-3")).await.err().expect("no machine").to_string();
+    assert!(
+        error.contains(
+            "loading its snapshot: VM m-3: PUT /snapshot/load: Firecracker refused (400): wrong processor"
+        ),
+        "{error}"
+    );
+    gone(&broken.bench).await;
+    let unwritten = strict("PUT /snapshot/create: no space left");
+    let machine = unwritten.bench.driver.start(spec("m-4")).await.expect("a machine");
+    let id = machine::SnapshotId("full".to_owned());
+    let error = unwritten.bench.driver.snapshot(machine, &id).await.unwrap_err().to_string();
+    assert!(error.contains("PUT /snapshot/create: Firecracker refused (400): no space left"), "{error}");
+    gone(&unwritten.bench).await;
+    assert!(machine::Snapshot::list(&unwritten.bench.data).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_version_that_hearth_does_not_know_is_refused_before_anything_is_started() {
+    let strict = strict("");
+    let old: PathBuf = strict.bench.data.join("old");
+    program(&old, "Firecracker v1.4.0", "");
+    let options = Options { firecracker: Some(old), ..Options::default() };
+    let driver = FirecrackerDriver::new(&strict.bench.data, options);
+    let error = driver.start(spec("m-5")).await.err().expect("no machine").to_string();
+    assert!(error.contains("version 1.4.0 is not supported: Hearth needs 1.12.0 or newer"), "{error}");
+    let probe = driver.probe().await;
+    assert!(!probe.usable);
+    let finding = probe.findings.iter().find(|finding| finding.subject == "firecracker").unwrap();
+    assert_eq!(finding.level, FindingLevel::Bad);
+    assert!(finding.remedy.is_some());
+}
+
+#[tokio::test]
+async fn a_firecracker_that_is_not_there_is_missed_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    put_image(folder.path());
+    let options = Options { firecracker: Some("/nowhere/firecracker".into()), ..Options::default() };
+    let error = FirecrackerDriver::new(folder.path(), options).start(spec("m-6")).await.err().unwrap();
+    assert!(
+        error.to_string().contains("looking for Firecracker: /nowhere/firecracker: No such file"),
+        "{error}"
+    );
+}
+
+/// Waits until nothing of a machine is left: what failed is removed in the background.
+async fn gone(bench: &Bench) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !left_behind(&bench.data).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "{:?}", left_behind(&bench.data));
+        tokio::task::yield_now().await;
+    }
+}
