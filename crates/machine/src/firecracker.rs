@@ -37,7 +37,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::image::{DEFAULT_NAME, Depth, Image, ImageError, ImageStore};
+use crate::image::{DEFAULT_NAME, Image, ImageStore};
 use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::renewal;
@@ -139,12 +139,8 @@ impl FirecrackerDriver {
 
     async fn image(&self, name: Option<&str>) -> Result<Image, Failure> {
         let (data, name) = (self.data.clone(), name.unwrap_or(DEFAULT_NAME).to_owned());
-        let found = tokio::task::spawn_blocking(move || {
-            let store = ImageStore::open(&data)?;
-            let image = store.get(&name)?;
-            store.verify(&image, Depth::Memo)?;
-            Ok::<_, ImageError>(image)
-        });
+        let found =
+            tokio::task::spawn_blocking(move || ImageStore::open(&data)?.ready(&name, crate::agent_binary()));
         found.await.doing("looking for its image")?.doing("looking for its image")
     }
 

@@ -9,7 +9,7 @@ use super::initrd;
 use super::manifest::{Content, Files, Manifest};
 use super::scratch::lock_file;
 use super::store::{INITRD, Image, ImageStore, KERNEL, MANIFEST, ROOT};
-use super::verify::Depth;
+use super::verify::{Depth, MEMO};
 
 impl ImageStore {
     /// The image that a machine is to boot, verified, with this agent inside.
@@ -54,6 +54,8 @@ impl ImageStore {
         for (name, from) in [(KERNEL, old.kernel()), (ROOT, old.root())] {
             fs::hard_link(&from, place.path().join(name)).map_err(ImageError::io("linking", &from))?;
         }
+        // The root is the same file: what is known of it stays known.
+        let _ = fs::hard_link(old.folder.join(MEMO), place.path().join(MEMO));
         let write = |name: &str, content: &[u8]| {
             let path = place.path().join(name);
             fs::write(&path, content).map_err(ImageError::io("writing", &path))?;
@@ -113,6 +115,7 @@ mod tests {
         let initrd = fs::read(new.initrd()).unwrap();
         assert_eq!(initrd, initrd::write(Vec::new(), &[], b"new agent").unwrap());
         assert_eq!(new.manifest.files.root, old.manifest.files.root);
+        assert!(new.folder.join(MEMO).exists(), "the root would be read again");
         // Every name of the old image has moved, and it is gone.
         assert_eq!(store.get("other").unwrap().id, new.id);
         assert_eq!(store.list().unwrap().len(), 1);

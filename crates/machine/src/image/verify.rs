@@ -13,13 +13,13 @@ use super::manifest::FileRecord;
 use super::store::{Image, ROOT};
 
 /// Notes that the root was found whole, beside the files of the image.
-const MEMO: &str = "verified.json";
+pub(crate) const MEMO: &str = "verified.json";
 
 /// How thoroughly an image is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Before each use: kernel and initial RAM disk are read; the root is read once, and again when
-    /// its file is not the same any more by inode, size, and times.
+    /// its file is not the same any more by size and time of modification.
     Memo,
     /// Everything is read.
     Full,
@@ -30,9 +30,7 @@ pub enum Depth {
 struct Memo {
     sha256: String,
     bytes: u64,
-    inode: u64,
     modified_ns: i128,
-    changed_ns: i128,
 }
 
 /// Compares the files of an image with its manifest.
@@ -65,13 +63,10 @@ pub(crate) fn files(image: &Image, depth: Depth) -> Result<(), ImageError> {
 }
 
 fn memo(record: &FileRecord, found: &fs::Metadata) -> Memo {
-    let ns = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
     Memo {
         sha256: record.sha256.clone(),
         bytes: found.len(),
-        inode: found.ino(),
-        modified_ns: ns(found.mtime(), found.mtime_nsec()),
-        changed_ns: ns(found.ctime(), found.ctime_nsec()),
+        modified_ns: i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec()),
     }
 }
 
