@@ -49,6 +49,7 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
             eprintln!("hearth: {}: {}{remedy}", finding.subject, finding.detail);
         }
         eprintln!("hearth: the {} driver does not work here; `hearth doctor` says more", driver.name());
+        machines.shut_down().await;
         return Ok(exit::MACHINE);
     }
     let listen = match args.listen.or(config.serve.listen) {
