@@ -38,7 +38,7 @@ pub(crate) fn write<W: Write>(out: W, modules: &[Module], agent: &[u8]) -> io::R
     write_agent(archive.finish()?, agent)
 }
 
-/// The same initial RAM disk with another agent. `None`: it is none that [`write`] has made.
+/// The same initial RAM disk with another agent. `None`: it is none that [`write()`] has made.
 pub(crate) fn with_agent(initrd: &[u8], agent: &[u8]) -> Option<Vec<u8>> {
     let modules = initrd.get(..cpio::first_end(initrd)?)?;
     let mut renewed = Vec::with_capacity(initrd.len());
