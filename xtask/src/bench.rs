@@ -33,6 +33,8 @@ pub(crate) enum Bench {
     Mask,
     /// Evaluations of `a.b == 'c'`
     Expr,
+    /// Virtual machines: starts, calls, clones
+    Machines,
 }
 
 /// A workflow that all contestants run, and what is to be reached.
@@ -71,6 +73,7 @@ pub(crate) fn run(only: &[Bench], rounds: usize) -> Result<()> {
     for bench in Bench::value_variants().iter().filter(|bench| only.is_empty() || only.contains(bench)) {
         let section = match bench.race() {
             Some(race) => race.run(&place, rounds)?,
+            None if *bench == Bench::Machines => machines(rounds)?,
             None => bench.example()?,
         };
         println!("{section}");
@@ -197,7 +200,7 @@ impl Bench {
                 bash: "for i in {1..50}; do bash -e step.sh; done",
                 targets: &[Target { what: Wall, against: Act, factor: 0.2 }],
             },
-            Bench::Mask | Bench::Expr => return None,
+            Bench::Mask | Bench::Expr | Bench::Machines => return None,
         };
         Some(race)
     }
@@ -217,6 +220,17 @@ impl Bench {
         let figure = printed.lines().last().unwrap_or("nothing was printed");
         Ok(format!("\n### {title}\n\n{figure}\n"))
     }
+}
+
+/// The figures of virtual machines.
+fn machines(rounds: usize) -> Result<String> {
+    let data = crate::stage::stock_image()?;
+    let mut example = program(
+        "cargo",
+        ["run", "--release", "--quiet", "-p", "hearth-machine", "--example", "vm_speed", "--"],
+    );
+    let table = output(example.arg(data).arg(rounds.to_string()))?;
+    Ok(format!("\n### Virtual machines\n\n{table}"))
 }
 
 /// The contestants, in the order of the table.

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every stage in order, each with its time, and a count at the end.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -191,9 +192,9 @@ fn scenarios(counts: &mut Counts) -> Result<()> {
     counted(cargo(runner).args(["-p", "hearth-e2e"]), counts)
 }
 
-/// Builds the stock image as a user would, and boots it. An image that is there already, and whole,
-/// is used again; a cold checkout has none.
-fn virtual_machines(counts: &mut Counts) -> Result<()> {
+/// Builds the stock image as a user would. An image that is there already, and whole, is used again; a cold
+/// checkout has none. Returns the data folder that it is in.
+pub(crate) fn stock_image() -> Result<PathBuf> {
     let data = command::root().join("target/vm");
     let hearth = |words: &[&str]| {
         let mut command = cargo(["run", "--quiet", "-p", "hearth", "--", "image"]);
@@ -205,6 +206,12 @@ fn virtual_machines(counts: &mut Counts) -> Result<()> {
         check(&mut hearth(&["build"]))?;
         check(hearth(&["inspect", "--verify", "default"]).stdout(Stdio::null()))?;
     }
+    Ok(data)
+}
+
+/// Boots the stock image.
+fn virtual_machines(counts: &mut Counts) -> Result<()> {
+    let data = stock_image()?;
     let runner: &[&str] = if runs("cargo-nextest") {
         &["nextest", "run", "--no-fail-fast"]
     } else {

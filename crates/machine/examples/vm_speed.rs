@@ -1,0 +1,206 @@
+//! How fast virtual machines are there: `cargo xtask bench machines`.
+//!
+//! Usage: `vm_speed DATA ROUNDS`, where DATA is a data folder with an image called `default`.
+//! All figures are ratios within one run, since an emulated machine's times drift.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
+use machine::pool::{Kind, Pool};
+use machine::qemu::QemuDriver;
+use machine::{Driver, Machine, MachineSpec, Network, Snapshot, SnapshotId};
+use model::MachineId;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Memory of each machine.
+const MEMORY_MIB: u64 = 256;
+/// Calls of which the median is taken.
+const CALLS: usize = 21;
+/// Machines at once.
+const PARALLEL: usize = 4;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut args = std::env::args_os().skip(1);
+    let (data, rounds) = (args.next().map(PathBuf::from), args.next());
+    let (Some(data), Some(rounds)) = (data, rounds.and_then(|rounds| rounds.to_str()?.parse().ok())) else {
+        return Err("usage: vm_speed DATA ROUNDS".into());
+    };
+    let driver: Arc<dyn Driver> = Arc::new(QemuDriver::new(&data));
+    driver.reap().await?;
+    // Of a run that was broken off.
+    let _ = std::fs::remove_dir_all(Snapshot::all(&data).join("bench"));
+    let bench = Bench { driver, data, count: 0.into() };
+    println!("| Figure | Measured | Target |\n|---|---|---|");
+    let snapshot = bench.starts(rounds).await?;
+    bench.calls(&snapshot).await?;
+    bench.parallel(&snapshot).await?;
+    std::fs::remove_dir_all(&snapshot.folder)?;
+    bench.pool(rounds).await
+}
+
+struct Bench {
+    driver: Arc<dyn Driver>,
+    data: PathBuf,
+    count: std::sync::atomic::AtomicUsize,
+}
+
+impl Bench {
+    fn spec(&self) -> MachineSpec {
+        let number = self.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        MachineSpec {
+            vcpus: Some(1),
+            memory_mib: Some(MEMORY_MIB),
+            disk_mib: Some(64),
+            ..MachineSpec::new(MachineId(format!("bench-{number}")), Network::None)
+        }
+    }
+
+    /// Cold boots and restores, each until the first command has been answered.
+    async fn starts(&self, rounds: usize) -> Result<Snapshot> {
+        let (mut cold, mut restored, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+        let machine = self.driver.start(self.spec()).await?;
+        let snapshot = self.driver.snapshot(machine, &SnapshotId("bench".to_owned())).await?;
+        for _ in 0..rounds {
+            let begin = Instant::now();
+            let machine = self.driver.start(self.spec()).await?;
+            answer(&machine.guest).await?;
+            cold.push(begin.elapsed());
+            timeline("cold", &machine);
+            machine.destroy().await?;
+
+            let begin = Instant::now();
+            let machine = self.driver.restore(&snapshot, self.spec()).await?;
+            answer(&machine.guest).await?;
+            restored.push(begin.elapsed());
+            timeline("restored", &machine);
+            shares.push(proportional_mib(&self.data, &machine.id.0)?);
+            machine.destroy().await?;
+        }
+        let (cold, restored) = (median(&mut cold), median(&mut restored));
+        let faster = cold.as_secs_f64() / restored.as_secs_f64();
+        row("start to first answered command, cold", format!("{cold:.2?}"), "");
+        row("the same, restored", format!("{restored:.2?}, {faster:.1} times faster"), "6 times faster");
+        shares.sort_unstable();
+        let share = shares[shares.len() / 2];
+        let part = share as f64 / MEMORY_MIB as f64;
+        row("memory of a clone (PSS)", format!("{share} of {MEMORY_MIB} MiB, {part:.2}"), "0.33");
+        Ok(snapshot)
+    }
+
+    /// The channel alone, and a process through it.
+    async fn calls(&self, snapshot: &Snapshot) -> Result<()> {
+        let machine = self.driver.restore(snapshot, self.spec()).await?;
+        let (mut channel, mut process) = (Vec::new(), Vec::new());
+        for _ in 0..CALLS {
+            let begin = Instant::now();
+            machine.guest.info().await?;
+            channel.push(begin.elapsed());
+            let begin = Instant::now();
+            answer(&machine.guest).await?;
+            process.push(begin.elapsed());
+        }
+        machine.destroy().await?;
+        let (channel, process) = (median(&mut channel), median(&mut process));
+        let times = process.as_secs_f64() / channel.as_secs_f64();
+        row("round trip of the channel", format!("{channel:.2?}"), "");
+        row("`true` through the agent", format!("{process:.2?}, {times:.1} round trips"), "3 round trips");
+        Ok(())
+    }
+
+    /// Several machines at once, each with some work.
+    async fn parallel(&self, snapshot: &Snapshot) -> Result<()> {
+        let begin = Instant::now();
+        let jobs = (0..PARALLEL).map(|_| async {
+            let machine = self.driver.restore(snapshot, self.spec()).await?;
+            let done = run(&machine.guest, "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; echo $i").await;
+            machine.destroy().await?;
+            done
+        });
+        let ended = futures_util::future::join_all(jobs).await;
+        let failures = ended.iter().filter(|done| !matches!(done, Ok(ExitStatus::Code(0)))).count();
+        let took = format!("{failures} failures in {:.2?}", begin.elapsed());
+        row(&format!("{PARALLEL} jobs in machines at once"), took, "0 failures");
+        Ok(())
+    }
+
+    /// A lease of a warm machine until its first command has been answered.
+    async fn pool(&self, rounds: usize) -> Result<()> {
+        let kind = Kind { name: "bench".to_owned(), spec: self.spec(), min: 1, max: 1 };
+        let pool = Pool::open(Arc::clone(&self.driver), &self.data, vec![kind])?;
+        let (mut leased, mut trips) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            pool.filled("bench").await;
+            let begin = Instant::now();
+            let machine = pool.lease("bench").await?;
+            let lease = begin.elapsed();
+            let begin = Instant::now();
+            machine.guest.info().await?;
+            trips.push(begin.elapsed());
+            leased.push(lease);
+            answer(&machine.guest).await?;
+            machine.destroy().await?;
+        }
+        let misses = pool.status()[0].misses;
+        pool.close().await;
+        let (lease, trip) = (median(&mut leased), median(&mut trips));
+        let sum =
+            format!("{:.2?} ({lease:.2?} and a round trip of {trip:.2?}; {misses} not ready)", lease + trip);
+        row("lease of a warm machine to first answer", sum, "50 ms and a round trip");
+        Ok(())
+    }
+}
+
+fn row(figure: &str, measured: impl std::fmt::Display, target: &str) {
+    println!("| {figure} | {measured} | {target} |");
+}
+
+fn timeline(kind: &str, machine: &Machine) {
+    let parts: Vec<String> = machine.boot.iter().map(|(part, took)| format!("{part} {took:.2?}")).collect();
+    eprintln!("{kind}: {}", parts.join(", "));
+}
+
+/// Runs `true`.
+async fn answer(guest: &Guest) -> Result<()> {
+    match run(guest, "").await? {
+        ExitStatus::Code(0) => Ok(()),
+        status => Err(format!("`true` ended with {status:?}").into()),
+    }
+}
+
+/// Runs a script, or `true` if it is empty.
+async fn run(guest: &Guest, script: &str) -> Result<ExitStatus> {
+    let argv = if script.is_empty() { vec!["/bin/true"] } else { vec!["/bin/sh", "-c", script] };
+    let argv = argv.into_iter().map(str::to_owned).collect();
+    let mut exec = guest.exec(ExecSpec { argv, ..ExecSpec::default() }).await?;
+    while let Some(event) = exec.next().await? {
+        if let ExecEvent::Exited(status) = event {
+            return Ok(status);
+        }
+    }
+    Err("the command told no end".into())
+}
+
+/// Proportional memory of the processes that the driver has noted for this machine, in MiB.
+fn proportional_mib(data: &Path, machine: &str) -> Result<u64> {
+    let noted = std::fs::read(data.join("vms").join(machine).join("processes.json"))?;
+    let noted: Vec<serde_json::Value> = serde_json::from_slice(&noted)?;
+    let pids = noted.iter().filter_map(|life| life["pid"].as_u64());
+    let kib: u64 = pids.filter_map(|pid| share_kib(&Path::new("/proc").join(pid.to_string()))).sum();
+    if kib == 0 { Err(format!("no process of machine {machine} was found").into()) } else { Ok(kib / 1024) }
+}
+
+fn share_kib(process: &Path) -> Option<u64> {
+    let rollup = std::fs::read_to_string(process.join("smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
