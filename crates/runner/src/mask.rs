@@ -19,9 +19,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
 
-/// Forms that are searched by an automaton of their own before all are put into one again: keeps
-/// a job that adds thousands of masks from rebuilding thousands of ever larger automata.
-const RECENT_FORMS: usize = 64;
+/// A tier is put together with those before it that have at most this many times its forms: a job that adds
+/// thousands of masks neither rebuilds ever larger automata for each, nor searches thousands of small ones.
+const TIER_GROWTH: usize = 2;
 
 /// Total length of the forms up to which a full DFA is built: the fastest search, in a few MiB of memory.
 const DFA_BYTES: usize = 16 * 1024;
@@ -38,16 +38,16 @@ pub struct Masker {
 #[derive(Default)]
 struct State {
     known: HashSet<String>,
-    all: Vec<String>,
-    recent: Vec<String>,
     longest: usize,
-    automata: Vec<Automaton>,
-    /// Bytes searched since the automata were built.
+    /// The largest first, each much larger than the next.
+    tiers: Vec<Tier>,
+    /// Bytes searched since a secret was added.
     searched: AtomicUsize,
 }
 
-/// Two searches for the same forms.
-struct Automaton {
+/// Forms that were added at about the same time, with two searches for them.
+struct Tier {
+    forms: Vec<String>,
     /// Finds quickly whether there is anything to hide, and where first.
     first: AhoCorasick,
     /// Finds every form, overlapping ones too.
@@ -63,13 +63,10 @@ impl Masker {
     /// Hides `secret`, each line of it, and their encoded forms from now on. Blank text is no secret.
     pub fn add(&self, secret: &str) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        for form in forms::of_secret(secret) {
-            if state.known.insert(form.clone()) {
-                state.longest = state.longest.max(form.len());
-                state.recent.push(form);
-            }
-        }
-        state.rebuild();
+        let forms = forms::of_secret(secret).into_iter();
+        let new: Vec<String> = forms.filter(|form| state.known.insert(form.clone())).collect();
+        state.longest = new.iter().map(String::len).fold(state.longest, usize::max);
+        state.add(new);
     }
 
     /// `text` with each secret replaced by [`MASK`].
@@ -81,12 +78,12 @@ impl Masker {
             self.state.write().unwrap_or_else(PoisonError::into_inner).hasten();
             return self.mask(text);
         }
-        if state.automata.iter().all(|automaton| automaton.first.find(text).is_none()) {
+        if state.tiers.iter().all(|tier| tier.first.find(text).is_none()) {
             return Cow::Borrowed(text);
         }
         let mut found: Vec<(usize, usize)> = Vec::new();
-        for automaton in &state.automata {
-            found.extend(automaton.every.find_overlapping_iter(text).map(|m| (m.start(), m.end())));
+        for tier in &state.tiers {
+            found.extend(tier.every.find_overlapping_iter(text).map(|m| (m.start(), m.end())));
         }
         Cow::Owned(replace(text, found))
     }
@@ -103,37 +100,37 @@ impl Masker {
 }
 
 impl State {
-    fn rebuild(&mut self) {
-        if self.recent.is_empty() {
+    fn add(&mut self, new: Vec<String>) {
+        if new.is_empty() {
             return;
         }
         self.searched = AtomicUsize::new(0);
-        let merge = self.all.is_empty() || self.recent.len() > RECENT_FORMS;
-        if merge {
-            self.all.append(&mut self.recent);
-            self.automata.clear();
-            self.automata.push(Automaton::new(&self.all, AhoCorasickKind::NoncontiguousNFA));
-        } else {
-            self.automata.truncate(1);
-            self.automata.push(Automaton::new(&self.recent, AhoCorasickKind::NoncontiguousNFA));
+        let mut forms = new;
+        while let Some(tier) = self.tiers.pop_if(|tier| tier.forms.len() <= forms.len() * TIER_GROWTH) {
+            forms.extend(tier.forms);
         }
+        self.tiers.push(Tier::new(forms, AhoCorasickKind::NoncontiguousNFA));
     }
 
-    /// Gives the many forms the fastest search.
+    /// Makes one tier of all, with the fastest search unless it is too large for that.
     fn hasten(&mut self) {
-        let small = self.all.iter().map(String::len).sum::<usize>() <= DFA_BYTES;
-        if let Some(lasting) = self.automata.first_mut().filter(|_| small) {
-            *lasting = Automaton::new(&self.all, AhoCorasickKind::DFA);
+        let small = self.known.iter().map(String::len).sum::<usize>() <= DFA_BYTES;
+        if self.tiers.is_empty() || (self.tiers.len() == 1 && !small) {
+            return;
         }
+        let forms: Vec<String> = self.tiers.drain(..).flat_map(|tier| tier.forms).collect();
+        let kind = if small { AhoCorasickKind::DFA } else { AhoCorasickKind::NoncontiguousNFA };
+        self.tiers.push(Tier::new(forms, kind));
     }
 }
 
-impl Automaton {
+impl Tier {
     /// `kind` is that of the search that usually finds nothing.
-    fn new(forms: &[String], kind: AhoCorasickKind) -> Automaton {
-        Automaton {
-            first: build(forms, MatchKind::LeftmostFirst, kind),
-            every: build(forms, MatchKind::Standard, AhoCorasickKind::NoncontiguousNFA),
+    fn new(forms: Vec<String>, kind: AhoCorasickKind) -> Tier {
+        Tier {
+            first: build(&forms, MatchKind::LeftmostFirst, kind),
+            every: build(&forms, MatchKind::Standard, AhoCorasickKind::NoncontiguousNFA),
+            forms,
         }
     }
 }
@@ -208,6 +205,16 @@ mod tests {
                 assert!(left.trim_end_matches('=').len() <= 12, "{before}|{after}: {masked}");
             }
         }
+    }
+
+    #[test]
+    fn many_secrets_are_all_hidden_and_searched_in_few_tiers() {
+        let masker = Masker::new();
+        for number in 0..500 {
+            masker.add(&format!("secret-{number}-value"));
+        }
+        assert!((0..500).all(|number| masker.mask(&format!("secret-{number}-value")) == MASK));
+        assert!(masker.state.read().unwrap().tiers.len() < 16);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Runs a step's process and carries out what it asked for.
 
 use guest::client::{ExecSpec, GuestError, RefusalKind};
+use indexmap::IndexSet;
 
 use super::{Frame, Stage, StepRun, WorkEnd};
 use crate::command::{CommandPolicy, CommandProcessor};
@@ -85,9 +86,9 @@ impl JobRun<'_> {
     ) -> Result<bool, MachineFailure> {
         let mut requests = requests;
         self.read_command_files(run, &mut requests).await?;
-        for path in requests.paths {
-            self.progress.paths.retain(|known| *known != path);
-            self.progress.paths.push(path);
+        match add_paths(&self.progress.paths, std::mem::take(&mut requests.paths)) {
+            Ok(paths) => self.progress.paths = paths,
+            Err(reason) => self.file_failed(CommandFile::Path, &reason, run, &mut requests),
         }
         for (name, value) in requests.env {
             self.log.debug(run.at, &format!("{name}='{value}'"));
@@ -182,5 +183,40 @@ impl JobRun<'_> {
         self.log.error(run.at, format!("Unable to process file command '{key}' successfully."));
         self.log.error(run.at, reason);
         requests.failed = true;
+    }
+}
+
+/// Bytes that the folders of `GITHUB_PATH` may have together: Linux starts no process with a longer variable.
+const PATH_BYTES: usize = 128 * 1024;
+
+/// The folders with those of one more step behind them; one that is named again moves to the end.
+fn add_paths(known: &[String], added: Vec<String>) -> Result<Vec<String>, String> {
+    let mut paths: IndexSet<String> = added.into_iter().rev().collect();
+    paths.extend(known.iter().rev().cloned());
+    let size: usize = paths.iter().map(|path| path.len() + 1).sum();
+    if size > PATH_BYTES {
+        return Err(format!("The folders for PATH have {size} bytes together; {PATH_BYTES} are possible."));
+    }
+    Ok(paths.into_iter().rev().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_folder_that_is_added_again_moves_to_the_end() {
+        let added = add_paths(&paths(&["/a", "/b", "/c"]), paths(&["/d", "/b", "/d", "/e", "/b"]));
+        assert_eq!(added.unwrap(), ["/a", "/c", "/d", "/e", "/b"]);
+    }
+
+    #[test]
+    fn more_folders_than_a_variable_can_hold_are_refused_at_once() {
+        let many = (0..100_000).map(|number| number.to_string()).collect();
+        assert!(add_paths(&[], many).unwrap_err().contains("131072 are possible"));
     }
 }
