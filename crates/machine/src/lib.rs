@@ -8,6 +8,7 @@ pub mod fake;
 pub mod firecracker;
 pub mod host;
 pub mod image;
+pub mod network;
 pub mod pool;
 pub mod qemu;
 pub mod sandbox;
