@@ -58,7 +58,7 @@ fn data_folder(what: &What, folder: &Path) -> Result<PathBuf> {
     let data = folder.join("data");
     if !data.join("images/names/default").exists() {
         println!("building an image: some minutes, once");
-        let mut build = cargo(["run", "--release", "-p", "hearth", "--", "image", "build", "--data"]);
+        let mut build = cargo(["run", "-p", "hearth", "--", "image", "build", "--bare", "--data"]);
         check(build.arg(&data))?;
     }
     Ok(data)

@@ -20,7 +20,7 @@ const TRAP_VARIABLE: &str = "HEARTH_STRICT_TRAP";
 
 /// A bench whose Firecracker is this program.
 struct Strict {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     bench: Bench,
 }
 
@@ -32,7 +32,7 @@ fn strict(trap: &str) -> Strict {
     std::fs::create_dir(&data).unwrap();
     put_image(&data);
     let options = Options { firecracker: Some(binary), ..Options::default() };
-    Strict { bench: Bench { driver: FirecrackerDriver::new(&data, options), data }, _folder: folder }
+    Strict { bench: Bench { driver: FirecrackerDriver::new(&data, options), data }, folder }
 }
 
 /// A program that is started as Firecracker is, and becomes this one.
@@ -186,6 +186,59 @@ async fn a_firecracker_that_is_not_there_is_missed_by_name() {
         error.to_string().contains("looking for Firecracker: /nowhere/firecracker: No such file"),
         "{error}"
     );
+}
+
+/// A jailer that builds no walls: it makes the root, says what it was told, and starts the program there.
+fn put_jailer(path: &Path) {
+    let script = "#!/bin/sh\n\
+        if [ \"$1\" = --version ]; then echo 'Jailer v1.16.1'; exit; fi\n\
+        told=\"$*\"\n\
+        while [ \"$1\" != -- ]; do\n\
+          case \"$1\" in --id) id=$2;; --exec-file) exec=$2;; --chroot-base-dir) base=$2;; --uid) uid=$2;; esac\n\
+          shift 2\n\
+        done\n\
+        shift\n\
+        cd \"$base/$(basename \"$exec\")/$id/root\" || exit 1\n\
+        echo \"$told\" > told; stat -c %u scratch > owner; echo \"$uid\" >> owner\n\
+        exec \"$exec\" --id \"$id\" \"$@\"\n";
+    std::fs::write(path, script).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Root's machines are jailed, anybody else's are not, and say so.
+#[tokio::test]
+async fn as_root_firecracker_is_started_by_the_jailer_beside_it_with_a_user_of_its_own() {
+    let strict = strict("");
+    put_jailer(&strict.folder.path().join("jailer"));
+    let machine = strict.bench.driver.start(spec("jailed-1")).await.expect("a machine");
+    assert_eq!(suite::say(&machine.guest, "echo answered").await.unwrap(), "answered");
+    let root = strict.bench.data.join("vms/jailed-1/jail/firecracker/jailed-1/root");
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(machine.notes, Vec::<String>::new());
+        let told = std::fs::read_to_string(root.join("told")).unwrap();
+        assert!(told.contains("--cgroup memory.") && told.contains("--resource-limit no-file="), "{told}");
+        assert!(told.trim_end().ends_with("-- --api-sock api.sock --level Error"), "{told}");
+        let owner = std::fs::read_to_string(root.join("owner")).unwrap();
+        let (disk, user) = owner.trim().split_once('\n').unwrap();
+        assert_eq!(disk, user);
+        assert!(user.parse::<u32>().unwrap() >= 0x7000_0000, "{user}");
+    } else {
+        assert_eq!(machine.notes, ["Firecracker is not jailed: Hearth does not run as root"]);
+    }
+    machine.destroy().await.expect("an end");
+    assert_eq!(left_behind(&strict.bench.data), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_jailer_of_another_release_is_not_used() {
+    let strict = strict("");
+    let jailer = strict.folder.path().join("jailer");
+    put_jailer(&jailer);
+    let script = std::fs::read_to_string(&jailer).unwrap().replace("v1.16.1", "v1.15.0");
+    std::fs::write(&jailer, script).unwrap();
+    let machine = strict.bench.driver.start(spec("jailed-2")).await.expect("a machine");
+    assert!(machine.notes[0].contains("is version 1.15.0, and Firecracker 1.16.1"), "{:?}", machine.notes);
+    machine.destroy().await.expect("an end");
 }
 
 /// Waits until nothing of a machine is left: what failed is removed in the background.
