@@ -245,17 +245,19 @@ pub(crate) enum DriverName {
     Vm,
     /// A virtual machine in QEMU
     Qemu,
+    /// A virtual machine in Firecracker, on hosts that virtualize; without network yet
+    Firecracker,
 }
 
 impl DriverName {
-    /// Whether its machines are virtual machines, which boot from images.
-    pub(crate) fn is_virtual(self) -> bool {
-        matches!(self, DriverName::Vm | DriverName::Qemu)
-    }
-
     /// What of the network its machines see where nobody says.
     pub(crate) fn usual_network(self) -> NetworkName {
-        if self.is_virtual() { NetworkName::User } else { NetworkName::Host }
+        match self {
+            DriverName::Sandbox | DriverName::Host => NetworkName::Host,
+            DriverName::Vm | DriverName::Qemu => NetworkName::User,
+            // There is none yet, and a job that needs one shall run into that, not into a refusal.
+            DriverName::Firecracker => NetworkName::None,
+        }
     }
 }
 

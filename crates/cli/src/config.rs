@@ -39,6 +39,19 @@ pub(crate) struct Config {
     /// What `hearth serve` does.
     #[serde(default)]
     pub(crate) serve: ServeConfig,
+    /// Where Firecracker is.
+    #[serde(default)]
+    pub(crate) firecracker: FirecrackerConfig,
+}
+
+/// Where Firecracker is, when it is not in `PATH`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct FirecrackerConfig {
+    /// The `firecracker` binary.
+    pub(crate) binary: Option<PathBuf>,
+    /// Its jailer, when that is not beside it.
+    pub(crate) jailer: Option<PathBuf>,
 }
 
 /// What an operator of `hearth serve machines` decides.
@@ -128,7 +141,8 @@ mod tests {
     fn every_key_is_read() {
         let config = Config::parse(
             "data: /d\nmachine: host\nnetwork: none\njobs: 3\nmemory: 512\n\
-             actions-mirrors: ['file:///srv/{owner}/{repo}']\nexpose: [/opt/x]\n",
+             actions-mirrors: ['file:///srv/{owner}/{repo}']\nexpose: [/opt/x]\n\
+             firecracker: {binary: /opt/fc/firecracker}\n",
         )
         .unwrap();
         assert_eq!(config.machine, Some(DriverName::Host));
@@ -144,5 +158,6 @@ mod tests {
         assert_eq!(serve.tiers["gold"], Tier { machines: 20, sessions: 10 });
         assert!(Config::parse("serve: {tiers: {gold: {machine: 20}}}").is_err());
         assert_eq!(config.actions_mirrors, ["file:///srv/{owner}/{repo}"]);
+        assert_eq!(config.firecracker.binary, Some("/opt/fc/firecracker".into()));
     }
 }

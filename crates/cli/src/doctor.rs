@@ -12,11 +12,11 @@ use crate::run::machines;
 /// Probes each driver by a canary machine. Succeeds when the default driver works.
 pub(crate) async fn doctor(args: &DoctorArgs) -> Result<u8> {
     let config = Config::load(args.places.config.as_deref())?;
-    let data = DataFolder::open(args.places.data.clone().or(config.data))?;
+    let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
     say!("data folder: {}", data.root().display());
     let mut default_works = false;
-    for name in [DriverName::Sandbox, DriverName::Qemu, DriverName::Host] {
-        let driver = machines::driver(name, &data)?;
+    for name in [DriverName::Sandbox, DriverName::Qemu, DriverName::Firecracker, DriverName::Host] {
+        let driver = machines::driver(name, &data, &config)?;
         let probe = driver.probe().await;
         say!("\n{}: {}", driver.name(), if probe.usable { "works" } else { "does not work here" });
         probe.findings.iter().for_each(show);

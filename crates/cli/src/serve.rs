@@ -36,7 +36,7 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
         );
     }
     let mut interrupts = Interrupts::new()?;
-    let driver = driver(name, &data)?;
+    let driver = driver(name, &data, &config)?;
     let api = api_config(&args, &config.serve, &data)?;
     let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
     for what in removed {

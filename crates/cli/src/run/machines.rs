@@ -6,22 +6,30 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
+use machine::firecracker::{self, FirecrackerDriver};
 use machine::host::HostDriver;
 use machine::qemu::QemuDriver;
 use machine::sandbox::{Exposures, KeeperProgram, SandboxDriver, default_exposures};
 use machine::{AgentProgram, Driver};
 
 use crate::args::DriverName;
+use crate::config::{Config, FirecrackerConfig};
 use crate::data::DataFolder;
 
 /// The driver of this name on this data folder.
-pub(crate) fn driver(name: DriverName, data: &DataFolder) -> Result<Arc<dyn Driver>> {
+pub(crate) fn driver(name: DriverName, data: &DataFolder, config: &Config) -> Result<Arc<dyn Driver>> {
     Ok(match name {
         DriverName::Sandbox => {
             Arc::new(SandboxDriver::new(data.root().to_owned(), KeeperProgram::current_exe()))
         }
         DriverName::Host => Arc::new(HostDriver::new(data.root(), AgentProgram::current_exe())),
+        // The best where networks are wanted: machines of Firecracker have none yet.
         DriverName::Vm | DriverName::Qemu => Arc::new(QemuDriver::new(data.root())),
+        DriverName::Firecracker => {
+            let FirecrackerConfig { binary, jailer } = config.firecracker.clone();
+            let options = firecracker::Options { firecracker: binary, jailer, ..Default::default() };
+            Arc::new(FirecrackerDriver::new(data.root(), options))
+        }
     })
 }
 

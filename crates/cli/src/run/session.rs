@@ -92,7 +92,7 @@ impl Session {
     ) -> Result<Session> {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
         let name = driver_name(&args, &config);
-        let driver = machines::driver(name, &data)?;
+        let driver = machines::driver(name, &data, &config)?;
         let toolchains = machines::toolchains(name);
         let spec = machine_spec(&args, &config, &toolchains);
         let supply = Supply::new(driver, spec);
