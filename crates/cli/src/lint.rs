@@ -19,7 +19,7 @@ pub(crate) fn lint(args: &LintArgs) -> Result<u8> {
     let mut files = Vec::new();
     for path in paths {
         match path.is_dir() {
-            true => files.extend(folder(path)?),
+            true => files.extend(folder(path, !args.paths.is_empty())?),
             false => files.push(read(path)?),
         }
     }
@@ -33,18 +33,18 @@ pub(crate) fn lint(args: &LintArgs) -> Result<u8> {
     Ok(if broken { exit::FAILURE } else { exit::SUCCESS })
 }
 
-/// The workflows of a repository, or else the YAML files that lie in the folder itself.
-fn folder(path: &Path) -> Result<Vec<WorkflowFile>> {
+/// The workflows of a repository, or else, where the folder was named, the YAML files that lie in it.
+fn folder(path: &Path, named: bool) -> Result<Vec<WorkflowFile>> {
     let mut found = workflows::discover(path)?;
     for file in &mut found {
         check_calls(path, file)?;
     }
-    if found.is_empty() {
+    if found.is_empty() && named {
         found = workflows::yaml_files(path)?.iter().map(|file| read(file)).collect::<Result<_>>()?;
     }
     if found.is_empty() {
         let folder = path.join(workflows::FOLDER);
-        bail!("there are no workflow files in {} and no YAML files in {}", folder.display(), path.display());
+        bail!("there are no workflow files in {}", folder.display());
     }
     Ok(found)
 }

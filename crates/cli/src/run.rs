@@ -1,6 +1,7 @@
 //! `hearth run`: the workflows of a folder, here and now.
 
 pub(crate) mod called;
+mod changed;
 mod drive;
 mod event;
 mod facts;

@@ -59,7 +59,7 @@ impl LocalEvent {
     }
 
     /// A text of its payload.
-    fn text(&self, pointer: &str) -> Option<&str> {
+    pub(super) fn text(&self, pointer: &str) -> Option<&str> {
         self.payload.pointer(pointer).and_then(Json::as_str).filter(|text| !text.is_empty())
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tokio::process::Command;
 
 /// The commit of a folder that has none.
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+pub(super) const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// Branches that are taken for the default where nothing names one; the first also where none exists.
 const DEFAULT_BRANCHES: [&str; 2] = ["main", "master"];
@@ -63,19 +63,6 @@ impl Facts {
         })
     }
 
-    /// Paths that differ from the parent commit, in the commit or in the folder; `None` when there is no parent.
-    pub(crate) async fn changed_files(&self, root: &Path) -> Result<Option<Vec<String>>> {
-        if self.before == NO_COMMIT {
-            return Ok(None);
-        }
-        let git = Git { root };
-        let diff = ["diff", "--name-only", "-z", &self.before, "--"];
-        let others = ["ls-files", "--others", "--exclude-standard", "-z"];
-        let (tracked, untracked) = tokio::try_join!(git.ask(&diff), git.ask(&others))?;
-        let names = tracked.iter().chain(&untracked).flat_map(|names| names.split('\0'));
-        Ok(Some(names.filter(|name| !name.is_empty()).map(str::to_owned).collect()))
-    }
-
     /// The branch or tag with the commit's first digits, to show.
     pub(crate) fn short(&self) -> String {
         let name = self.reference.strip_prefix("refs/heads/").or(self.reference.strip_prefix("refs/tags/"));
@@ -94,13 +81,14 @@ impl Facts {
     }
 }
 
-struct Git<'a> {
-    root: &'a Path,
+/// Asks git about a folder.
+pub(super) struct Git<'a> {
+    pub(super) root: &'a Path,
 }
 
 impl Git<'_> {
     /// What git answers, trimmed at the end; `None` when it refuses.
-    async fn ask(&self, args: &[&str]) -> Result<Option<String>> {
+    pub(super) async fn ask(&self, args: &[&str]) -> Result<Option<String>> {
         let mut command = Command::new("git");
         // Started from a hook, git would look at the hook's repository instead of this folder.
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"] {
@@ -234,7 +222,6 @@ mod tests {
         let facts = Facts::of(folder.path()).await.unwrap();
         assert_eq!(facts.sha, NO_COMMIT);
         assert_eq!(facts.reference, "refs/heads/main");
-        assert_eq!(facts.changed_files(folder.path()).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use workflow::diagnostic::Diagnostic;
 use workflow::plan::{CalledWorkflows, RunContext, RunPlan, select};
 use workflow::syntax::Workflow;
 
+use super::changed::ChangedFiles;
 use super::drive::{Screen, drive};
 use super::event::{LocalEvent, RunIdentity, github_context, read_payload};
 use super::facts::Facts;
@@ -134,15 +135,16 @@ impl Session {
         let given_inputs = given::pairs("--input", &self.args.inputs)?;
         let payload = self.args.event_file.as_deref().map(read_payload).transpose()?;
         let (mut chosen, mut reasons) = (Vec::new(), Vec::new());
-        let changed_files = match files.iter().any(asks_for_paths) {
-            true => self.facts.changed_files(&self.root).await?,
-            false => None,
-        };
+        let mut changed = ChangedFiles::new(&self.root, &self.facts);
         for file in files {
             let Some(workflow) = file.workflow.clone() else { continue };
             let event_name = self.event_name(&workflow, named);
             let mut event = LocalEvent::new(&event_name, payload.as_ref(), &self.facts, &workflow, named);
-            match self.refusal(&workflow, &event, changed_files.as_deref()) {
+            let changed_files = match asks_for_paths(&file) {
+                true => changed.of(&event).await?,
+                false => None,
+            };
+            match self.refusal(&workflow, &event, changed_files) {
                 Some(reason) if !named || self.args.event.is_some() => {
                     reasons.push(format!("{}: {reason}", file.path));
                     continue;
@@ -211,13 +213,13 @@ impl Session {
         &self,
         workflow: &Workflow,
         event: &LocalEvent,
-        changed_files: Option<&[String]>,
+        changed_files: Option<Vec<String>>,
     ) -> Option<String> {
         use workflow::trigger::{Decision, Event, decide};
         let event = Event {
             name: event.name.clone(),
             payload: event.payload.clone(),
-            changed_files: changed_files.map(<[String]>::to_vec),
+            changed_files,
             head_commit_message: Some(self.facts.message.clone()),
         };
         let decision = decide(workflow, &event);
