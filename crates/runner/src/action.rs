@@ -19,18 +19,18 @@ use crate::job::{JobRun, WorkError};
 use crate::step::{Frame, Stage, StepRun, WorkEnd, set_origin};
 
 /// One use of an action: what its stages tell each other.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ActionInstance {
     /// The action, once one of its stages has run.
-    action: Option<Arc<LoadedAction>>,
+    pub(crate) action: Option<Arc<LoadedAction>>,
     /// `STATE_*`.
-    state: Variables,
+    pub(crate) state: Variables,
     /// The condition of its post, once that is registered.
-    post: Option<String>,
+    pub(crate) post: Option<String>,
     /// What the steps of a composite action have left behind.
-    records: StepRecords,
+    pub(crate) records: StepRecords,
     /// Uses of actions by the steps of a composite action.
-    children: Vec<ActionInstance>,
+    pub(crate) children: Vec<ActionInstance>,
 }
 
 impl ActionInstance {

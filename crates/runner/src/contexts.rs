@@ -137,6 +137,11 @@ impl StepRecords {
         }
     }
 
+    /// The records of steps with an id, in the order in which they were made.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &StepRecord)> {
+        self.records.iter()
+    }
+
     /// The context.
     pub fn to_value(&self) -> Value {
         let mut steps = Object::new();

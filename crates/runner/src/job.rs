@@ -15,12 +15,12 @@ use workflow::expr::Value;
 
 use crate::action::{ActionInstance, Actions};
 use crate::cancel::Cancellation;
+use crate::checkpoint::{Checkpoint, Watch};
 use crate::environment::Variables;
 use crate::evaluate::{EvaluationError, Evaluator};
 use crate::log::JobLog;
 use crate::matcher::Matchers;
 use crate::place::{Place, Programs, UniqueNames};
-use crate::step::Frame;
 use crate::{RunnerOptions, Services};
 
 /// Set-up of a job, as events name it.
@@ -125,6 +125,8 @@ pub(crate) struct JobRun<'a> {
     pub(crate) actions: Actions,
     /// Programs of Node.js, by the version that actions ask for.
     pub(crate) nodes: HashMap<u32, String>,
+    /// What is needed to halt at a failed step and to go on there.
+    pub(crate) watch: Watch,
     /// Keeps the way to the results service open.
     pub(crate) _tunnel: Option<guest::client::Tunnel>,
 }
@@ -141,6 +143,28 @@ pub async fn run_job(
     cancel: Cancellation,
     options: RunnerOptions,
 ) -> JobResult {
+    run_job_from(job, None, machine, services, sink, cancel, options).await.result
+}
+
+/// How a job ended.
+pub struct JobEnd {
+    /// Its result.
+    pub result: JobResult,
+    /// Where it stood, if it was to halt at a failed step and did.
+    pub halted: Option<Checkpoint>,
+}
+
+/// Like [`run_job`], from the failed step on where a checkpoint is given: `machine` is then one restored
+/// as that step left it, and `job` has its secrets again.
+pub async fn run_job_from(
+    job: Job,
+    from: Option<Checkpoint>,
+    machine: &Machine,
+    services: Services,
+    sink: Arc<dyn EventSink>,
+    cancel: Cancellation,
+    options: RunnerOptions,
+) -> JobEnd {
     let begun = Instant::now();
     let log = Arc::new(JobLog::new(sink));
     for secret in job.secrets.values() {
@@ -149,10 +173,11 @@ pub async fn run_job(
     log.job_started(&machine.id.0, machine.driver);
     let cancellation = cancel.child();
     let watch = tokio::spawn(watch(cancellation.clone(), job.cancel_timeout, job.timeout, log.clone()));
-    let result = Box::pin(carry_out(&job, machine, &services, &log, cancellation, &options)).await;
+    let task = Task { job: &job, from: from.as_ref(), services: &services, options: &options };
+    let end = Box::pin(carry_out(task, machine, &log, cancellation)).await;
     watch.abort();
-    log.job_finished(result.clone(), begun.elapsed());
-    result
+    log.job_finished(end.result.clone(), begun.elapsed());
+    end
 }
 
 /// Cancels the job when its time is up, and ends everything when the time for cleaning up is.
@@ -174,37 +199,47 @@ async fn watch(
     cancellation.kill();
 }
 
+/// What is to be done, and with what.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    job: &'a Job,
+    /// Where to go on; `None`: from the start.
+    from: Option<&'a Checkpoint>,
+    services: &'a Services,
+    options: &'a RunnerOptions,
+}
+
 async fn carry_out(
-    job: &Job,
+    task: Task<'_>,
     machine: &Machine,
-    services: &Services,
     log: &Arc<JobLog>,
     cancellation: Cancellation,
-    options: &RunnerOptions,
-) -> JobResult {
+) -> JobEnd {
     let begun = Instant::now();
     log.step_started(SET_UP, "Set up job");
     let cancelled = cancellation.clone();
-    let set_up = Box::pin(JobRun::set_up(job, machine, services, log, cancellation, options));
+    let set_up = Box::pin(JobRun::set_up(task, machine, log, cancellation));
     let prepared = tokio::select! {
         prepared = set_up => prepared.map_err(Some),
         () = cancelled.cancelled() => Err(None),
     };
-    let mut run = match prepared {
-        Ok(run) => run,
+    let (mut run, mut frame) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => {
             let conclusion = error.as_ref().map_or(Conclusion::Cancelled, |_| Conclusion::Failure);
             let message =
                 error.as_ref().map_or("The operation was canceled.".to_owned(), ToString::to_string);
             log.error(SET_UP, message);
             log.step_finished(SET_UP, conclusion, conclusion, begun.elapsed());
-            return not_started(job, conclusion, error);
+            return JobEnd { result: not_started(task.job, conclusion, error), halted: None };
         }
     };
     log.step_finished(SET_UP, Conclusion::Success, Conclusion::Success, begun.elapsed());
-    let mut frame = Frame::of_job();
     let failure = Box::pin(run.run_steps(&mut frame)).await.err();
-    run.complete(&frame, failure).await
+    let halted = if failure.is_none() { run.checkpoint() } else { None };
+    let result = run.complete(&frame, failure).await;
+    let halted = halted.filter(|_| result.infrastructure_error.is_none());
+    JobEnd { result, halted }
 }
 
 /// The result of a job whose set-up failed or was cancelled.

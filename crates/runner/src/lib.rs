@@ -10,6 +10,7 @@ pub mod action_store;
 mod archive_stream;
 mod cancel;
 mod checkout;
+mod checkpoint;
 pub mod command;
 pub mod command_file;
 pub mod contexts;
@@ -34,7 +35,8 @@ pub mod source;
 mod step;
 
 pub use cancel::Cancellation;
-pub use job::run_job;
+pub use checkpoint::{Checkpoint, Surroundings, without_secrets};
+pub use job::{JobEnd, run_job, run_job_from};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,11 +54,19 @@ pub struct RunnerOptions {
     /// Variables of the machine's own environment (`PATH`, where toolchains are), which every
     /// layer of the job's environment may replace.
     pub machine_env: Vec<(String, String)>,
+    /// Whether the job ends where a step fails, later steps and posts not run, so that its machine
+    /// can be kept as the step left it.
+    pub halt_on_failure: bool,
 }
 
 impl Default for RunnerOptions {
     fn default() -> RunnerOptions {
-        RunnerOptions { debug: false, runner_name: "hearth".to_owned(), machine_env: Vec::new() }
+        RunnerOptions {
+            debug: false,
+            runner_name: "hearth".to_owned(),
+            machine_env: Vec::new(),
+            halt_on_failure: false,
+        }
     }
 }
 

@@ -93,6 +93,11 @@ impl Masker {
         matches!(self.mask(text), Cow::Owned(_))
     }
 
+    /// How many forms of secrets it knows.
+    pub(crate) fn len(&self) -> usize {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).known.len()
+    }
+
     /// Bytes of the longest form: what must be looked at behind a cut to find a secret that it cuts.
     pub fn longest(&self) -> usize {
         self.state.read().unwrap_or_else(PoisonError::into_inner).longest

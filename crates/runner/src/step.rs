@@ -132,15 +132,22 @@ impl JobRun<'_> {
     pub(crate) async fn run_steps(&mut self, frame: &mut Frame) -> Result<(), MachineFailure> {
         let job = self.job;
         for index in 0..job.steps.len() {
-            if self.has_pre(&job.steps[index]) {
+            // A job that goes on has run them already.
+            if self.watch.from.is_none() && self.has_pre(&job.steps[index]) {
                 self.run_job_step(index, Stage::Pre, frame).await?;
             }
         }
-        for index in 0..job.steps.len() {
+        for index in self.watch.from.unwrap_or(0)..job.steps.len() {
             if self.cancellation.is_killed() {
                 break;
             }
+            let stood_well = self.progress.status == Conclusion::Success;
+            self.note_before(frame);
             self.run_job_step(index, Stage::Main, frame).await?;
+            if self.watch.wanted && stood_well && self.progress.status == Conclusion::Failure {
+                self.watch.failed = Some(index);
+                return Ok(());
+            }
         }
         while let Some(index) = self.progress.posts.pop() {
             if self.cancellation.is_killed() {

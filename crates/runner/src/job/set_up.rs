@@ -8,9 +8,10 @@ use model::{Conclusion, Job};
 use serde_json::Value as Json;
 use workflow::expr::Value;
 
-use super::{Fixed, JobRun, Progress, SET_UP, WorkError};
+use super::{Fixed, JobRun, Progress, SET_UP, Task, WorkError};
 use crate::action::{ActionInstance, Actions};
 use crate::cancel::Cancellation;
+use crate::checkpoint::Watch;
 use crate::contexts::{Status, StepScope, json_object, text_object};
 use crate::environment::{Variables, machine_variables};
 use crate::evaluate::Evaluator;
@@ -23,13 +24,12 @@ use crate::{RunnerOptions, Services};
 impl<'a> JobRun<'a> {
     /// Prepares the machine and everything that steps stand on.
     pub(super) async fn set_up(
-        job: &'a Job,
+        task: Task<'a>,
         machine: &'a Machine,
-        services: &'a Services,
         log: &Arc<JobLog>,
         cancellation: Cancellation,
-        options: &'a RunnerOptions,
-    ) -> Result<JobRun<'a>, WorkError> {
+    ) -> Result<(JobRun<'a>, Frame), WorkError> {
+        let Task { job, services, options, .. } = task;
         let guest = machine.guest.clone();
         let info = guest.info().await?;
         describe(log, machine, options);
@@ -78,13 +78,24 @@ impl<'a> JobRun<'a> {
             names: UniqueNames::default(),
             actions: Actions::default(),
             nodes: HashMap::new(),
+            watch: Watch::default(),
             _tunnel: tunnel,
         };
         run.evaluate_job_env().await?;
         run.refuse_containers().await?;
         run.fetch_actions(&job.steps).await?;
+        let mut frame = Frame::of_job();
+        run.watch_from_here(options.halt_on_failure);
+        if let Some(checkpoint) = task.from {
+            frame.records = run.go_on_from(checkpoint)?;
+            let (number, name) = (checkpoint.step + 1, &checkpoint.name);
+            log.note(
+                SET_UP,
+                &format!("Going on with step {number} ('{name}'), in the machine as it left it"),
+            );
+        }
         log.note(SET_UP, &format!("Complete job name: {}", job.name));
-        Ok(run)
+        Ok((run, frame))
     }
 
     /// Containers need an engine, which no driver has yet. As on GitHub, one without an image is none.

@@ -4,6 +4,7 @@ use guest::client::{ExecSpec, GuestError, RefusalKind};
 use indexmap::IndexSet;
 
 use super::{Frame, Stage, StepRun, WorkEnd};
+use crate::checkpoint::Surroundings;
 use crate::command::{CommandPolicy, CommandProcessor};
 use crate::command_file::{
     COMMAND_FILE_BYTES, CommandFile, check_env_name, parse_pairs, parse_paths, parse_summary,
@@ -36,6 +37,14 @@ impl JobRun<'_> {
             &mut self.progress.matchers,
         );
         let (program, folder) = (spec.argv.first().cloned().unwrap_or_default(), spec.cwd.clone());
+        if self.watch.wanted {
+            self.watch.process = Some(Surroundings {
+                argv: spec.argv.clone(),
+                folder: spec.cwd.clone(),
+                env: spec.env.clone(),
+                withheld: Vec::new(),
+            });
+        }
         let end = process::run(&self.guest, spec, &run.stop, &mut output).await;
         output.finish().await.map_err(MachineFailure::from)?;
         let mut requests = output.requests;

@@ -42,6 +42,7 @@ impl JobRun<'_> {
         argv.extend(shell.arguments_for(&file));
         let folder = self.place.in_workspace(&folder.unwrap_or_default());
         let mut spec = self.exec_spec(argv, folder, variables, run);
+        self.watch.script = Some(file.clone());
         let script = NewFile { path: file, mode: 0o755, data: shell.wrap(&script).into() };
         if script.data.len() <= INLINE_SCRIPT_BYTES {
             spec.files.push(script);

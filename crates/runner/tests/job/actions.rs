@@ -23,7 +23,7 @@ fs.appendFileSync(process.env.GITHUB_OUTPUT, 'greeting=hi\n');
 console.log('::save-state name=old::1');
 "#;
 
-fn node_action(bench: &Bench) {
+pub(crate) fn node_action(bench: &Bench) {
     bench.write("store/octo/node/action.yml", NODE_ACTION);
     bench.write("store/octo/node/pre.js", "console.log(`pre of ${process.env.GITHUB_ACTION_REPOSITORY}`)");
     bench.write("store/octo/node/main.js", MAIN_JS);

@@ -130,8 +130,17 @@ impl Bench {
             self.options.clone(),
         );
         let result = tokio::time::timeout(Duration::from_secs(120), run).await.expect("the job ends");
-        let events = self.sink.0.lock().unwrap().clone();
-        Outcome { result, events }
+        Outcome { result, events: self.events() }
+    }
+
+    /// What jobs have told.
+    pub(crate) fn events(&self) -> Vec<JobEvent> {
+        self.sink.0.lock().unwrap().clone()
+    }
+
+    /// Begins a new record.
+    pub(crate) fn forget_events(&self) {
+        self.sink.0.lock().unwrap().clear();
     }
 
     /// Breaks the stream to the agent.

@@ -5,4 +5,5 @@ mod bench;
 mod checkout;
 mod failures;
 mod files;
+mod halt;
 mod status;
