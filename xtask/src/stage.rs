@@ -218,7 +218,9 @@ fn virtual_machines(counts: &mut Counts) -> Result<()> {
         &["test", "--no-fail-fast"]
     };
     let mut tests = cargo(runner);
-    tests.args(["-p", "hearth-machine", "-p", "hearth-server", "--test", "vm*"]).env("HEARTH_VM_DATA", &data);
+    tests
+        .args(["-p", "hearth-machine", "-p", "hearth-server", "-p", "hearth", "--test", "vm*"])
+        .env("HEARTH_VM_DATA", &data);
     counted(&mut tests, counts)
 }
 

@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Start machines of a running `hearth serve machines`, and work in them
     Vm(Box<VmArgs>),
+    /// Open a shell in the kept machine of a failed job, as its failed step left it
+    Debug(Box<DebugArgs>),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -127,6 +129,14 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) debug: bool,
 
+    /// Keep the machine of a job that fails, as its failed step leaves it, for `hearth debug` and --resume
+    #[arg(long)]
+    pub(crate) debug_on_failure: bool,
+
+    /// Go on with the jobs of a run whose machines are kept, from their failed steps
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["workflows", "event", "event_file", "inputs", "matrix", "vars", "env"])]
+    pub(crate) resume: Option<u64>,
+
     /// Keep what each job leaves in its work folder, as a tar archive in the folder of the run
     #[arg(long)]
     pub(crate) keep: bool,
@@ -197,6 +207,40 @@ pub(crate) struct ExprArgs {
     /// How the value is shown
     #[arg(long, value_enum, default_value_t = ExprFormat::Text)]
     pub(crate) format: ExprFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DebugArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<u64>,
+
+    /// The job, where machines of several are kept: its key, its name, or its id
+    #[arg(value_name = "JOB")]
+    pub(crate) job: Option<String>,
+
+    /// Command to run instead of a shell
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+
+    /// Show the machines that are kept
+    #[arg(long, conflicts_with_all = ["run", "remove"])]
+    pub(crate) list: bool,
+
+    /// Remove the kept machines of the run, or that of the job
+    #[arg(long = "rm", requires = "run")]
+    pub(crate) remove: bool,
+
+    /// Secret of the job, for the shell's environment; without a value it is taken from the environment (repeatable)
+    #[arg(short, long = "secret", value_name = "NAME[=VALUE]")]
+    pub(crate) secrets: Vec<String>,
+
+    /// File with secrets, a NAME=VALUE a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! Exit codes of `hearth`. Scripts may rely on them.
 
+use model::Conclusion;
+
 /// Everything that was asked for succeeded.
 pub(crate) const SUCCESS: u8 = 0;
 /// A workflow failed, a file has errors (`lint`), or an expression has no value (`expr`).
@@ -10,8 +12,18 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const INVALID_WORKFLOW: u8 = 3;
 /// A machine was not to be had, or failed: no verdict on the workflow.
 pub(crate) const MACHINE: u8 = 4;
-/// `vm exec` and `vm shell`: Hearth failed, not the command, whose own code it would be otherwise
+/// `vm exec`, `vm shell`, and `debug`: Hearth failed, not the command, whose own code it would be otherwise
 /// (as `env` and `timeout` have it).
 pub(crate) const NOT_THE_COMMAND: u8 = 125;
 /// Cancelled by the user (128 + SIGINT, as shells have it).
 pub(crate) const CANCELLED: u8 = 130;
+
+/// The code of a run that ended so.
+pub(crate) fn of_run(conclusion: Conclusion, infrastructure_failed: bool) -> u8 {
+    match conclusion {
+        _ if infrastructure_failed => MACHINE,
+        Conclusion::Success | Conclusion::Skipped => SUCCESS,
+        Conclusion::Failure => FAILURE,
+        Conclusion::Cancelled => CANCELLED,
+    }
+}

@@ -11,14 +11,17 @@ macro_rules! say {
 mod args;
 mod config;
 mod data;
+mod debug;
 mod diagnostics;
 mod doctor;
 mod exit;
 mod expr;
 mod image;
+mod kept;
 mod lint;
 mod run;
 mod serve;
+mod terminal;
 mod vm;
 
 use std::process::ExitCode;
@@ -53,6 +56,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             let ServeWhat::Machines(args) = args.what;
             runtime()?.block_on(serve::machines(args))
         }
+        Command::Debug(args) => runtime()?.block_on(debug::debug(*args)),
         Command::Vm(args) => runtime()?.block_on(vm::vm(*args)),
         Command::Completions(args) => {
             let mut script = Vec::new();

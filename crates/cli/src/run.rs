@@ -5,13 +5,14 @@ mod changed;
 mod drive;
 mod event;
 mod facts;
-mod given;
+pub(crate) mod given;
 pub(crate) mod interrupt;
 mod job;
 mod list;
 pub(crate) mod machines;
 mod number;
 pub(crate) mod output;
+mod resume;
 mod session;
 mod supply;
 pub(crate) mod workflows;
@@ -37,11 +38,16 @@ pub(crate) enum Task {
     Run,
     /// What they would do is shown.
     Plan,
+    /// Jobs of an earlier run go on.
+    Resume,
 }
 
 /// Runs, or plans, what the arguments ask for. Returns the exit code.
 pub(crate) async fn run(args: RunArgs, task: Task) -> Result<u8> {
     let config = Config::load(args.places.config.as_deref())?;
+    if let (Task::Run, Some(run)) = (task, args.resume) {
+        return Box::pin(resume::resume(args, config, run)).await;
+    }
     let root = args
         .directory
         .canonicalize()

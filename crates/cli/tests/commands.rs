@@ -160,3 +160,32 @@ fn completions_name_the_commands() {
     let output = hearth(folder.path(), &["completions", "bash"]);
     assert!(output.status.success() && text(&output.stdout).contains("doctor"));
 }
+
+#[test]
+fn a_driver_that_cannot_snapshot_keeps_no_machine_and_says_what_does() {
+    let folder = repository(GOOD);
+    for driver in ["sandbox", "host"] {
+        let refused = hearth(folder.path(), &["run", "--debug-on-failure", "--machine", driver]);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("the driver {driver} can't be snapshotted")), "{said}");
+        assert!(said.contains("--machine qemu"), "{said}");
+        assert!(refused.stdout.is_empty(), "nothing is run");
+    }
+}
+
+#[test]
+fn a_run_without_a_kept_machine_can_be_neither_entered_nor_resumed() {
+    let folder = repository(GOOD);
+    for words in [&["debug", "5"][..], &["debug", "--rm", "5"], &["run", "--resume", "5"]] {
+        let refused = hearth(folder.path(), words);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("no machine of run 5 is kept") && said.contains("--debug-on-failure"),
+            "{said}"
+        );
+    }
+    let nothing = hearth(folder.path(), &["debug", "--list"]);
+    assert_eq!((nothing.status.code(), text(&nothing.stdout).lines().count()), (Some(0), 1));
+}

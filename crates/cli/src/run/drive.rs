@@ -13,7 +13,7 @@ use super::job::JobRunner;
 use super::output::{JobTitle, Output};
 
 /// How often buffered log lines reach the screen: fast enough for the eye.
-const FLUSH_EVERY: Duration = Duration::from_millis(40);
+pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(40);
 
 /// The output, shared by the jobs. A slow reader slows the jobs down, so nothing piles up.
 #[derive(Clone)]
@@ -38,9 +38,11 @@ impl Screen {
 }
 
 /// Sends the events of one job to the screen.
-struct JobScreen {
-    screen: Screen,
-    title: JobTitle,
+pub(crate) struct JobScreen {
+    /// Where they are shown.
+    pub(crate) screen: Screen,
+    /// The job.
+    pub(crate) title: JobTitle,
 }
 
 impl EventSink for JobScreen {
@@ -148,8 +150,9 @@ impl Driving {
         self.cancellations.insert(id, cancellation.clone());
         let sink = Arc::new(JobScreen { screen: self.screen.clone(), title: title.clone() });
         let (jobs, screen) = (Arc::clone(&self.jobs), self.screen.clone());
-        let task =
-            self.running.spawn(async move { (id, jobs.run(job, &title, sink, screen, cancellation).await) });
+        let task = self
+            .running
+            .spawn(async move { (id, jobs.run(job, None, &title, sink, screen, cancellation).await) });
         self.tasks.insert(task.id(), id);
     }
 

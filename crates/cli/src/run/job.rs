@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use machine::Machine;
 use model::{Conclusion, EventSink, Job, JobEvent, JobResult, Template};
-use runner::{Cancellation, Services};
+use runner::{Cancellation, JobEnd, Services};
 use workflow::plan::RunsOn;
 
 use super::drive::{Screen, ended_without_running};
 use super::machines::foreign_label;
 use super::output::JobTitle;
 use super::supply::Supply;
+use crate::data::DataFolder;
+use crate::kept::{Keeper, Kept};
 
 /// Gives a job what it may ask of the host.
 pub(crate) type ServicesOf = Box<dyn Fn(&Job) -> Services + Send + Sync>;
@@ -31,6 +33,10 @@ pub(crate) struct JobRunner {
     pub(crate) keep: Option<PathBuf>,
     /// How jobs are run.
     pub(crate) options: runner::RunnerOptions,
+    /// Where kept machines are.
+    pub(crate) data: DataFolder,
+    /// Keeps the machines of jobs that fail (`--debug-on-failure`).
+    pub(crate) keeper: Option<Keeper>,
 }
 
 impl JobRunner {
@@ -39,21 +45,24 @@ impl JobRunner {
         foreign_label(&runs_on.labels, &self.accepted_labels)
     }
 
-    /// Gives the job a machine, runs it, and destroys the machine.
+    /// Gives the job a machine, runs it, and destroys the machine. A job whose machine was kept goes on there.
     pub(crate) async fn run(
         &self,
         mut job: Job,
+        kept: Option<&Kept>,
         title: &JobTitle,
         sink: Arc<dyn EventSink>,
         screen: Screen,
         cancellation: Cancellation,
     ) -> JobResult {
         let began = Instant::now();
-        if let Some(env) = &self.env {
+        if let Some(env) = &self.env
+            && kept.is_none()
+        {
             job.env.insert(0, env.clone());
         }
         let machine = tokio::select! {
-            started = self.supply.take() => started,
+            started = self.machine(kept) => started,
             () = cancellation.cancelled() => {
                 return ended(&*sink, ended_without_running(Conclusion::Cancelled, None), began.elapsed());
             }
@@ -61,7 +70,7 @@ impl JobRunner {
         let mut machine = match machine {
             Ok(machine) => machine,
             Err(error) => {
-                let result = ended_without_running(Conclusion::Failure, Some(error.to_string()));
+                let result = ended_without_running(Conclusion::Failure, Some(format!("{error:#}")));
                 return ended(&*sink, result, began.elapsed());
             }
         };
@@ -69,9 +78,19 @@ impl JobRunner {
             screen.lock().machine_note(title, note);
         }
         let services = (self.services)(&job);
-        let result =
-            runner::run_job(job, &machine, services, Arc::clone(&sink), cancellation, self.options.clone())
-                .await;
+        // What is kept of the job, should it fail.
+        let known = self.keeper.is_some().then(|| job.clone());
+        let from = kept.map(|kept| kept.checkpoint.clone());
+        let JobEnd { result, halted } = runner::run_job_from(
+            job,
+            from,
+            &machine,
+            services,
+            Arc::clone(&sink),
+            cancellation,
+            self.options.clone(),
+        )
+        .await;
         if result.infrastructure_error.is_some()
             && let Some(words) = machine.guard.last_words().await
         {
@@ -83,10 +102,26 @@ impl JobRunner {
                 .lock()
                 .machine_note(title, &kept.unwrap_or_else(|error| format!("nothing is kept: {error:#}")));
         }
+        if let (Some(keeper), Some(job), Some(halted)) = (&self.keeper, &known, halted) {
+            let said = keeper.keep(self.supply.driver(), machine, job, halted).await;
+            screen.lock().machine_note(
+                title,
+                &said.unwrap_or_else(|error| format!("its machine could not be kept: {error:#}")),
+            );
+            return result;
+        }
         // The job has its result; a machine that does not go away is told to the user, and does not change it.
         let title = title.clone();
         self.supply.give_back(machine, move |error| screen.lock().machine_note(&title, &error.to_string()));
         result
+    }
+
+    /// A fresh machine, or one as it was kept.
+    async fn machine(&self, kept: Option<&Kept>) -> anyhow::Result<Machine> {
+        match kept {
+            Some(kept) => kept.restore(&self.data, self.supply.driver(), self.supply.next_id()).await,
+            None => Ok(self.supply.take().await?),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use machine::firecracker::{self, FirecrackerDriver};
 use machine::host::HostDriver;
 use machine::qemu::QemuDriver;
@@ -30,6 +30,23 @@ pub(crate) fn driver(name: DriverName, data: &DataFolder, config: &Config) -> Re
             let options = firecracker::Options { firecracker: binary, jailer, ..Default::default() };
             Arc::new(FirecrackerDriver::new(data.root(), options))
         }
+    })
+}
+
+/// The driver that calls itself so.
+pub(crate) fn named(name: &str) -> Result<DriverName> {
+    <DriverName as clap::ValueEnum>::from_str(name, false)
+        .map_err(|_| anyhow!("this version of Hearth has no driver called {name}"))
+}
+
+/// Why machines of this driver can't be kept, if so.
+pub(crate) fn cannot_keep(driver: &dyn Driver) -> Option<String> {
+    (!driver.capabilities().snapshots).then(|| {
+        format!(
+            "--debug-on-failure: machines of the driver {} can't be snapshotted, so none can be kept; use --machine \
+             qemu (`hearth doctor` says whether it works here), or --keep for the work folder alone",
+            driver.name()
+        )
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use machine::MachineSpec;
 use machine::sandbox::Exposures;
-use model::{Conclusion, MachineId, Secrets, Template, Trust};
+use model::{MachineId, Secrets, Template, Trust};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
 use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
 use runner::source::{FirstOf, RemoteRepositories, WorkTree};
@@ -31,6 +31,7 @@ use crate::args::{DriverName, NetworkName, RunArgs};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit;
+use crate::kept::{Keeper, RunFacts};
 
 /// One `hearth run`.
 pub(crate) struct Session {
@@ -97,8 +98,15 @@ impl Session {
         let toolchains = machines::toolchains(name);
         let spec = machine_spec(&args, &config, &toolchains);
         let supply = Supply::new(driver, spec);
-        if task == Task::Run {
+        if args.debug_on_failure
+            && let Some(reason) = machines::cannot_keep(supply.driver())
+        {
+            bail!(reason);
+        }
+        if task != Task::Plan {
             supply.driver().reap().await.context("can't clean up what an earlier run left")?;
+        }
+        if task == Task::Run {
             supply.prepare();
         }
         let actions = Arc::new(open_actions(&data, &args, &config, warn)?);
@@ -267,35 +275,68 @@ impl Session {
             logs: &self.data.logs(run),
         });
 
-        let services = self.services(&one.event);
-        let jobs = JobRunner {
+        let facts = self.run_facts(one, &what);
+        let jobs = self.job_runner(run, facts);
+        let outcome = drive(plan, Arc::new(jobs), screen.clone(), interrupts).await;
+        self.supply.settle().await;
+
+        self.finish_results(screen).await;
+        let artifacts = artifacts(&self.data, self.args.artifacts.as_deref(), run);
+        screen
+            .lock()
+            .run_finished(&RunEnd { conclusion: outcome.conclusion, artifacts: artifacts.as_deref() });
+        Ok(exit::of_run(outcome.conclusion, outcome.infrastructure_failed))
+    }
+
+    /// Lets caches and artifacts come to their end, and tells what went wrong with them.
+    pub(crate) async fn finish_results(&self, screen: &Screen) {
+        for warning in self.results.finish().await {
+            screen.lock().note(&warning);
+        }
+    }
+
+    /// Where machines come from.
+    pub(crate) fn supply(&self) -> &Arc<Supply> {
+        &self.supply
+    }
+
+    /// Where things are kept.
+    pub(crate) fn data(&self) -> &DataFolder {
+        &self.data
+    }
+
+    /// What runs the jobs of a run.
+    pub(crate) fn job_runner(&self, run: model::RunId, facts: RunFacts) -> JobRunner {
+        JobRunner {
             supply: Arc::clone(&self.supply),
             accepted_labels: self.args.machine.accept_labels.clone(),
             env: self.env.clone(),
-            services,
+            services: self.services(facts.caches()),
             keep: self.args.keep.then(|| self.data.run(run).join("kept")),
             options: runner::RunnerOptions {
                 debug: self.args.debug,
                 machine_env: self.toolchains.env.clone(),
+                halt_on_failure: self.args.debug_on_failure,
                 ..Default::default()
             },
-        };
-        let outcome = drive(plan, Arc::new(jobs), screen.clone(), interrupts).await;
-        self.supply.settle().await;
-
-        for warning in self.results.finish().await {
-            screen.lock().note(&warning);
+            data: self.data.clone(),
+            keeper: self.args.debug_on_failure.then(|| Keeper { data: self.data.clone(), run: facts }),
         }
-        let artifacts = artifacts_folder(&self.data, self.args.artifacts.as_deref(), run);
-        let has_artifacts = std::fs::read_dir(&artifacts).is_ok_and(|mut entries| entries.next().is_some());
-        let artifacts = has_artifacts.then_some(artifacts.as_path());
-        screen.lock().run_finished(&RunEnd { conclusion: outcome.conclusion, artifacts });
-        Ok(match outcome.conclusion {
-            _ if outcome.infrastructure_failed => exit::MACHINE,
-            Conclusion::Success | Conclusion::Skipped => exit::SUCCESS,
-            Conclusion::Failure => exit::FAILURE,
-            Conclusion::Cancelled => exit::CANCELLED,
-        })
+    }
+
+    /// What of a run its jobs need, should they go on another day.
+    fn run_facts(&self, one: &Chosen, what: &str) -> RunFacts {
+        let refs = one.event.refs(&self.facts);
+        let default = format!("refs/heads/{}", self.facts.default_branch);
+        let base = (!refs.base_ref.is_empty()).then(|| format!("refs/heads/{}", refs.base_ref));
+        RunFacts {
+            workflow: one.file.title().to_owned(),
+            root: self.root.clone(),
+            what: what.to_owned(),
+            repository: self.facts.repository.clone(),
+            own_ref: refs.reference,
+            read_refs: base.into_iter().chain([default]).collect(),
+        }
     }
 
     /// The `github` context of a run.
@@ -355,20 +396,12 @@ impl Session {
     }
 
     /// What each job of a run may ask of the host.
-    fn services(&self, event: &LocalEvent) -> ServicesOf {
+    fn services(&self, caches: CacheScope) -> ServicesOf {
         let actions = Arc::clone(&self.actions);
         let tree = Arc::new(WorkTree::new(&self.root));
         let sources: Arc<dyn SourceProvider> = Arc::new(FirstOf(vec![tree, self.remotes.clone()]));
         let checkout = (!self.args.real_checkout).then_some(sources);
         let results = self.results.clone();
-        let refs = event.refs(&self.facts);
-        let default = format!("refs/heads/{}", self.facts.default_branch);
-        let base = (!refs.base_ref.is_empty()).then(|| format!("refs/heads/{}", refs.base_ref));
-        let caches = CacheScope {
-            repository: self.facts.repository.clone(),
-            own_ref: refs.reference,
-            read_refs: base.into_iter().chain([default]).collect(),
-        };
         Box::new(move |job| {
             let grant = Grant { run: job.run, job: job.id, trust: job.trust, caches: caches.clone() };
             Services {
@@ -411,6 +444,13 @@ async fn open_results(data: &DataFolder, args: &RunArgs) -> Result<Arc<ResultsSe
 /// Where the artifacts of a run are.
 fn artifacts_folder(data: &DataFolder, given: Option<&Path>, run: model::RunId) -> PathBuf {
     given.map_or_else(|| data.run(run).join("artifacts"), Path::to_owned)
+}
+
+/// The artifacts of a run, if there are any.
+pub(crate) fn artifacts(data: &DataFolder, given: Option<&Path>, run: model::RunId) -> Option<PathBuf> {
+    let folder = artifacts_folder(data, given, run);
+    let any = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());
+    any.then_some(folder)
 }
 
 /// The network that jobs get.

@@ -107,9 +107,13 @@ impl Supply {
     }
 
     async fn start(&self) -> Result<Machine, MachineError> {
+        self.driver.start(MachineSpec { id: self.next_id(), ..self.spec.clone() }).await
+    }
+
+    /// An id that no other machine has.
+    pub(crate) fn next_id(&self) -> MachineId {
         let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
-        let id = MachineId(format!("{}-{number}", self.prefix));
-        self.driver.start(MachineSpec { id, ..self.spec.clone() }).await
+        MachineId(format!("{}-{number}", self.prefix))
     }
 
     fn spare(&self) -> MutexGuard<'_, Option<Starting>> {

@@ -1,0 +1,158 @@
+//! `hearth debug`: a shell in the machine of a failed job, as its failed step left it.
+
+mod shell;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use model::MachineId;
+use runner::Surroundings;
+
+use crate::args::DebugArgs;
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::kept::{Kept, prune};
+use crate::run::given;
+use crate::run::machines;
+use crate::{exit, terminal};
+
+/// Does what is asked for. Returns the exit code.
+pub(crate) async fn debug(args: DebugArgs) -> Result<u8> {
+    let config = Config::load(args.places.config.as_deref())?;
+    let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
+    if args.list {
+        prune(&data)?;
+        list(&data)?;
+        return Ok(exit::SUCCESS);
+    }
+    let run = args.run.context("which run? `hearth debug --list` shows the machines that are kept")?;
+    let kept = Kept::wanted(&data, run)?;
+    if args.remove {
+        for one in kept.iter().filter(|one| args.job.as_ref().is_none_or(|job| is_called(one, job))) {
+            one.remove(&data)?;
+            say!("{} {}", one.job.run, one.job.name);
+        }
+        return Ok(exit::SUCCESS);
+    }
+    let chosen = choose(kept, args.job.as_deref())?;
+    match open(&args, &data, &config, &chosen).await {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            eprintln!("hearth: {error:#}");
+            Ok(exit::NOT_THE_COMMAND)
+        }
+    }
+}
+
+/// Whether a job goes by this: its key, its name, or its id.
+pub(crate) fn is_called(kept: &Kept, job: &str) -> bool {
+    let Kept { job: known, .. } = kept;
+    known.key == job || known.name == job || known.id.to_string() == job
+}
+
+fn choose(mut kept: Vec<Kept>, job: Option<&str>) -> Result<Kept> {
+    let names: Vec<String> = kept.iter().map(|one| format!("'{}'", one.job.name)).collect();
+    let names = names.join(", ");
+    if let Some(job) = job {
+        kept.retain(|one| is_called(one, job));
+    }
+    match kept.len() {
+        0 => {
+            bail!("no machine of a job called '{}' is kept; of this run there are {names}", job.unwrap_or(""))
+        }
+        1 => Ok(kept.remove(0)),
+        _ => bail!("machines of several jobs are kept; name one: {names}"),
+    }
+}
+
+fn list(data: &DataFolder) -> Result<()> {
+    say!("{:<18} {:>8}  {:<28} FAILED STEP", "RUN", "AGE", "JOB");
+    for kept in Kept::all(data)? {
+        let Kept { job, checkpoint, .. } = &kept;
+        let (run, age) = (job.run.to_string(), age(kept.kept_unix_ms));
+        say!("{run:<18} {age:>8}  {:<28} {} ('{}')", job.name, checkpoint.step + 1, checkpoint.name);
+    }
+    Ok(())
+}
+
+/// How long ago, in the largest unit that says something.
+fn age(unix_ms: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = now.saturating_sub(Duration::from_millis(unix_ms)).as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// Opens a clone of the machine, runs a shell or the command in it, and destroys it.
+async fn open(args: &DebugArgs, data: &DataFolder, config: &Config, kept: &Kept) -> Result<u8> {
+    if args.command.is_empty() {
+        terminal::require("`hearth debug RUN -- COMMAND`")?;
+    }
+    let given = given::secrets(&args.secrets, args.secret_file.as_deref())?;
+    let (secrets, _) = kept.secrets(&given);
+    let seen = kept.checkpoint.surroundings(&secrets);
+    let driver = machines::driver(machines::named(&kept.driver)?, data, config)?;
+    driver.reap().await.context("can't clean up what an earlier run left")?;
+    let id = MachineId(format!("hearth-debug-{:x}-{}", kept.job.run.0, std::process::id()));
+    let machine = kept.restore(data, &*driver, id).await?;
+    let ended = if args.command.is_empty() {
+        introduce(kept, &seen);
+        shell::shell(&machine, &seen).await
+    } else {
+        shell::command(&machine, &seen, &args.command).await
+    };
+    let destroyed = machine.destroy().await;
+    let code = ended?;
+    destroyed?;
+    Ok(code)
+}
+
+/// Says where the user is, and how to do again what failed.
+fn introduce(kept: &Kept, seen: &Surroundings) {
+    let Kept { job, checkpoint, .. } = kept;
+    eprintln!(
+        "hearth: the machine of job '{}' as step {} ('{}') left it",
+        job.name,
+        checkpoint.step + 1,
+        checkpoint.name
+    );
+    if let Some(script) = &checkpoint.script {
+        eprintln!("hearth: its script:   {script}");
+    }
+    if !seen.argv.is_empty() {
+        let words: Vec<String> = seen.argv.iter().map(|word| quoted(word)).collect();
+        eprintln!("hearth: run it again: {}", words.join(" "));
+    }
+    if !seen.withheld.is_empty() {
+        eprintln!(
+            "hearth: not set, as they hold secrets (--secret gives them again): {}",
+            seen.withheld.join(", ")
+        );
+    }
+    eprintln!("hearth: what you change is gone when the shell ends; the kept machine stays as it is");
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=+:,@%".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_to_run_again_can_be_pasted_into_a_shell() {
+        assert_eq!(quoted("/usr/bin/bash"), "/usr/bin/bash");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,146 @@
+//! Kept machines of failed jobs, in QEMU, where `HEARTH_VM_DATA` names a data folder with an image.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use nix::pty::openpty;
+
+const WORKFLOW: &str = r#"
+on: push
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+    - run: |
+        echo COLOUR=red >> $GITHUB_ENV
+        echo kept > file
+        setsid sh -c 'while :; do sleep 1; done' >/dev/null 2>&1 </dev/null &
+        echo $! > pid
+    - name: Test
+      env: { TOKEN: "${{ secrets.KEY }}" }
+      run: |
+        echo again >> tries
+        test $(wc -l < tries) -ge 2
+    - run: |
+        kill -0 $(cat pid) && echo "daemon-lives $COLOUR attempt-$GITHUB_RUN_ATTEMPT $(cat file)"
+"#;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    /// A repository, and a data folder with the image of `HEARTH_VM_DATA`, where the test was asked for.
+    fn new() -> Option<Place> {
+        let Some(lender) = std::env::var_os("HEARTH_VM_DATA").map(PathBuf::from) else {
+            println!(
+                "SKIPPED: HEARTH_VM_DATA names no data folder with an image; use cargo xtask test --only vm"
+            );
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        borrow(&lender.join("images"), &folder.path().join("data/images"));
+        let workflows = folder.path().join("repository/.github/workflows");
+        fs::create_dir_all(&workflows).unwrap();
+        fs::write(workflows.join("ci.yml"), WORKFLOW).unwrap();
+        Some(Place(folder))
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+        command.args(words).current_dir(self.path("repository"));
+        command.env("HEARTH_DATA", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
+        command
+    }
+
+    fn hearth(&self, words: &[&str]) -> (Option<i32>, String) {
+        let Output { status, stdout, stderr } = self.command(words).output().unwrap();
+        let text = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
+        (status.code(), text.into_owned())
+    }
+}
+
+/// Copies names, and links files: an image is big, and never changed in place.
+fn borrow(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() && entry.file_name() != "build" {
+            borrow(&entry.path(), &target);
+        } else if kind.is_file() && fs::hard_link(entry.path(), &target).is_err() {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
+    let Some(place) = Place::new() else { return };
+    let machine = ["--machine", "qemu", "--network", "none", "--memory", "512", "--format", "plain"];
+    let wanted = [&["run", "--debug-on-failure", "--secret", "KEY=hunter2"][..], &machine].concat();
+    let (code, said) = place.hearth(&wanted);
+    assert_eq!(code, Some(1), "{said}");
+    let run: String =
+        said.split("hearth debug ").nth(1).expect(&said).chars().take_while(char::is_ascii_digit).collect();
+    assert!(!said.contains("daemon-lives"), "no step runs after the failed one: {said}");
+
+    let (record, snapshot) = (
+        place.path(&format!("data/runs/{run}/debug/1.json")),
+        place.path(&format!("data/snapshots/debug-{run}-1-1")),
+    );
+    assert!(!fs::read_to_string(&record).unwrap().contains("hunter2"), "no secret is written down");
+    assert_eq!((mode(&record), mode(&snapshot)), (0o600, 0o700));
+    assert!(place.hearth(&["debug", "--list"]).1.contains(&run));
+
+    let look =
+        "cat file; echo $COLOUR; echo \"[$TOKEN]\"; kill -0 $(cat pid) && echo alive; echo changed > file";
+    for _ in 0..2 {
+        let looked = place.hearth(&["debug", &run, "--", "sh", "-c", look]);
+        assert_eq!(
+            looked,
+            (Some(0), "kept\nred\n[]\nalive\n".to_owned()),
+            "each shell has a clone of its own"
+        );
+    }
+    let (code, shown) =
+        in_terminal(&place, &["debug", &run, "--secret", "KEY=hunter2"], "echo $((6*7))-$TOKEN; exit 3\n");
+    assert_eq!(code, Some(3), "{shown}");
+    assert!(shown.contains("42-hunter2") && shown.contains("run it again: "), "{shown}");
+
+    let (code, said) = place.hearth(&["run", "--resume", &run]);
+    assert!(code == Some(2) && said.contains("--secret KEY"), "{said}");
+    let (code, said) =
+        place.hearth(&["run", "--resume", &run, "--secret", "KEY=hunter2", "--format", "plain"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("daemon-lives red attempt-2 kept"), "{said}");
+
+    assert_eq!(place.hearth(&["debug", "--rm", &run]), (Some(0), format!("{run} build\n")));
+    let left = |folder: &str| fs::read_dir(place.path(folder)).into_iter().flatten().count();
+    assert_eq!((left("data/snapshots"), left("data/vms")), (0, 0));
+}
+
+/// Runs a command on a terminal, with these keys.
+fn in_terminal(place: &Place, words: &[&str], keys: &str) -> (Option<i32>, String) {
+    let pty = openpty(None, None).unwrap();
+    let side = || Stdio::from(pty.slave.try_clone().unwrap());
+    let mut child = place.command(words).stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+    let mut ours = File::from(pty.master);
+    std::io::Write::write_all(&mut ours, keys.as_bytes()).unwrap();
+    drop(pty.slave);
+    let (mut shown, mut chunk) = (Vec::new(), [0; 4096]);
+    // The last program that has the terminal's other side ends this with an error.
+    while let Ok(read @ 1..) = ours.read(&mut chunk) {
+        shown.extend_from_slice(&chunk[..read]);
+    }
+    (child.wait().unwrap().code(), String::from_utf8_lossy(&shown).into_owned())
+}
