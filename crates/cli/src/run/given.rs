@@ -49,6 +49,7 @@ fn secret_file(path: &Path) -> Result<Secrets> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
+        let line = line.strip_prefix("export ").unwrap_or(line);
         // The line itself is not shown: it may hold the secret.
         let Some((name, value)) = line.split_once('=') else {
             bail!("the secret file {}, line {number}: expected NAME=VALUE", path.display());
@@ -60,11 +61,13 @@ fn secret_file(path: &Path) -> Result<Secrets> {
     Ok(secrets)
 }
 
-/// A value in double quotes may hold `\n`, so that a key fits on one line.
+/// A value in double quotes may hold `\n`, so that a key fits on one line; one in single quotes is as it is.
 fn unquote(value: &str) -> String {
-    match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => inner.replace("\\n", "\n").replace("\\\"", "\""),
-        None => value.to_owned(),
+    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    match (within('"'), within('\'')) {
+        (Some(inner), _) => inner.replace("\\n", "\n").replace("\\\"", "\""),
+        (None, Some(inner)) => inner.to_owned(),
+        (None, None) => value.to_owned(),
     }
 }
 
@@ -94,11 +97,12 @@ mod tests {
         let file = std::env::temp_dir().join(format!("hearth-secrets-{}", std::process::id()));
         std::fs::write(&file, "# keys\nA=\"1\\n2\"\nhunter2\n").unwrap();
         let error = format!("{:#}", secrets(&[], Some(&file)).unwrap_err());
-        std::fs::write(&file, "A=\"1\\n2\"\n").unwrap();
+        std::fs::write(&file, "A=\"1\\n2\"\nexport B='x\\n\"y'\nC=it's\nD='\n").unwrap();
         let good = secrets(&[], Some(&file)).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert!(error.contains("line 3") && !error.contains("hunter2"), "{error}");
-        assert_eq!(good["A"], Secret("1\n2".into()));
+        let values = ["A", "B", "C", "D"].map(|name| good[name].0.as_str());
+        assert_eq!(values, ["1\n2", "x\\n\"y", "it's", "'"]);
     }
 
     #[test]
