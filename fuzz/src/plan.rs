@@ -36,6 +36,7 @@ fn context() -> RunContext {
         parallel: PARALLEL,
         only: Vec::new(),
         matrix: Vec::new(),
+        commits: std::collections::BTreeMap::new(),
         first_job: JobId(1),
     }
 }
