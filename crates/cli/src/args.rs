@@ -2,6 +2,7 @@
 
 mod machines;
 
+use machine::network::Destination;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -159,6 +160,11 @@ pub(crate) struct MachineArgs {
     #[arg(long, value_enum)]
     pub(crate) network: Option<NetworkName>,
 
+    /// Name, address, or range that a job may reach on a network of its own, and nothing else (repeatable);
+    /// *.NAME for the names below one, * for all that is public
+    #[arg(long = "allow-host", value_name = "NAME")]
+    pub(crate) allow_hosts: Vec<Destination>,
+
     /// Memory of a job's machine in MiB
     #[arg(long, value_name = "MIB")]
     pub(crate) memory: Option<u64>,
@@ -311,7 +317,7 @@ impl DriverName {
 pub(crate) enum NetworkName {
     /// Its own loopback only
     None,
-    /// A network of its own, which reaches others as you do (virtual machines)
+    /// A network of its own, which reaches what is public or --allow-host names (virtual machines)
     User,
     /// The host's network (not for virtual machines)
     Host,

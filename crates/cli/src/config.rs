@@ -26,6 +26,9 @@ pub(crate) struct Config {
     pub(crate) image: Option<String>,
     /// What of the network a job sees.
     pub(crate) network: Option<NetworkName>,
+    /// What a job may reach on a network of its own, and nothing else.
+    #[serde(default)]
+    pub(crate) allow_hosts: Vec<String>,
     /// Jobs at once.
     pub(crate) jobs: Option<u16>,
     /// Memory of a machine in MiB.

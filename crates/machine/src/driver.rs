@@ -8,6 +8,7 @@ use guest::client::Guest;
 use model::MachineId;
 use serde::{Deserialize, Serialize};
 
+use crate::network::{Contacts, NetworkPolicy};
 use crate::{Snapshot, SnapshotId};
 
 /// Starts machines of one kind.
@@ -40,7 +41,7 @@ pub trait Driver: Send + Sync {
 
     /// Starts a machine that goes on where the snapshot was taken, as often as wanted. What made the
     /// frozen machine unique is made anew before the machine is handed over: entropy, clock, host name,
-    /// ids. Of `spec`, the id and the network count; image and sizes are the snapshot's.
+    /// ids. Of `spec`, the id counts; image, sizes, network, and what of it may be reached are the snapshot's.
     async fn restore(&self, _snapshot: &Snapshot, spec: MachineSpec) -> Result<Machine, MachineError> {
         Err(no_snapshots(spec.id, self.name(), "restoring"))
     }
@@ -124,6 +125,8 @@ pub struct MachineSpec {
     pub processes: Option<u32>,
     /// What of the network it sees.
     pub network: Network,
+    /// What it may reach on a network of its own; every other network has no policy but the default.
+    pub policy: NetworkPolicy,
     /// Host folders that the machine sees read-only at the same path (toolchains).
     pub expose: Vec<std::path::PathBuf>,
 }
@@ -141,6 +144,7 @@ impl MachineSpec {
             disk_mib: None,
             processes: None,
             network,
+            policy: NetworkPolicy::default(),
             expose: Vec::new(),
         }
     }
@@ -152,7 +156,8 @@ impl MachineSpec {
 pub enum Network {
     /// Its own loopback only.
     None,
-    /// A network of its own, which reaches others as the user who started Hearth does.
+    /// A network of its own, which reaches others as the user who started Hearth does, where the
+    /// machine's [`NetworkPolicy`] lets it.
     User,
     /// The host's network.
     Host,
@@ -196,8 +201,22 @@ pub struct Machine {
     pub notes: Vec<String>,
     /// How long each part of the start took.
     pub boot: Vec<(&'static str, Duration)>,
+    /// What it has tried on a network of its own, so far; empty on every other.
+    pub contacts: Contacts,
     /// Ends the machine when dropped; `destroy` waits for it.
     pub guard: Box<dyn MachineGuard>,
+}
+
+impl MachineSpec {
+    /// Refuses a policy where nothing would enforce it.
+    pub(crate) fn check_policy(&self) -> Result<(), &'static str> {
+        if self.network != Network::User && self.policy != NetworkPolicy::default() {
+            return Err(
+                "a list of what may be reached needs a network of the machine's own; use a virtual machine with --network user",
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Owns what stands behind a machine. Dropping it ends the machine without waiting.

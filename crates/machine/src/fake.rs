@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::network::Contacts;
 use crate::{
     Capabilities, Driver, Finding, FindingLevel, Isolation, Layout, Machine, MachineError, MachineGuard,
     MachineSpec, Network, Probe, Snapshot, SnapshotId,
@@ -136,6 +137,7 @@ impl FakeDriver {
             isolation: Isolation::Host,
             notes: Vec::new(),
             boot: Vec::new(),
+            contacts: Contacts::default(),
             guard: Box::new(guard),
         })
     }
@@ -215,6 +217,7 @@ impl Driver for FakeDriver {
             disk_mib: 0,
             layout,
             network: Network::Host,
+            policy: crate::network::NetworkPolicy::default(),
             made_unix_ms: 0,
             version: "1".to_owned(),
             files: Default::default(),

@@ -237,6 +237,7 @@ impl FirecrackerDriver {
             isolation: Isolation::VirtualMachine,
             notes,
             boot,
+            contacts: crate::network::Contacts::default(),
             guard: Box::new(FirecrackerMachine::new(spec.id.clone(), facts, vmm)),
         })
     }

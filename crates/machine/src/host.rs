@@ -18,6 +18,7 @@ use guest::agent::MACHINE_VARIABLE;
 use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
 use model::MachineId;
 
+use crate::network::Contacts;
 use crate::{
     AgentProgram, Capabilities, Driver, Finding, FindingLevel, Isolation, Layout, Machine, MachineError,
     MachineSpec, Network, Probe,
@@ -67,6 +68,7 @@ impl HostDriver {
             isolation: Isolation::Host,
             notes: notes(spec),
             boot: vec![("folders", folders), ("agent", begin.elapsed() - folders)],
+            contacts: Contacts::default(),
             guard: Box::new(machine),
         })
     }
@@ -198,6 +200,7 @@ fn check(spec: &MachineSpec) -> Result<(), Failure> {
         let reason = "jobs on the host have the host's network; use the sandbox driver to run without";
         return Err(Failure::new("taking the network away", reason));
     }
+    spec.check_policy().map_err(|reason| Failure::new("limiting its network", reason))?;
     Ok(())
 }
 

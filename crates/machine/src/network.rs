@@ -7,11 +7,15 @@
 //! through a device of the host, which rules for nftables close.
 
 pub mod nftables;
+pub mod user;
 
 mod cidr;
+mod contacts;
+mod names;
 mod policy;
 mod ranges;
 
 pub use cidr::Cidr;
+pub use contacts::{Contact, Contacts, Protocol};
 pub use policy::{Destination, DestinationError, NetworkPolicy, Refusal, Verdict};
 pub use ranges::{CLOSED, Closed};

@@ -18,6 +18,7 @@ mod qmp;
 mod snapshots;
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -31,6 +32,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::image::{DEFAULT_NAME, Image, ImageStore};
+use crate::network::user::{self, UserNetwork};
 use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::{fresh_mac, renewal};
@@ -41,7 +43,7 @@ use crate::{
     SnapshotId, agent_binary,
 };
 use accel::Choice;
-use arguments::{Accel, Configuration, PORT, Ram};
+use arguments::{Accel, Configuration, PORT, Ram, Wire};
 use life::{Facts, QemuMachine};
 use meeting::Door;
 use qmp::Qmp;
@@ -64,11 +66,6 @@ const MOST_DEFAULT_VCPUS: usize = 4;
 const LEAST_MEMORY_MIB: u64 = 128;
 const MOST_VCPUS: u32 = 64;
 
-/// QEMU's user network: its addresses are always these.
-const USER_ADDRESS: [u8; 4] = [10, 0, 2, 15];
-const USER_GATEWAY: [u8; 4] = [10, 0, 2, 2];
-const USER_NAME_SERVER: [u8; 4] = [10, 0, 2, 3];
-
 /// Starts machines in QEMU processes, from images of `<data>/images`, with folders in `<data>/vms`.
 #[derive(Debug)]
 pub struct QemuDriver {
@@ -77,6 +74,7 @@ pub struct QemuDriver {
     deadline: Duration,
     accel: OnceCell<Choice>,
     spawner: std::sync::OnceLock<Spawner>,
+    name_servers: Option<Vec<SocketAddr>>,
 }
 
 impl QemuDriver {
@@ -88,6 +86,7 @@ impl QemuDriver {
             deadline: BOOT_DEADLINE,
             accel: OnceCell::new(),
             spawner: std::sync::OnceLock::new(),
+            name_servers: None,
         }
     }
 
@@ -95,6 +94,12 @@ impl QemuDriver {
     #[must_use]
     pub fn with_program(self, program: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), ..self }
+    }
+
+    /// The same, with other servers for names than this host's.
+    #[must_use]
+    pub fn with_name_servers(self, servers: Vec<SocketAddr>) -> Self {
+        Self { name_servers: Some(servers), ..self }
     }
 
     /// The same, with another bound of the time until a machine's agent has answered.
@@ -106,6 +111,10 @@ impl QemuDriver {
     /// How machines run here; found out once.
     async fn choice(&self) -> &Choice {
         self.accel.get_or_init(|| accel::choose(self)).await
+    }
+
+    fn name_servers(&self) -> Vec<SocketAddr> {
+        self.name_servers.clone().unwrap_or_else(user::name_servers)
     }
 
     fn spawner(&self) -> Result<Spawner, Failure> {
@@ -190,9 +199,15 @@ impl QemuDriver {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().doing(START)?;
         ours.set_nonblocking(true).doing(START)?;
         let listener = door.listener().try_clone().doing(START)?;
-        let mac = match facts.network {
-            Network::User => Some(fresh_mac().doing(START)?),
+        let network = match facts.network {
+            Network::User => Some(
+                UserNetwork::open(facts.policy.clone(), self.name_servers()).doing("opening its network")?,
+            ),
             _ => None,
+        };
+        let wire = match &network {
+            Some((_, wire)) => Some(Wire { mac: fresh_mac().doing(START)?, frames: wire.as_raw_fd() }),
+            None => None,
         };
         let configuration = Configuration {
             accel: parts.accel,
@@ -204,7 +219,7 @@ impl QemuDriver {
             root: parts.image.root(),
             scratch: parts.disk,
             command_line: parts.command_line,
-            mac,
+            wire,
             qmp: theirs.as_raw_fd(),
             agent: listener.as_raw_fd(),
             console: "/proc/self/fd/1".to_owned(),
@@ -213,6 +228,10 @@ impl QemuDriver {
         let mut inherited: Vec<OwnedFd> = vec![theirs.into(), listener.into()];
         // Their numbers are in the configuration: they must be these very descriptors.
         inherited.extend(parts.handed_over);
+        let network = network.map(|(network, wire)| {
+            inherited.push(wire);
+            network
+        });
         let mut command = Command::new(&self.program);
         command.args(configuration.arguments()).current_dir(folder.path()).env_clear().process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -224,6 +243,7 @@ impl QemuDriver {
         let qmp = UnixStream::from_std(ours).doing(START)?;
         let spawner = self.spawner()?;
         let mut process = QemuMachine::new(child, folder, facts, configuration, door, ram, spawner);
+        process.network = network;
         process.note().doing("noting its process")?;
         match Qmp::open(qmp).await {
             Ok(qmp) => process.qmp = Some(qmp),
@@ -268,6 +288,7 @@ impl QemuDriver {
             isolation: Isolation::VirtualMachine,
             notes,
             boot,
+            contacts: process.network.as_ref().map(|network| network.contacts().clone()).unwrap_or_default(),
             guard: Box::new(process),
         })
     }
@@ -299,6 +320,7 @@ fn check(spec: &MachineSpec) -> Result<(), Failure> {
         let reason = "a virtual machine has a network of its own; use --network user, or none";
         return Err(Failure::new("giving it the host's network", reason));
     }
+    spec.check_policy().doing("limiting its network")?;
     if let Some(folder) = spec.expose.first() {
         let reason =
             format!("{}: a virtual machine has a disk of its own; put it into the image", folder.display());
@@ -316,10 +338,10 @@ fn check(spec: &MachineSpec) -> Result<(), Failure> {
 fn user_interface() -> Interface {
     Interface {
         mac: None,
-        address: USER_ADDRESS.into(),
-        prefix_length: 24,
-        gateway: Some(USER_GATEWAY.into()),
-        name_servers: vec![USER_NAME_SERVER.into()],
+        address: user::GUEST,
+        prefix_length: user::PREFIX,
+        gateway: Some(user::GATEWAY),
+        name_servers: vec![user::GATEWAY.into()],
     }
 }
 

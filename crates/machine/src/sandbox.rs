@@ -44,6 +44,7 @@ pub use exposures::{Exposures, default_exposures};
 pub use keeper::keep;
 pub use wire::Without;
 
+use crate::network::Contacts;
 use crate::{
     Capabilities, Driver, Isolation, Layout, Machine, MachineError, MachineGuard, MachineSpec, Network, Probe,
 };
@@ -139,6 +140,7 @@ impl SandboxDriver {
             let reason = "sandboxes see the host's network or none; use qemu or firecracker";
             return Err(Failure::new("giving it a network of its own", reason));
         }
+        spec.check_policy().map_err(|reason| Failure::new("limiting its network", reason))?;
         if !self.data_dir.is_absolute() {
             return Err(Failure::new(
                 "finding the data folder",
@@ -227,6 +229,7 @@ impl SandboxDriver {
             isolation: Isolation::Namespaces,
             notes: started.notes,
             boot,
+            contacts: Contacts::default(),
             guard: Box::new(guard),
         })
     }

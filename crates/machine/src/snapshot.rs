@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::image::scratch::Scratch;
+use crate::network::NetworkPolicy;
 use crate::{Layout, Network};
 
 /// Largest manifest that is read: they are below one KiB.
@@ -50,6 +51,9 @@ pub struct Snapshot {
     pub layout: Layout,
     /// What of the network it sees.
     pub network: Network,
+    /// What the machine may reach on it; those who go on in it may reach no more.
+    #[serde(default)]
+    pub policy: NetworkPolicy,
     /// When it was made, in milliseconds since 1970.
     pub made_unix_ms: u64,
     /// What the driver must find again to restore it (`QEMU 7.2.22, format 1`).
@@ -289,6 +293,7 @@ mod tests {
                 tool_cache: folder("c"),
             },
             network: Network::None,
+            policy: crate::network::NetworkPolicy::default(),
             made_unix_ms: 1,
             version: "QEMU 7, format 1".to_owned(),
             files: BTreeMap::new(),

@@ -180,6 +180,7 @@ impl Driver for Snapping {
             disk_mib: 1,
             layout,
             network: Network::Host,
+            policy: machine::network::NetworkPolicy::default(),
             made_unix_ms: 0,
             version: String::new(),
             files: Default::default(),

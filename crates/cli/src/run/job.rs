@@ -91,6 +91,9 @@ impl JobRunner {
             self.options.clone(),
         )
         .await;
+        for refused in refused(&machine) {
+            screen.lock().machine_note(title, &refused);
+        }
         if result.infrastructure_error.is_some()
             && let Some(words) = machine.guard.last_words().await
         {
@@ -123,6 +126,19 @@ impl JobRunner {
             None => Ok(self.supply.take().await?),
         }
     }
+}
+
+/// Most refusals that are told of one job; a job that scans has thousands.
+const TOLD_REFUSALS: usize = 20;
+
+/// What the machine was not let reach.
+fn refused(machine: &Machine) -> Vec<String> {
+    let contacts = machine.contacts.all().into_iter();
+    let refused = contacts.filter(|(contact, _)| contact.refused.is_some());
+    refused
+        .take(TOLD_REFUSALS)
+        .map(|(contact, times)| format!("network: {contact} ({times} times)"))
+        .collect()
 }
 
 /// Most that is kept of one job: enough for any sane work folder, too little to fill a disk unseen.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use machine::MachineSpec;
+use machine::network::NetworkPolicy;
 use machine::sandbox::Exposures;
 use model::{MachineId, Secrets, Template, Trust};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
@@ -96,7 +97,7 @@ impl Session {
         let name = driver_name(&args, &config);
         let driver = machines::driver(name, &data, &config)?;
         let toolchains = machines::toolchains(name);
-        let spec = machine_spec(&args, &config, &toolchains);
+        let spec = machine_spec(&args, &config, &toolchains)?;
         let supply = Supply::new(driver, spec);
         if args.debug_on_failure
             && let Some(reason) = machines::cannot_keep(supply.driver())
@@ -414,15 +415,25 @@ impl Session {
 }
 
 /// What the machines of this command are like.
-fn machine_spec(args: &RunArgs, config: &Config, toolchains: &Exposures) -> MachineSpec {
+fn machine_spec(args: &RunArgs, config: &Config, toolchains: &Exposures) -> Result<MachineSpec> {
     let network = network(args, config).into();
     let own = config.expose.iter().chain(&args.machine.expose);
-    MachineSpec {
+    Ok(MachineSpec {
         image: args.machine.image.clone().or_else(|| config.image.clone()),
         memory_mib: args.machine.memory.or(config.memory),
         expose: toolchains.paths.iter().chain(own).cloned().collect(),
+        policy: policy(args, config)?,
         ..MachineSpec::new(MachineId(String::new()), network)
+    })
+}
+
+/// What jobs may reach: what the command line names, or else the configuration.
+fn policy(args: &RunArgs, config: &Config) -> Result<NetworkPolicy> {
+    if !args.machine.allow_hosts.is_empty() {
+        return Ok(NetworkPolicy { allow: args.machine.allow_hosts.clone() });
     }
+    let configured = config.allow_hosts.iter().map(String::as_str);
+    NetworkPolicy::parse(configured).context("allow-hosts of the configuration is wrong")
 }
 
 /// Whether a filter of the workflow needs to know which files have changed.

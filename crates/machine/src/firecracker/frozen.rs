@@ -84,6 +84,7 @@ fn manifest(id: SnapshotId, facts: Facts, version: String) -> Snapshot {
         disk_mib: facts.disk_mib,
         layout: facts.layout,
         network: Network::None,
+        policy: crate::network::NetworkPolicy::default(),
         made_unix_ms: u64::try_from(made.as_millis()).unwrap_or(u64::MAX),
         version,
         // Known once it is published.

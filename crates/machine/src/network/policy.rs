@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{CLOSED, Cidr};
 
 /// Longest name of a host (RFC 1035).
@@ -11,14 +13,15 @@ const NAME_BYTES: usize = 253;
 
 /// What a machine may reach. By default all that is public, and nothing else: not this host, not
 /// its networks, not other machines, not a cloud's metadata.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkPolicy {
     /// With any of them, only they are reachable.
     pub allow: Vec<Destination>,
 }
 
 /// Something that may be reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Destination {
     /// `*`: all that is public.
     Public,
@@ -143,6 +146,20 @@ impl FromStr for Destination {
             return refused("it is no address");
         }
         Ok(if below { Self::Below(name) } else { Self::Name(name) })
+    }
+}
+
+impl TryFrom<String> for Destination {
+    type Error = DestinationError;
+
+    fn try_from(text: String) -> Result<Self, DestinationError> {
+        text.parse()
+    }
+}
+
+impl From<Destination> for String {
+    fn from(destination: Destination) -> String {
+        destination.to_string()
     }
 }
 

@@ -23,6 +23,15 @@ pub(super) enum Ram {
     Private(PathBuf),
 }
 
+/// The wire to a machine's network.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wire {
+    /// Hardware address at the guest's end.
+    pub(super) mac: [u8; 6],
+    /// Socket of which each datagram is a frame.
+    pub(super) frames: i32,
+}
+
 /// One machine.
 #[derive(Clone, Debug)]
 pub(super) struct Configuration {
@@ -37,8 +46,8 @@ pub(super) struct Configuration {
     pub(super) scratch: Option<PathBuf>,
     /// What the image and the agent want on the kernel's command line.
     pub(super) command_line: String,
-    /// Hardware address on the user's network; `None`: there is no interface.
-    pub(super) mac: Option<[u8; 6]>,
+    /// Its network; `None`: there is no interface.
+    pub(super) wire: Option<Wire>,
     /// Connected socket of the control channel.
     pub(super) qmp: i32,
     /// Listening socket of the agent's port.
@@ -116,9 +125,9 @@ impl Configuration {
         add(all, "-device", format!("virtserialport,chardev=agent,name={PORT}"));
         add(all, "-object", "rng-random,id=entropy,filename=/dev/urandom");
         add(all, "-device", "virtio-rng-device,rng=entropy");
-        if let Some(mac) = self.mac {
+        if let Some(Wire { mac, frames }) = self.wire {
             let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-            add(all, "-netdev", "user,id=net,ipv6=off");
+            add(all, "-netdev", format!("dgram,id=net,local.type=fd,local.str={frames}"));
             add(all, "-device", format!("virtio-net-device,netdev=net,mac={mac}"));
         }
         add(all, "-chardev", format!("file,id=console,path={}", self.console));
@@ -153,7 +162,7 @@ mod tests {
             root: "/a,b/root.sqfs".into(),
             scratch: Some("scratch".into()),
             command_line: "root=/dev/vda".to_owned(),
-            mac: None,
+            wire: None,
             qmp: 7,
             agent: 8,
             console: "/proc/self/fd/6".to_owned(),

@@ -16,6 +16,8 @@ use super::meeting::Door;
 use super::qmp::Qmp;
 use super::{DEFAULT_DISK_MIB, DEFAULT_MEMORY_MIB, MOST_DEFAULT_VCPUS, NAME};
 use crate::image::Image;
+use crate::network::NetworkPolicy;
+use crate::network::user::UserNetwork;
 use crate::vm::console::Console;
 use crate::vm::folder::Folder;
 use crate::vm::guest_side::usual_layout;
@@ -44,6 +46,7 @@ pub(super) struct Facts {
     pub(super) disk_mib: u64,
     pub(super) layout: Layout,
     pub(super) network: Network,
+    pub(super) policy: NetworkPolicy,
 }
 
 impl Facts {
@@ -57,6 +60,7 @@ impl Facts {
             disk_mib: spec.disk_mib.unwrap_or(DEFAULT_DISK_MIB),
             layout: spec.layout.clone().unwrap_or_else(usual_layout),
             network: spec.network,
+            policy: spec.policy.clone(),
         }
     }
 }
@@ -70,6 +74,7 @@ pub(super) struct QemuMachine {
     pub(super) ram: Option<File>,
     pub(super) boot: Vec<(&'static str, Duration)>,
     pub(super) restored: bool,
+    pub(super) network: Option<UserNetwork>,
     door: Door,
     child: Child,
     console: Console,
@@ -105,6 +110,7 @@ impl QemuMachine {
             qmp: None,
             ram,
             boot: Vec::new(),
+            network: None,
             door,
             child,
             console,

@@ -126,6 +126,7 @@ fn describe(process: &QemuMachine, id: &SnapshotId, version: String) -> Snapshot
         disk_mib: facts.disk_mib,
         layout: facts.layout.clone(),
         network: facts.network,
+        policy: facts.policy.clone(),
         made_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         version,
         files: BTreeMap::new(),
@@ -165,6 +166,7 @@ pub(super) async fn restore(
         disk_mib: snapshot.disk_mib,
         layout: snapshot.layout.clone(),
         network: snapshot.network,
+        policy: snapshot.policy.clone(),
     };
     let mut handed_over = vec![OwnedFd::from(state)];
     let state = handed_over[0].as_raw_fd();

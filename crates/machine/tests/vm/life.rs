@@ -97,7 +97,7 @@ async fn a_machine_on_the_users_network_has_an_address_and_a_name_server() {
     let driver = house.driver();
     let wanted = machine::MachineSpec { network: Network::User, ..spec("net") };
     let machine = start(&driver, wanted).await;
-    let address = told(&machine.guest, "ip -4 addr show | grep -o '10.0.2.15/24'; ip route | grep -o 'default via 10.0.2.2'; cat /etc/resolv.conf").await;
-    assert_eq!(address, "10.0.2.15/24\ndefault via 10.0.2.2\nnameserver 10.0.2.3");
+    let address = told(&machine.guest, "ip -4 addr show | grep -o '198.19.0.2/30'; ip route | grep -o 'default via 198.19.0.1'; cat /etc/resolv.conf").await;
+    assert_eq!(address, "198.19.0.2/30\ndefault via 198.19.0.1\nnameserver 198.19.0.1");
     machine.destroy().await.unwrap();
 }

@@ -6,3 +6,4 @@
 mod faults;
 mod house;
 mod life;
+mod network;

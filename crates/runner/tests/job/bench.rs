@@ -115,6 +115,7 @@ impl Bench {
             isolation: Isolation::Host,
             notes: Vec::new(),
             boot: Vec::new(),
+            contacts: machine::network::Contacts::default(),
             guard: Box::new(NoGuard),
         }
     }

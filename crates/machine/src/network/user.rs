@@ -1,0 +1,296 @@
+//! A network for a guest that reaches out as the user who started Hearth does.
+//!
+//! The guest's frames come in on a socket. Each connection of the guest ends here, and is made anew
+//! from here if the [`NetworkPolicy`] allows its address; each question for a name is answered
+//! here. So there is nothing between guest and host that could be reached around the policy, and
+//! nothing that needs rights, a device, or a program. The guest has IPv4; there is no ping.
+//!
+//! ```text
+//! guest ──frames──▶ policy ──refused──▶ reset, or unreachable
+//!                      └─allowed──▶ socket of this process ──▶ world
+//! ```
+
+mod datagrams;
+mod frames;
+mod own;
+mod resolver;
+mod stack;
+mod stream;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use smoltcp::wire::EthernetAddress;
+use tokio::net::{TcpStream, UnixDatagram};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::contacts::{Contact, Contacts, Protocol};
+use super::{NetworkPolicy, Verdict};
+use frames::Packet;
+use own::own_networks;
+use stack::Stack;
+use stream::GuestStream;
+
+/// The guest's address and ours, on a network that no other host has (RFC 2544).
+pub const GUEST: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 2);
+/// Our address, where names are answered too.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 1);
+/// Bits of the network's address.
+pub const PREFIX: u8 = 30;
+
+const OUR_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
+/// Connections at once: a browser's tests have some dozens.
+const CONNECTIONS: usize = 512;
+/// How long the other side may take to answer.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest frame that is read; a guest's is 1514 bytes.
+const FRAME_BYTES: usize = 64 * 1024;
+/// Names whose addresses are known at once.
+const NAMES: usize = 4096;
+/// When the stack is looked at though nothing happens.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// The network of one guest. Dropping it ends it, with every connection.
+#[derive(Debug)]
+pub struct UserNetwork {
+    contacts: Contacts,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl UserNetwork {
+    /// Opens a network. The descriptor is the guest's end: a socket on which each datagram is a
+    /// frame. `servers` are asked for names.
+    pub fn open(policy: NetworkPolicy, servers: Vec<SocketAddr>) -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = std::os::unix::net::UnixDatagram::pair()?;
+        ours.set_nonblocking(true)?;
+        let link = UnixDatagram::from_std(ours)?;
+        let stack = Stack::new(OUR_MAC, GATEWAY, PREFIX, GATEWAY);
+        let shared = Arc::new(Shared::new(policy, servers, stack));
+        let contacts = shared.contacts.clone();
+        let task = AbortOnDropHandle::new(tokio::spawn(serve(shared, link)));
+        Ok((Self { contacts, _task: task }, theirs.into()))
+    }
+
+    /// What the guest has tried.
+    #[must_use]
+    pub fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+}
+
+/// The servers that this host asks for names.
+#[must_use]
+pub fn name_servers() -> Vec<SocketAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    servers
+        .filter_map(|server| server.trim().parse::<IpAddr>().ok())
+        .map(|server| (server, 53).into())
+        .collect()
+}
+
+/// What all tasks of one network know.
+struct Shared {
+    policy: NetworkPolicy,
+    servers: Vec<SocketAddr>,
+    contacts: Contacts,
+    /// The stack has something to do.
+    changed: Notify,
+    stack: Mutex<Stack>,
+    names: Mutex<HashMap<IpAddr, (String, Instant)>>,
+}
+
+impl Shared {
+    fn new(policy: NetworkPolicy, servers: Vec<SocketAddr>, stack: Stack) -> Self {
+        Self {
+            policy,
+            servers,
+            contacts: Contacts::default(),
+            changed: Notify::new(),
+            stack: Mutex::new(stack),
+            names: Mutex::default(),
+        }
+    }
+
+    fn stack(&self) -> MutexGuard<'_, Stack> {
+        self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an address may be reached; noted.
+    fn judge(&self, protocol: Protocol, to: SocketAddrV4) -> Verdict {
+        let address = IpAddr::V4(*to.ip());
+        let name = self.name_of(address);
+        let verdict = self.policy.of_address(address, &own_networks(), name.is_some());
+        self.note(protocol, to.to_string(), name, verdict);
+        verdict
+    }
+
+    fn note(&self, protocol: Protocol, target: String, name: Option<String>, verdict: Verdict) {
+        let refused = match verdict {
+            Verdict::Allowed => None,
+            Verdict::Refused(refusal) => Some(refusal.to_string()),
+        };
+        self.contacts.note(Contact { protocol, target, name, refused });
+    }
+
+    /// The name that was answered with this address, while the answer holds.
+    fn name_of(&self, address: IpAddr) -> Option<String> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(&address).filter(|(_, until)| Instant::now() < *until).map(|(name, _)| name.clone())
+    }
+
+    /// Remembers an answer to a question that was allowed.
+    fn remember(&self, name: &str, addresses: Vec<(IpAddr, Duration)>) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if names.len() >= NAMES {
+            names.retain(|_, (_, until)| now < *until);
+        }
+        for (address, holds) in addresses {
+            if names.len() < NAMES || names.contains_key(&address) {
+                names.insert(address, (name.to_owned(), now + holds));
+            }
+        }
+    }
+}
+
+/// Carries frames until the network is dropped, or the guest's end is gone.
+async fn serve(shared: Arc<Shared>, link: UnixDatagram) {
+    let mut flows = Flows { shared: shared.clone(), tasks: JoinSet::new(), open: HashMap::new(), mac: None };
+    let mut buffer = vec![0; FRAME_BYTES];
+    loop {
+        let (frames, delay) = shared.stack().poll();
+        for frame in frames {
+            if link.send(&frame).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            received = link.recv(&mut buffer) => match received {
+                Ok(length) => flows.take(&buffer[..length]),
+                Err(_) => return,
+            },
+            () = shared.changed.notified() => {}
+            () = tokio::time::sleep(delay.unwrap_or(LONG)) => {}
+            Some(ended) = flows.tasks.join_next(), if !flows.tasks.is_empty() => flows.ended(ended.ok()),
+        }
+    }
+}
+
+/// Which flow a task was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FlowId {
+    protocol: Protocol,
+    from: SocketAddrV4,
+    to: SocketAddrV4,
+}
+
+/// What the guest talks to now: a task each.
+struct Flows {
+    shared: Arc<Shared>,
+    tasks: JoinSet<FlowId>,
+    open: HashMap<FlowId, Flow>,
+    /// Where the guest is on the wire.
+    mac: Option<EthernetAddress>,
+}
+
+/// The way to a flow's task.
+enum Flow {
+    Connection,
+    Datagrams(tokio::sync::mpsc::Sender<Vec<u8>>),
+}
+
+impl Flows {
+    fn take(&mut self, frame: &[u8]) {
+        self.mac = frames::sender(frame).or(self.mac);
+        match Packet::read(frame) {
+            Packet::Opens { from, to } => self.open(from, to, frame),
+            Packet::Datagram { from, to, payload } => self.datagram(from, to, payload, frame),
+            Packet::Other => self.shared.stack().take(frame.to_vec()),
+        }
+    }
+
+    fn open(&mut self, from: SocketAddrV4, to: SocketAddrV4, frame: &[u8]) {
+        let id = FlowId { protocol: Protocol::Tcp, from, to };
+        // Sent again, because we take our time; or the same once more, which is for the stack to judge.
+        if self.open.contains_key(&id) {
+            return;
+        }
+        let room = self.tasks.len().max(self.shared.stack().connections()) < CONNECTIONS;
+        // Without a socket for it, the stack resets the connection.
+        if !room || self.shared.judge(Protocol::Tcp, to) != Verdict::Allowed {
+            self.shared.stack().take(frame.to_vec());
+            return;
+        }
+        self.open.insert(id, Flow::Connection);
+        let (shared, frame) = (self.shared.clone(), frame.to_vec());
+        self.tasks.spawn(async move {
+            connect(shared, to, frame).await;
+            id
+        });
+    }
+
+    fn datagram(&mut self, from: SocketAddrV4, to: SocketAddrV4, payload: Vec<u8>, frame: &[u8]) {
+        let Some(mac) = self.mac else { return };
+        let id = FlowId { protocol: Protocol::Udp, from, to };
+        if let Some(Flow::Datagrams(way)) = self.open.get(&id) {
+            // What is too much at once is lost, as datagrams are.
+            let _ = way.try_send(payload);
+            return;
+        }
+        let room = self.tasks.len() < CONNECTIONS;
+        let is_name = to == SocketAddrV4::new(GATEWAY, 53);
+        if !room || (!is_name && self.shared.judge(Protocol::Udp, to) != Verdict::Allowed) {
+            self.shared.stack().take(frame.to_vec());
+            return;
+        }
+        let shared = self.shared.clone();
+        let back = datagrams::Back { shared: shared.clone(), mac, from: to, to: from };
+        if is_name {
+            self.tasks.spawn(async move {
+                if let Some(answer) = resolver::answer(&shared, &payload).await {
+                    back.send(&answer);
+                }
+                id
+            });
+            return;
+        }
+        let (way, incoming) = datagrams::way(payload);
+        self.open.insert(id, Flow::Datagrams(way));
+        self.tasks.spawn(async move {
+            datagrams::carry(back, incoming).await;
+            id
+        });
+    }
+
+    fn ended(&mut self, id: Option<FlowId>) {
+        if let Some(id) = id {
+            self.open.remove(&id);
+        }
+    }
+}
+
+/// Makes a connection of the guest's anew, and carries bytes until both sides have ended it.
+async fn connect(shared: Arc<Shared>, to: SocketAddrV4, frame: Vec<u8>) {
+    let made = tokio::time::timeout(CONNECT_DEADLINE, TcpStream::connect(to)).await;
+    let mut guest = {
+        let mut stack = shared.stack();
+        let guest = made.as_ref().is_ok_and(Result::is_ok).then(|| stack.accept(to));
+        stack.take(frame);
+        guest.map(|handle| GuestStream::new(shared.clone(), handle))
+    };
+    shared.changed.notify_one();
+    if let (Ok(Ok(mut world)), Some(guest)) = (made, guest.as_mut()) {
+        // How a connection ends is the guest's business: it sees the same.
+        let _ = tokio::io::copy_bidirectional(guest, &mut world).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
