@@ -213,7 +213,8 @@ pub(crate) fn stock_image() -> Result<PathBuf> {
 fn virtual_machines(counts: &mut Counts) -> Result<()> {
     let data = stock_image()?;
     let runner: &[&str] = if runs("cargo-nextest") {
-        &["nextest", "run", "--no-fail-fast"]
+        // One after the other: each boots machines that keep all processors busy by themselves.
+        &["nextest", "run", "--no-fail-fast", "--test-threads", "1"]
     } else {
         &["test", "--no-fail-fast"]
     };
