@@ -26,6 +26,11 @@ use crate::vm::spawn::Spawner;
 use crate::vm::{Doing, Failure};
 use crate::{Layout, MachineError, MachineGuard, MachineSpec, Network};
 
+/// How long the agent has to write its empty line before it is taken for one that has not noticed that its
+/// host is gone: emulated, on a busy host, it takes a second.
+const SETTLE_ATTEMPT: Duration = Duration::from_secs(4);
+/// How long the port then stays shut.
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// The disk for writes, in the machine's folder.
 pub(super) const SCRATCH: &str = "scratch";
 
@@ -157,10 +162,21 @@ impl QemuMachine {
     /// Waits until the agent is between two hosts: nothing is half-said on its port.
     pub(super) async fn settle(&self) -> std::io::Result<tokio::net::UnixStream> {
         use tokio::io::AsyncReadExt;
-        let mut stream = self.door.connect().await?;
-        // The agent writes an empty line when it begins to wait for a greeting.
-        while stream.read_u8().await? != b'\n' {}
-        Ok(stream)
+        loop {
+            let mut stream = self.door.connect().await?;
+            // The agent writes an empty line when it begins to wait for a greeting.
+            let empty_line = async {
+                while stream.read_u8().await? != b'\n' {}
+                Ok(())
+            };
+            if let Ok(written) = tokio::time::timeout(SETTLE_ATTEMPT, empty_line).await {
+                return written.map(|()| stream);
+            }
+            // The port was shut and open again before the guest looked, so it noticed nothing. Nothing
+            // tells us when it has looked: it is given a moment in which the port stays shut.
+            drop(stream);
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
     }
 
     /// Why it has ended, which it has.
