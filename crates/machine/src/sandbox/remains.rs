@@ -2,7 +2,8 @@
 //!
 //! A machine has the folder `<data>/machines/<id>` and, beside it, the file `<id>.lock`,
 //! held locked by its keeper for as long as it lives. A folder whose lock can be taken
-//! belongs to nobody. The file names the control groups of the machine.
+//! belongs to nobody; one that has none is another driver's. The file names the control groups of the
+//! machine.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -81,9 +82,8 @@ pub(crate) fn reap(data: &Path) -> io::Result<Vec<String>> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let id = name.strip_suffix(".lock").unwrap_or(name);
-        // Both the folder and its lock come by here; who comes first takes the other along.
+        // A folder that has no lock is another driver's, whose machine may live.
+        let Some(id) = name.to_str().and_then(|name| name.strip_suffix(".lock")) else { continue };
         match bury(data, id) {
             Ok(true) => removed.push(format!("machine {id}")),
             Ok(false) => {}
@@ -214,6 +214,15 @@ mod tests {
         assert_eq!(reap(data.path()).expect("reaped"), ["machine dead"]);
         assert_eq!(reap(data.path()).expect("reaped again"), Vec::<String>::new());
         assert!(living.folder().exists());
+    }
+
+    #[test]
+    fn machines_of_another_driver_are_not_reaped() {
+        let data = tempfile::tempdir().expect("a folder");
+        let work = machines(data.path()).join("of-another-driver/work");
+        fs::create_dir_all(&work).expect("a folder");
+        assert_eq!(reap(data.path()).expect("reaped"), Vec::<String>::new());
+        assert!(work.is_dir());
     }
 
     #[test]
