@@ -91,8 +91,8 @@ async fn watch(
     children.kill_tree(pid);
 }
 
-/// Passes on all output until the process is over and its output has ended or fallen quiet.
-/// `None`: the caller is gone.
+/// Passes on all output until the process is over and its output has ended or fallen quiet. What the process
+/// itself wrote is read to its end, however slowly the caller takes it. `None`: the caller is gone.
 async fn relay(output: &mut Output, mut ended: oneshot::Receiver<Ended>, events: &Events) -> Option<Ended> {
     let mut result = None;
     let mut give_up = None;
@@ -106,11 +106,12 @@ async fn relay(output: &mut Output, mut ended: oneshot::Receiver<Ended>, events:
             status = &mut ended, if result.is_none() => {
                 result = Some(status.ok()?);
                 give_up = Some(Instant::now() + OUTPUT_LINGER);
+                output.owe();
             }
-            () = quiet(give_up) => return result,
+            () = quiet(give_up), if !output.owes() => return result,
         }
         let out_of_time = give_up.is_some_and(|give_up| Instant::now() >= give_up);
-        if result.is_some() && (out_of_time || !output.open()) {
+        if result.is_some() && (out_of_time || !output.open()) && !output.owes() {
             return result;
         }
     }
@@ -144,6 +145,18 @@ impl Output {
         self.stdout.is_some() || self.stderr.is_some()
     }
 
+    /// Notes what the process has written, which is over: nothing of that may be left unread.
+    fn owe(&mut self) {
+        for source in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
+            source.owed = source.unread();
+        }
+    }
+
+    /// Whether something of that is still to be read.
+    fn owes(&self) -> bool {
+        [&self.stdout, &self.stderr].into_iter().flatten().any(Source::owes)
+    }
+
     /// What was written next; `None` when one of both has ended.
     async fn next(&mut self) -> Option<Event> {
         tokio::select! {
@@ -168,11 +181,23 @@ struct Source {
     pipe: pipe::Receiver,
     buffer: BytesMut,
     enlarged: bool,
+    /// Bytes that its process wrote before its end, and that are not read yet.
+    owed: u64,
 }
 
 impl Source {
     fn new(pipe: pipe::Receiver) -> Self {
-        Self { pipe, buffer: BytesMut::new(), enlarged: false }
+        Self { pipe, buffer: BytesMut::new(), enlarged: false, owed: 0 }
+    }
+
+    /// Bytes that can be read at once.
+    fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0)
+    }
+
+    /// Whether there is something to read that the process wrote. Others may have read it in our place.
+    fn owes(&self) -> bool {
+        self.owed > 0 && self.unread() > 0
     }
 
     /// Room in the buffer.
@@ -190,7 +215,8 @@ impl Source {
             }
             match self.pipe.try_read_buf(&mut self.buffer) {
                 Ok(0) => return None,
-                Ok(_) => {
+                Ok(length) => {
+                    self.owed = self.owed.saturating_sub(length as u64);
                     if self.spare() == 0 && !self.enlarged {
                         enlarge(&self.pipe, FLOOD_PIPE_BYTES);
                         self.enlarged = true;
@@ -231,4 +257,36 @@ fn end_of_file(terminal: &pipe::Sender) -> u8 {
     const CONTROL_D: u8 = 4;
     tcgetattr(terminal)
         .map_or(CONTROL_D, |settings| settings.control_chars[SpecialCharacterIndices::VEOF as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long this caller takes for each piece: with the linger's time, it has read a part only.
+    const SLOW: Duration = Duration::from_secs(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_process_wrote_arrives_however_slowly_it_is_taken() {
+        let (mut process, stdout) = pipe::pipe().unwrap();
+        enlarge(&stdout, FLOOD_PIPE_BYTES);
+        let written = vec![7; 8 * CHUNK_BYTES];
+        process.write_all(&written).await.unwrap();
+        let (tell, ended) = oneshot::channel();
+        assert!(tell.send(Ended::Code(0)).is_ok());
+        let (events, mut taken) = mpsc::channel(1);
+        let relaying = tokio::spawn(async move {
+            let mut output = Output { stdout: Some(Source::new(stdout)), stderr: None };
+            relay(&mut output, ended, &events).await
+        });
+        let mut arrived = 0;
+        while let Some(event) = taken.recv().await {
+            let Some(Event::Stdout(data)) = event.unwrap().event else { panic!("no output") };
+            arrived += data.len();
+            tokio::time::sleep(SLOW).await;
+        }
+        // A background process holds the pipe open, and the caller is not kept waiting for it.
+        assert_eq!((arrived, relaying.await.unwrap()), (written.len(), Some(Ended::Code(0))));
+        drop(process);
+    }
 }
