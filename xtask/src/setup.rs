@@ -15,7 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("protoc", "protobuf-compiler"),
     ("mmdebstrap", "mmdebstrap"),
-    ("nft", "nftables"),
+    ("ip", "iproute2"),
     ("sqfstar", "squashfs-tools"),
 ];
 

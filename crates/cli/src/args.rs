@@ -295,7 +295,7 @@ pub(crate) enum DriverName {
     Vm,
     /// A virtual machine in QEMU
     Qemu,
-    /// A virtual machine in Firecracker, on hosts that virtualize; without network yet
+    /// A virtual machine in Firecracker, on hosts that virtualize; with a network only as root
     Firecracker,
 }
 
@@ -305,7 +305,8 @@ impl DriverName {
         match self {
             DriverName::Sandbox | DriverName::Host => NetworkName::Host,
             DriverName::Vm | DriverName::Qemu => NetworkName::User,
-            // There is none yet, and a job that needs one shall run into that, not into a refusal.
+            DriverName::Firecracker if rustix::process::geteuid().is_root() => NetworkName::User,
+            // Only root can have one, and a job that needs it shall run into that, not into a refusal.
             DriverName::Firecracker => NetworkName::None,
         }
     }

@@ -25,11 +25,13 @@ mod installation;
 mod jail;
 mod kernel;
 mod machine;
+mod network;
 mod plan;
 mod probe;
 mod socket;
 mod vmm;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::image::{DEFAULT_NAME, Image, ImageStore};
+use crate::network::{NetworkPolicy, user};
 use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::renewal;
@@ -51,6 +54,7 @@ use api::{Call, RateLimiter};
 use installation::Installation;
 use jail::{CgroupVersion, Jail, PARENT_GROUP};
 use machine::FirecrackerMachine;
+use network::Wiring;
 use plan::{AGENT_PORT, INITRD, KERNEL, Plan, ROOT, SCRATCH, SCRATCH_DEVICE};
 use vmm::{Bars, Vmm};
 
@@ -95,6 +99,7 @@ pub struct FirecrackerDriver {
     options: Options,
     installation: OnceCell<Installation>,
     spawner: std::sync::OnceLock<Spawner>,
+    name_servers: Option<Vec<SocketAddr>>,
 }
 
 /// What of a machine outlives its spec: it goes into snapshots.
@@ -105,6 +110,8 @@ struct Facts {
     memory_mib: u64,
     disk_mib: u64,
     layout: Layout,
+    network: Network,
+    policy: NetworkPolicy,
 }
 
 impl FirecrackerDriver {
@@ -115,7 +122,14 @@ impl FirecrackerDriver {
             options,
             installation: OnceCell::new(),
             spawner: std::sync::OnceLock::new(),
+            name_servers: None,
         }
+    }
+
+    /// The same, with other servers for names than this host's.
+    #[must_use]
+    pub fn with_name_servers(self, servers: Vec<SocketAddr>) -> Self {
+        Self { name_servers: Some(servers), ..self }
     }
 
     /// What is installed; found out once it is there.
@@ -164,9 +178,12 @@ impl FirecrackerDriver {
                 "it writes to its memory: this host can't make file systems (install e2fsprogs)".to_owned(),
             ),
         }
-        let plan = self.plan(&facts, &image, scratch.is_some())?;
+        let wiring = self.wiring(&facts, &place).await?;
+        let plan = self.plan(&facts, &image, scratch.is_some(), wiring.as_ref())?;
         let files = begin.elapsed();
-        let mut vmm = place.start(self.spawner()?, spec).await?;
+        let (network, namespace) = network::parted(wiring);
+        let mut vmm = place.start(self.spawner()?, spec, namespace).await?;
+        vmm.network = network;
         let started = begin.elapsed();
         let mut boot = vec![("files", files), ("vmm", started - files)];
         for call in plan.calls().iter().chain([&Call::Start]) {
@@ -196,16 +213,20 @@ impl FirecrackerDriver {
             memory_mib: snapshot.memory_mib,
             disk_mib: snapshot.disk_mib,
             layout: snapshot.layout.clone(),
+            network: snapshot.network,
+            policy: snapshot.policy.clone(),
         };
         let place = self.place(spec, &facts).await?;
         let notes = place.notes.clone();
         place.bring(&image.root(), ROOT)?;
         frozen::unpack(snapshot, &place).await?;
         let files = begin.elapsed();
-        let mut vmm = place.start(self.spawner()?, spec).await?;
+        let (network, namespace) = network::parted(self.wiring(&facts, &place).await?);
+        let mut vmm = place.start(self.spawner()?, spec, namespace).await?;
+        vmm.network = network;
         let started = begin.elapsed();
         let mut boot = vec![("files", files), ("vmm", started - files)];
-        vmm.call("loading its snapshot", &Call::LoadSnapshot(plan::load_snapshot(None))).await?;
+        vmm.call("loading its snapshot", &Call::LoadSnapshot(plan::load_snapshot())).await?;
         boot.push(("load", begin.elapsed() - started));
         let guest = vmm.meet_agent().await?;
         self.hand_over(spec, facts, vmm, guest, notes, boot, begin).await
@@ -222,7 +243,8 @@ impl FirecrackerDriver {
         mut boot: Vec<(&'static str, Duration)>,
         begin: Instant,
     ) -> Result<Machine, Failure> {
-        let renewal = renewal(&spec.id.0, None).doing("finding random numbers")?;
+        let interface = (facts.network == Network::User).then(user::interface);
+        let renewal = renewal(&spec.id.0, interface).doing("finding random numbers")?;
         if let Err(error) = guest.renew(&renewal).await {
             return Err(vmm.explain(Failure::new("making it unique", error)).await);
         }
@@ -237,7 +259,7 @@ impl FirecrackerDriver {
             isolation: Isolation::VirtualMachine,
             notes,
             boot,
-            contacts: crate::network::Contacts::default(),
+            contacts: vmm.network.as_ref().map(|network| network.contacts().clone()).unwrap_or_default(),
             guard: Box::new(FirecrackerMachine::new(spec.id.clone(), facts, vmm)),
         })
     }
@@ -283,7 +305,6 @@ impl FirecrackerDriver {
             id,
             uid,
             base: folder.path().join("jail"),
-            network_namespace: None,
             cgroups,
             vcpus: facts.vcpus,
             memory_mib: facts.memory_mib,
@@ -292,7 +313,13 @@ impl FirecrackerDriver {
         Ok(Bars { jail, jailer, lease, groups })
     }
 
-    fn plan(&self, facts: &Facts, image: &Image, scratch: bool) -> Result<Plan, Failure> {
+    fn plan(
+        &self,
+        facts: &Facts,
+        image: &Image,
+        scratch: bool,
+        wiring: Option<&Wiring>,
+    ) -> Result<Plan, Failure> {
         let writes = if scratch {
             Scratch::Disk(SCRATCH_DEVICE)
         } else {
@@ -305,7 +332,7 @@ impl FirecrackerDriver {
             memory_mib: facts.memory_mib,
             kernel_arguments: format!("{} {told} {}", image.manifest.cmdline, self.options.kernel_arguments),
             scratch,
-            tap: None,
+            tap: wiring.map(|wiring| wiring.tap.clone()),
             disk_limit: self.options.disk_limit,
             network_limit: self.options.network_limit,
             metadata: self.options.metadata.clone(),
@@ -329,6 +356,8 @@ fn facts(spec: &MachineSpec, image: &Image) -> Facts {
         memory_mib: spec.memory_mib.unwrap_or(DEFAULT_MEMORY_MIB).max(LEAST_MEMORY_MIB),
         disk_mib: spec.disk_mib.unwrap_or(DEFAULT_DISK_MIB),
         layout: spec.layout.clone().unwrap_or_else(guest_side::usual_layout),
+        network: spec.network,
+        policy: spec.policy.clone(),
     }
 }
 
@@ -338,10 +367,11 @@ fn check(spec: &MachineSpec) -> Result<(), Failure> {
         let reason = "a machine with a kernel of its own sees no folders of the host: put what the job needs into its image";
         return Err(Failure::new("exposing folders", reason));
     }
-    if spec.network != Network::None {
-        let reason = "machines of this driver have no network yet: use the qemu driver, or run without";
-        return Err(Failure::new("making its network", reason));
+    if spec.network == Network::Host {
+        let reason = "a virtual machine has a network of its own; use --network user, or none";
+        return Err(Failure::new("giving it the host's network", reason));
     }
+    spec.check_policy().doing("limiting its network")?;
     Ok(())
 }
 

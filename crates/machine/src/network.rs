@@ -1,13 +1,14 @@
 //! The network of a machine with a kernel of its own: what it may reach, and what it did reach.
 //!
 //! [`NetworkPolicy`] says what is allowed; it is plain data, and its decisions are pure. How a
-//! machine reaches out is a matter of its [`Network`](crate::Network): as the user who started
-//! Hearth, whose process ends every connection of the guest and makes those that are allowed
-//! anew (no device, no rights, and nothing between guest and host but frames on a socket), or
-//! through a device of the host, which rules for nftables close.
+//! machine's frames come to Hearth is a matter of its driver (a socket, or a device in a namespace
+//! of its own); who judges them is the same for all: [`user`], which ends every connection of the
+//! guest and makes those that are allowed anew. The host's kernel forwards nothing for a machine.
 
-pub mod nftables;
 pub mod user;
+
+pub(crate) mod interface;
+pub(crate) mod tap;
 
 mod cidr;
 mod contacts;

@@ -25,7 +25,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use guest::client::Interface;
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::net::UnixStream;
 use tokio::process::Command;
@@ -236,7 +235,7 @@ impl QemuDriver {
         command.args(configuration.arguments()).current_dir(folder.path()).env_clear().process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let begin = Instant::now();
-        let child = self.spawner()?.spawn(command, inherited).await.map_err(|error| {
+        let child = self.spawner()?.spawn(command, inherited, None).await.map_err(|error| {
             let install = "install QEMU (Debian: qemu-system-x86)";
             Failure::new(START, format!("{}: {error}; {install}", self.program.display()))
         })?;
@@ -264,7 +263,7 @@ impl QemuDriver {
         let before = begin.elapsed();
         let guest = process.meet_agent(self.deadline).await?;
         let met = begin.elapsed() - before;
-        let interface = (process.facts.network == Network::User).then(user_interface);
+        let interface = (process.facts.network == Network::User).then(user::interface);
         let renewal = renewal(&spec.id.0, interface).doing("finding random numbers")?;
         let renewed = guest.renew(&renewal).await;
         if let Err(error) = renewed {
@@ -333,16 +332,6 @@ fn check(spec: &MachineSpec) -> Result<(), Failure> {
         return Err(Failure::new("giving it processors", format!("not 1 to {MOST_VCPUS}")));
     }
     Ok(())
-}
-
-fn user_interface() -> Interface {
-    Interface {
-        mac: None,
-        address: user::GUEST,
-        prefix_length: user::PREFIX,
-        gateway: Some(user::GATEWAY),
-        name_servers: vec![user::GATEWAY.into()],
-    }
 }
 
 #[async_trait]

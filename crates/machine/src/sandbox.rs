@@ -16,7 +16,6 @@ mod ids;
 mod inside;
 mod keeper;
 mod mounts;
-mod network;
 mod probe;
 mod remains;
 mod seal;

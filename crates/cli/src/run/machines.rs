@@ -23,7 +23,7 @@ pub(crate) fn driver(name: DriverName, data: &DataFolder, config: &Config) -> Re
             Arc::new(SandboxDriver::new(data.root().to_owned(), KeeperProgram::current_exe()))
         }
         DriverName::Host => Arc::new(HostDriver::new(data.root(), AgentProgram::current_exe())),
-        // The best where networks are wanted: machines of Firecracker have none yet.
+        // It works on any host, and without root.
         DriverName::Vm | DriverName::Qemu => Arc::new(QemuDriver::new(data.root())),
         DriverName::Firecracker => {
             let FirecrackerConfig { binary, jailer } = config.firecracker.clone();

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -58,10 +59,22 @@ impl Place {
         std::os::unix::fs::chown(&path, Some(bars.jail.uid), Some(bars.jail.uid)).doing(PLACING)
     }
 
-    /// Starts Firecracker here.
-    pub(super) async fn start(self, spawner: Spawner, spec: &MachineSpec) -> Result<Vmm, Failure> {
+    /// Who Firecracker will be.
+    pub(super) fn user(&self) -> u32 {
+        let own = || rustix::process::geteuid().as_raw();
+        self.bars.as_ref().map_or_else(own, |bars| bars.jail.uid)
+    }
+
+    /// Starts Firecracker here, in a network namespace of its own if one is given.
+    pub(super) async fn start(
+        self,
+        spawner: Spawner,
+        spec: &MachineSpec,
+        namespace: Option<OwnedFd>,
+    ) -> Result<Vmm, Failure> {
         debug_assert!(self.bars.as_ref().is_none_or(|bars| bars.jail.id == vm_id(&spec.id)));
-        Vmm::start(&spawner, &spec.id, &self.firecracker, self.bars, &self.root, self.folder).await
+        let Self { root, firecracker, bars, folder, .. } = self;
+        Vmm::start(&spawner, &spec.id, &firecracker, bars, &root, folder, namespace).await
     }
 }
 

@@ -18,7 +18,7 @@ use super::plan::{self, MEMORY, SCRATCH, STATE};
 use super::{Facts, NAME};
 
 use crate::vm::{Doing, Failure, sparse};
-use crate::{Machine, Network, Snapshot, SnapshotId, Staging};
+use crate::{Machine, Snapshot, SnapshotId, Staging};
 
 /// Changes when the files or the devices of a VM do, so that an older snapshot can't be restored.
 pub(super) const FORMAT: u32 = 1;
@@ -83,8 +83,8 @@ fn manifest(id: SnapshotId, facts: Facts, version: String) -> Snapshot {
         memory_mib: facts.memory_mib,
         disk_mib: facts.disk_mib,
         layout: facts.layout,
-        network: Network::None,
-        policy: crate::network::NetworkPolicy::default(),
+        network: facts.network,
+        policy: facts.policy,
         made_unix_ms: u64::try_from(made.as_millis()).unwrap_or(u64::MAX),
         version,
         // Known once it is published.

@@ -1,5 +1,5 @@
 //! The jail that Firecracker's `jailer` builds: a root folder of its own, a user of its own,
-//! control groups, and a network namespace, all before Firecracker itself begins.
+//! and control groups, all before Firecracker itself begins.
 //!
 //! What is here is pure: the command line, and where things are (docs/jailer.md of Firecracker).
 
@@ -59,8 +59,6 @@ pub(super) struct Jail {
     pub(super) uid: u32,
     /// Below it the jail's root is made.
     pub(super) base: PathBuf,
-    /// The network namespace that Firecracker enters, where it shall not have the host's.
-    pub(super) network_namespace: Option<PathBuf>,
     /// The host's control groups.
     pub(super) cgroups: CgroupVersion,
     /// The guest's CPUs.
@@ -91,9 +89,6 @@ impl Jail {
         option("--uid", id.clone().into());
         option("--gid", id.into());
         option("--chroot-base-dir", self.base.clone().into());
-        if let Some(namespace) = &self.network_namespace {
-            option("--netns", namespace.clone().into());
-        }
         option("--cgroup-version", if self.cgroups == CgroupVersion::V2 { "2" } else { "1" }.into());
         option("--parent-cgroup", PARENT_GROUP.into());
         for bound in self.group_bounds() {
@@ -143,7 +138,6 @@ mod tests {
             id: "job-1".to_owned(),
             uid: 1_879_048_192,
             base: "/data/vms/job-1/jail".into(),
-            network_namespace: None,
             cgroups,
             vcpus: 2,
             memory_mib: 512,
@@ -181,9 +175,7 @@ mod tests {
 
     #[test]
     fn the_root_is_where_the_jailer_makes_it() {
-        let mut jail = jail(CgroupVersion::V2);
-        jail.network_namespace = Some("/run/netns/job-1".into());
-        assert!(shown(&jail).contains(" --netns /run/netns/job-1 "));
+        let jail = jail(CgroupVersion::V2);
         assert_eq!(jail.root(), Path::new("/data/vms/job-1/jail/firecracker-v1.16.1/job-1/root"));
     }
 }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::api::{
     Balloon, BootSource, CacheType, Call, CreateSnapshot, Drive, Entropy, LoadSnapshot, MachineConfig,
-    MemoryBackend, MemoryBackendType, MetadataConfig, MetadataVersion, NetworkInterface, NetworkOverride,
-    RateLimiter, SnapshotType, Vsock,
+    MemoryBackend, MemoryBackendType, MetadataConfig, MetadataVersion, NetworkInterface, RateLimiter,
+    SnapshotType, Vsock,
 };
 
 /// Where Firecracker listens.
@@ -144,15 +144,14 @@ pub(super) fn create_snapshot() -> CreateSnapshot {
 /// The memory is a private mapping of the file: pages come in when they are touched, and clones
 /// share what none of them wrote. A process that serves page faults (`Uffd`) would pay where the
 /// memory is not a local file; here it would only add a switch of processes to each fault.
-pub(super) fn load_snapshot(tap: Option<&Tap>) -> LoadSnapshot {
+///
+/// Each machine's network is a namespace of its own, in which the device has the name that it had.
+pub(super) fn load_snapshot() -> LoadSnapshot {
     LoadSnapshot {
         snapshot_path: STATE.to_owned(),
         mem_backend: MemoryBackend { backend_type: MemoryBackendType::File, backend_path: MEMORY.to_owned() },
         resume_vm: true,
-        network_overrides: tap
-            .map(|tap| NetworkOverride { iface_id: CARD.to_owned(), host_dev_name: tap.name.clone() })
-            .into_iter()
-            .collect(),
+        network_overrides: Vec::new(),
     }
 }
 

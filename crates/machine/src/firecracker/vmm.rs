@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -18,6 +19,7 @@ use super::jail::Jail;
 use super::life::Life;
 use super::plan::{AGENT_PORT, API, VSOCK};
 use super::{socket, vsock};
+use crate::network::user::UserNetwork;
 use crate::processes::wait_for_end;
 use crate::vm::console::Console;
 use crate::vm::folder::Folder;
@@ -54,6 +56,8 @@ pub(super) struct Bars {
 pub(super) struct Vmm {
     /// Calls.
     pub(super) client: Client,
+    /// Who carries and judges what the guest sends.
+    pub(super) network: Option<UserNetwork>,
     /// Firecracker's working folder.
     root: PathBuf,
     console: Console,
@@ -73,6 +77,7 @@ impl Vmm {
         bars: Option<Bars>,
         root: &Path,
         folder: Folder,
+        namespace: Option<OwnedFd>,
     ) -> Result<Self, Failure> {
         let name = vm_id(id);
         let own: [OsString; 4] = ["--api-sock".into(), API.into(), "--level".into(), "Error".into()];
@@ -90,7 +95,7 @@ impl Vmm {
         };
         command.env_clear().process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = spawner.spawn(command, Vec::new()).await.doing("starting Firecracker")?;
+        let mut child = spawner.spawn(command, Vec::new(), namespace).await.doing("starting Firecracker")?;
         let console = Console::default();
         let stdout = child.stdout.take().map(|stdout| tokio::spawn(console.clone().follow(stdout)));
         let stderr = child.stderr.take().map(|stderr| tokio::spawn(console.clone().follow(stderr)));
@@ -98,7 +103,8 @@ impl Vmm {
         let (groups, lease) = bars.map_or((Vec::new(), None), |bars| (bars.groups, Some(bars.lease)));
         let client = Client::new(id.clone(), root.join(API));
         let (root, folder) = (root.to_owned(), Some(folder));
-        let mut vmm = Self { client, root, console, readers, child, groups, _lease: lease, folder };
+        let network = None;
+        let mut vmm = Self { client, network, root, console, readers, child, groups, _lease: lease, folder };
         vmm.note_process().doing("noting Firecracker's process")?;
         vmm.listening().await?;
         Ok(vmm)

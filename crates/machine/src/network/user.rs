@@ -12,6 +12,7 @@
 
 mod datagrams;
 mod frames;
+mod link;
 mod own;
 mod resolver;
 mod stack;
@@ -24,15 +25,18 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use guest::client::Interface;
 use smoltcp::wire::EthernetAddress;
-use tokio::net::{TcpStream, UnixDatagram};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::contacts::{Contact, Contacts, Protocol};
+use super::tap::Tap;
 use super::{NetworkPolicy, Verdict};
 use frames::Packet;
+use link::Link;
 use own::own_networks;
 use stack::Stack;
 use stream::GuestStream;
@@ -68,19 +72,45 @@ impl UserNetwork {
     /// frame. `servers` are asked for names.
     pub fn open(policy: NetworkPolicy, servers: Vec<SocketAddr>) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = std::os::unix::net::UnixDatagram::pair()?;
-        ours.set_nonblocking(true)?;
-        let link = UnixDatagram::from_std(ours)?;
+        Ok((Self::on(ours.into(), policy, servers)?, theirs.into()))
+    }
+
+    /// Opens a network whose guest's end is the device `tap0` in a network namespace of its
+    /// own, whose descriptor is given back: for a VMM of the user `owner`, started in there. Only
+    /// root may. Blocks for some milliseconds; must be called in a runtime.
+    pub fn open_tap(
+        policy: NetworkPolicy,
+        servers: Vec<SocketAddr>,
+        owner: u32,
+    ) -> io::Result<(Self, OwnedFd)> {
+        let tap = Tap::make(owner)?;
+        Ok((Self::on(tap.frames, policy, servers)?, tap.namespace))
+    }
+
+    fn on(frames: OwnedFd, policy: NetworkPolicy, servers: Vec<SocketAddr>) -> io::Result<Self> {
+        let link = Link::new(frames)?;
         let stack = Stack::new(OUR_MAC, GATEWAY, PREFIX, GATEWAY);
         let shared = Arc::new(Shared::new(policy, servers, stack));
         let contacts = shared.contacts.clone();
         let task = AbortOnDropHandle::new(tokio::spawn(serve(shared, link)));
-        Ok((Self { contacts, _task: task }, theirs.into()))
+        Ok(Self { contacts, _task: task })
     }
 
     /// What the guest has tried.
     #[must_use]
     pub fn contacts(&self) -> &Contacts {
         &self.contacts
+    }
+}
+
+/// What a guest's interface is to be.
+pub(crate) fn interface() -> Interface {
+    Interface {
+        mac: None,
+        address: GUEST,
+        prefix_length: PREFIX,
+        gateway: Some(GATEWAY),
+        name_servers: vec![GATEWAY.into()],
     }
 }
 
@@ -161,7 +191,7 @@ impl Shared {
 }
 
 /// Carries frames until the network is dropped, or the guest's end is gone.
-async fn serve(shared: Arc<Shared>, link: UnixDatagram) {
+async fn serve(shared: Arc<Shared>, link: Link) {
     let mut flows = Flows { shared: shared.clone(), tasks: JoinSet::new(), open: HashMap::new(), mac: None };
     let mut buffer = vec![0; FRAME_BYTES];
     loop {
@@ -172,7 +202,7 @@ async fn serve(shared: Arc<Shared>, link: UnixDatagram) {
             }
         }
         tokio::select! {
-            received = link.recv(&mut buffer) => match received {
+            received = link.receive(&mut buffer) => match received {
                 Ok(length) => flows.take(&buffer[..length]),
                 Err(_) => return,
             },

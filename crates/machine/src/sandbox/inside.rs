@@ -24,7 +24,8 @@ use super::keeper::{fork, go_to, micros, shut_all_but};
 use super::mounts::{self, Forbid};
 use super::tree::{Builder, ROOT};
 use super::wire::{Doing, Failure, FromInside, StageConfig, Started, ToInside, receive, send};
-use super::{network, seal, seccomp, visible};
+use super::{seal, seccomp, visible};
+use crate::network::interface;
 
 /// Group of terminals on every Linux.
 const TTY_GROUP: u32 = 5;
@@ -150,7 +151,8 @@ impl Inside<'_> {
         prctl::set_name(c"hearth-agent").doing(|| "naming the agent".to_owned())?;
         sethostname(&self.config.id).doing(|| "naming the machine".to_owned())?;
         if !self.config.host_network {
-            network::loopback_up()?;
+            interface::bring_up(interface::LOOPBACK)
+                .doing(|| "bringing up the machine's loopback".to_owned())?;
         }
         self.kernel_mounts()?;
         enter_root()?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid};
@@ -41,15 +42,23 @@ impl Spawner {
         Ok(Self { orders: Arc::new(orders) })
     }
 
-    /// Starts a process with these descriptors open in it under the numbers that they have here.
-    /// It is killed when it is dropped, and when this process dies.
-    pub(crate) async fn spawn(&self, mut command: Command, inherited: Vec<OwnedFd>) -> io::Result<Child> {
+    /// Starts a process with these descriptors open in it under the numbers that they have here, in
+    /// another network namespace if one is given. It is killed when it is dropped, and when this process dies.
+    pub(crate) async fn spawn(
+        &self,
+        mut command: Command,
+        inherited: Vec<OwnedFd>,
+        network: Option<OwnedFd>,
+    ) -> io::Result<Child> {
         let parent = Pid::this();
         let prepare = move || {
             set_pdeathsig(Signal::SIGKILL)?;
             if getppid() != parent {
                 // It died before we asked.
                 return Err(nix::Error::ESRCH.into());
+            }
+            if let Some(network) = &network {
+                setns(network, CloneFlags::CLONE_NEWNET)?;
             }
             for descriptor in &inherited {
                 fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
@@ -58,7 +67,7 @@ impl Spawner {
         };
         #[expect(
             unsafe_code,
-            reason = "the standard library can't set a death signal or pass descriptors on"
+            reason = "the standard library can't set a death signal, enter a namespace, or pass descriptors on"
         )]
         // SAFETY: only system calls; nothing is allocated and no lock is taken after the fork.
         unsafe {
@@ -94,7 +103,7 @@ mod tests {
         let script = format!("cat {} ; test ! -e /proc/self/fd/{other_number}", as_path(&file));
         command.args(["-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped());
         let spawner = Spawner::new().unwrap();
-        let child = spawner.spawn(command, vec![file.into()]).await.unwrap();
+        let child = spawner.spawn(command, vec![file.into()], None).await.unwrap();
         let output = child.wait_with_output().await.unwrap();
         assert!(output.status.success(), "{script}: {output:?}");
         assert_eq!(output.stdout, b"for the child");
@@ -105,7 +114,7 @@ mod tests {
         let mut command = Command::new("/bin/sleep");
         command.arg("1000");
         let spawner = Spawner::new().unwrap();
-        let mut child = spawner.spawn(command, Vec::new()).await.unwrap();
+        let mut child = spawner.spawn(command, Vec::new(), None).await.unwrap();
         assert!(child.try_wait().unwrap().is_none());
         drop(spawner);
         assert!(!child.wait().await.unwrap().success());
@@ -114,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_is_missing_is_an_error() {
         let command = Command::new("/nowhere/program");
-        let error = Spawner::new().unwrap().spawn(command, Vec::new()).await.unwrap_err();
+        let error = Spawner::new().unwrap().spawn(command, Vec::new(), None).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

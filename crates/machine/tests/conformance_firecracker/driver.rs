@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use machine::firecracker::{FirecrackerDriver, Options};
 use machine::image::ImageStore;
-use machine::{Driver, FindingLevel};
+use machine::network::NetworkPolicy;
+use machine::{Driver, FindingLevel, MachineSpec, Network};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -227,6 +228,45 @@ async fn as_root_firecracker_is_started_by_the_jailer_beside_it_with_a_user_of_i
     }
     machine.destroy().await.expect("an end");
     assert_eq!(left_behind(&strict.bench.data), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_machine_with_a_network_is_alone_with_its_device_and_so_is_a_clone() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "only root may make network namespaces; run as root");
+        println!("SKIPPED: only root may make network namespaces");
+        return;
+    }
+    let strict = strict("");
+    let policy = NetworkPolicy::parse(["example.org"]).unwrap();
+    let wanted = MachineSpec { network: Network::User, policy: policy.clone(), ..spec("net-1") };
+    let machine = strict.bench.driver.start(wanted).await.expect("a machine");
+    let look = "readlink /proc/self/ns/net; tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '";
+    let first = suite::say(&machine.guest, look).await.unwrap();
+    assert!(first.ends_with("\nlo\ntap0") || first.contains("\ntap0\n"), "{first}");
+    let snapshot = suite::snapshot(&strict.bench, machine, "net").await;
+    assert_eq!((snapshot.network, &snapshot.policy), (Network::User, &policy));
+    let clone = strict.bench.driver.restore(&snapshot, spec("net-2")).await.expect("a clone");
+    let second = suite::say(&clone.guest, look).await.unwrap();
+    let namespace = |seen: &str| seen.lines().next().unwrap().to_owned();
+    assert_ne!(namespace(&first), namespace(&second));
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    assert_ne!(namespace(&second), own.display().to_string());
+    clone.destroy().await.expect("an end");
+    assert_eq!(left_behind(&strict.bench.data), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_list_of_what_may_be_reached_is_refused_where_nothing_would_hold_to_it() {
+    let strict = strict("");
+    let policy = NetworkPolicy::parse(["example.org"]).unwrap();
+    for (network, reason) in
+        [(Network::None, "needs a network of the machine's own"), (Network::Host, "--network user, or none")]
+    {
+        let wanted = MachineSpec { network, policy: policy.clone(), ..spec("net-3") };
+        let error = strict.bench.driver.start(wanted).await.err().expect("no machine").to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
-//! What the rules for nftables do, in network namespaces that each test makes for itself: a
-//! machine, the host, and others beside and behind it. Nothing leaves them.
+//! The network of machines, with a kernel's own network at the guest's end, and servers in a
+//! world that each test makes for itself. Nothing leaves them.
 
-mod houses;
-mod rules;
+#[path = "../network_world/mod.rs"]
+mod network_world;
+
+mod guest;
+mod names;
+mod tap;

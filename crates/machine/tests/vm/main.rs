@@ -3,6 +3,9 @@
 //!
 //! `HEARTH_VM_DATA` names a data folder with an image called `default`.
 
+#[path = "../network_world/mod.rs"]
+mod network_world;
+
 mod faults;
 mod house;
 mod life;

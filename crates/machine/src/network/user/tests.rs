@@ -1,7 +1,7 @@
 //! A guest made of the same stack, against servers on this host's loopback.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
 
 use super::super::Refusal;
 use super::*;
