@@ -169,6 +169,10 @@ pub(crate) struct MachineArgs {
     #[arg(long, value_name = "MIB")]
     pub(crate) memory: Option<u64>,
 
+    /// Boot each virtual machine, instead of going on from a snapshot that was taken of a fresh one
+    #[arg(long)]
+    pub(crate) cold_boot: bool,
+
     /// Host folder that jobs see read-only at the same path (repeatable)
     #[arg(long, value_name = "DIR")]
     pub(crate) expose: Vec<PathBuf>,

@@ -24,6 +24,9 @@ pub(crate) struct Config {
     pub(crate) machine: Option<DriverName>,
     /// Image of virtual machines.
     pub(crate) image: Option<String>,
+    /// Whether each virtual machine boots, instead of going on from a snapshot of a fresh one.
+    #[serde(default)]
+    pub(crate) cold_boot: bool,
     /// What of the network a job sees.
     pub(crate) network: Option<NetworkName>,
     /// What a job may reach on a network of its own, and nothing else.
@@ -143,14 +146,14 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let config = Config::parse(
-            "data: /d\nmachine: host\nnetwork: none\njobs: 3\nmemory: 512\n\
+            "data: /d\nmachine: host\nnetwork: none\njobs: 3\nmemory: 512\ncold-boot: true\n\
              actions-mirrors: ['file:///srv/{owner}/{repo}']\nexpose: [/opt/x]\n\
              firecracker: {binary: /opt/fc/firecracker}\n",
         )
         .unwrap();
         assert_eq!(config.machine, Some(DriverName::Host));
         assert_eq!(config.network, Some(NetworkName::None));
-        assert_eq!((config.jobs, config.memory), (Some(3), Some(512)));
+        assert_eq!((config.jobs, config.memory, config.cold_boot), (Some(3), Some(512), true));
         let serve = Config::parse(
             "serve:\n  listen: 127.0.0.1:80\n  machines: 9\n  vm-types:\n  - name: big\n    image: trixie\n    \
              vcpus: 4\n    memory: 8192\n    disk: 20480\n    network: host\n    warm: {min: 1, max: 4}\n  tiers:\n    gold: {machines: 20}\n",

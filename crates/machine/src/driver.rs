@@ -45,6 +45,15 @@ pub trait Driver: Send + Sync {
     async fn restore(&self, _snapshot: &Snapshot, spec: MachineSpec) -> Result<Machine, MachineError> {
         Err(no_snapshots(spec.id, self.name(), "restoring"))
     }
+
+    /// All that a fresh machine of this spec depends on but its id: image, sizes, versions, the host's life.
+    /// Where two recipes are equal, a restored snapshot of the one machine serves as well as a start of the other.
+    ///
+    /// # Errors
+    /// Where `start` refuses the spec, and where machines can't be snapshotted.
+    async fn recipe(&self, spec: &MachineSpec) -> Result<String, MachineError> {
+        Err(no_snapshots(spec.id.clone(), self.name(), "naming what it is made of"))
+    }
 }
 
 fn no_snapshots(machine: MachineId, driver: &'static str, operation: &'static str) -> MachineError {

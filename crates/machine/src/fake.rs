@@ -5,7 +5,7 @@ mod cut;
 mod freeze;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -47,6 +47,8 @@ struct Knobs {
     agents: Mutex<CancellationToken>,
     freezable: AtomicBool,
     restore_failure: Mutex<Option<String>>,
+    snapshot_failure: Mutex<Option<String>>,
+    frozen: AtomicU64,
     started: AtomicUsize,
     alive: Arc<AtomicUsize>,
 }
@@ -60,6 +62,11 @@ impl FakeDriver {
     /// Makes machines that can be snapshotted: their folders are copied, their processes end.
     pub fn allow_snapshots(&self) {
         self.knobs.freezable.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes snapshots fail with this reason, after the machine has ended, or not any more.
+    pub fn fail_snapshots(&self, reason: Option<&str>) {
+        *lock(&self.knobs.snapshot_failure) = reason.map(str::to_owned);
     }
 
     /// Makes restores fail with this reason, or not any more.
@@ -205,10 +212,13 @@ impl Driver for FakeDriver {
     async fn snapshot(&self, machine: Machine, id: &SnapshotId) -> Result<Snapshot, MachineError> {
         let (name, layout) = (machine.id.clone(), machine.layout.clone());
         machine.destroy().await?;
+        if let Some(reason) = lock(&self.knobs.snapshot_failure).clone() {
+            return Err(failed(name, "snapshotting", reason));
+        }
         let folder = Snapshot::all(&self.root).join(&id.0);
         freeze::copy_tree(&self.root.join(&name.0), &folder)
-            .map_err(|error| failed(name, "snapshotting", error.to_string()))?;
-        Ok(Snapshot {
+            .map_err(|error| failed(name.clone(), "snapshotting", error.to_string()))?;
+        let snapshot = Snapshot {
             id: id.clone(),
             driver: NAME.to_owned(),
             image: String::new(),
@@ -218,11 +228,13 @@ impl Driver for FakeDriver {
             layout,
             network: Network::Host,
             policy: crate::network::NetworkPolicy::default(),
-            made_unix_ms: 0,
+            made_unix_ms: self.knobs.frozen.fetch_add(1, Ordering::Relaxed),
             version: "1".to_owned(),
             files: Default::default(),
-            folder,
-        })
+            folder: folder.clone(),
+        };
+        freeze::describe(&snapshot).map_err(|error| failed(name, "snapshotting", error.to_string()))?;
+        Ok(snapshot)
     }
 
     async fn restore(&self, snapshot: &Snapshot, spec: MachineSpec) -> Result<Machine, MachineError> {
@@ -233,6 +245,11 @@ impl Driver for FakeDriver {
         freeze::replace_tree(&snapshot.folder, &self.root.join(&id.0))
             .map_err(|error| failed(id.clone(), "restoring", error.to_string()))?;
         self.bring_up(&spec).await.map_err(|reason| failed(id, "restoring", reason))
+    }
+
+    async fn recipe(&self, spec: &MachineSpec) -> Result<String, MachineError> {
+        let spec = MachineSpec { id: MachineId(String::new()), ..spec.clone() };
+        Ok(format!("{NAME} {spec:?}"))
     }
 }
 

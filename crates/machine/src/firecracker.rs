@@ -45,7 +45,7 @@ use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::renewal;
 use crate::vm::spawn::Spawner;
-use crate::vm::{Doing, Failure, scratch_disk};
+use crate::vm::{Doing, Failure, host_life, scratch_disk};
 use crate::{
     Capabilities, Driver, Isolation, Layout, Machine, MachineError, MachineSpec, Network, Probe, Snapshot,
     SnapshotId,
@@ -415,6 +415,20 @@ impl Driver for FirecrackerDriver {
 
     async fn restore(&self, snapshot: &Snapshot, spec: MachineSpec) -> Result<Machine, MachineError> {
         self.thaw(snapshot, &spec).await.map_err(|failure| failure.of(spec.id, NAME))
+    }
+
+    async fn recipe(&self, spec: &MachineSpec) -> Result<String, MachineError> {
+        let recipe = async {
+            check(spec)?;
+            let image = self.image(spec.image.as_deref()).await?;
+            let version = self.version().await?;
+            // The processor may be another once the host has been started anew.
+            let life = host_life().doing("looking at what it is made of")?;
+            let Facts { image, vcpus, memory_mib, disk_mib, layout } = facts(spec, &image);
+            let recipe = serde_json::json!([NAME, version, life, image, vcpus, memory_mib, disk_mib, layout]);
+            Ok::<_, Failure>(recipe.to_string())
+        };
+        recipe.await.map_err(|failure| failure.of(spec.id.clone(), NAME))
     }
 }
 

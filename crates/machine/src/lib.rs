@@ -12,6 +12,7 @@ pub mod network;
 pub mod pool;
 pub mod qemu;
 pub mod sandbox;
+pub mod templates;
 
 mod agent_binary;
 mod agent_program;

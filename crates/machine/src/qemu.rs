@@ -65,6 +65,9 @@ const MOST_DEFAULT_VCPUS: usize = 4;
 const LEAST_MEMORY_MIB: u64 = 128;
 const MOST_VCPUS: u32 = 64;
 
+/// What is said of a machine without a disk.
+const NO_DISK: &str = "it writes to its memory: this host can't make file systems (install e2fsprogs)";
+
 /// Starts machines in QEMU processes, from images of `<data>/images`, with folders in `<data>/vms`.
 #[derive(Debug)]
 pub struct QemuDriver {
@@ -178,9 +181,7 @@ impl QemuDriver {
         let path = folder.path().join(life::SCRATCH);
         let made = scratch_disk::make(&path, facts.disk_mib).await.doing("making its disk")?;
         if made.is_none() {
-            notes.push(
-                "it writes to its memory: this host can't make file systems (install e2fsprogs)".to_owned(),
-            );
+            notes.push(NO_DISK.to_owned());
         }
         Ok(made.map(|()| life::SCRATCH.into()))
     }
@@ -367,5 +368,9 @@ impl Driver for QemuDriver {
 
     async fn restore(&self, snapshot: &Snapshot, spec: MachineSpec) -> Result<Machine, MachineError> {
         snapshots::restore(self, snapshot, &spec).await.map_err(|failure| failure.of(spec.id, NAME))
+    }
+
+    async fn recipe(&self, spec: &MachineSpec) -> Result<String, MachineError> {
+        snapshots::recipe(self, spec).await.map_err(|failure| failure.of(spec.id.clone(), NAME))
     }
 }

@@ -9,9 +9,16 @@ pub(crate) mod scratch_disk;
 pub(crate) mod sparse;
 pub(crate) mod spawn;
 
+use std::{fs, io};
+
 use model::MachineId;
 
 use crate::MachineError;
+
+/// Names the time since this host was started. In the next, processor and kernel may be others.
+pub(crate) fn host_life() -> io::Result<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
+}
 
 /// What went wrong, before it is known with which machine.
 #[derive(Debug)]

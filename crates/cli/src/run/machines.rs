@@ -10,6 +10,7 @@ use machine::firecracker::{self, FirecrackerDriver};
 use machine::host::HostDriver;
 use machine::qemu::QemuDriver;
 use machine::sandbox::{Exposures, KeeperProgram, SandboxDriver, default_exposures};
+use machine::templates::Templates;
 use machine::{AgentProgram, Driver};
 
 use crate::args::DriverName;
@@ -31,6 +32,11 @@ pub(crate) fn driver(name: DriverName, data: &DataFolder, config: &Config) -> Re
             Arc::new(FirecrackerDriver::new(data.root(), options))
         }
     })
+}
+
+/// The same driver, whose machines go on from snapshots of fresh ones where it has snapshots.
+pub(crate) fn from_templates(driver: Arc<dyn Driver>, data: &DataFolder) -> Arc<dyn Driver> {
+    if driver.capabilities().snapshots { Arc::new(Templates::new(driver, data.root())) } else { driver }
 }
 
 /// The driver that calls itself so.

@@ -96,6 +96,8 @@ impl Session {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
         let name = driver_name(&args, &config);
         let driver = machines::driver(name, &data, &config)?;
+        let cold_boot = args.machine.cold_boot || config.cold_boot;
+        let driver = if cold_boot { driver } else { machines::from_templates(driver, &data) };
         let toolchains = machines::toolchains(name);
         let spec = machine_spec(&args, &config, &toolchains)?;
         let supply = Supply::new(driver, spec);

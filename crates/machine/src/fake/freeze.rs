@@ -4,6 +4,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::Snapshot;
+
+/// Writes the manifest of a snapshot beside its files, as drivers of machines do.
+pub(super) fn describe(snapshot: &Snapshot) -> io::Result<()> {
+    fs::write(snapshot.folder.join("manifest.json"), serde_json::to_vec(snapshot)?)
+}
+
 /// Copies a tree of folders, files, and links.
 pub(super) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;

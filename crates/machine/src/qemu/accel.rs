@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::QemuDriver;
 use super::arguments::Accel;
+use crate::vm::host_life;
 use crate::{MachineSpec, Network};
 
 const DEVICE: &str = "/dev/kvm";
@@ -66,7 +67,7 @@ fn plain_refusal(cpuinfo: &str, device: std::io::Result<fs::File>) -> Option<Str
 
 /// Whether a machine answers with the processor's help; why not otherwise.
 async fn canary(driver: &QemuDriver) -> Option<String> {
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot_id = host_life().unwrap_or_default();
     let memo = driver.data.join("qemu-canary.json");
     if let Some(found) = remembered(&memo)
         && found.boot_id == boot_id

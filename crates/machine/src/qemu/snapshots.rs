@@ -19,7 +19,7 @@ use super::{NAME, Parts, QemuDriver, probe};
 use crate::image::ImageId;
 use crate::vm::folder::Folder;
 use crate::vm::spawn::as_path;
-use crate::vm::{Doing, Failure, sparse};
+use crate::vm::{Doing, Failure, host_life, sparse};
 use crate::{Machine, MachineSpec, Snapshot, SnapshotId, Staging};
 
 /// State of the devices, and the memory where `RAM` is not there.
@@ -144,6 +144,18 @@ async fn version(driver: &QemuDriver) -> Result<String, Failure> {
     Ok(format!("{program}, {accel}, format {FORMAT}"))
 }
 
+/// All that a fresh machine is made of. The processor may be another once the host has been started anew.
+pub(super) async fn recipe(driver: &QemuDriver, spec: &MachineSpec) -> Result<String, Failure> {
+    const ASK: &str = "looking at what it is made of";
+    super::check(spec)?;
+    let image = driver.image(spec.image.as_deref()).await?;
+    let (version, life) = (version(driver).await?, host_life().doing(ASK)?);
+    let Facts { id: _, image, vcpus, memory_mib, disk_mib, layout, network, policy } =
+        Facts::of(spec, &image);
+    let recipe = json!([NAME, version, life, image, vcpus, memory_mib, disk_mib, layout, network, policy]);
+    Ok(recipe.to_string())
+}
+
 /// Goes on from a snapshot, in a machine of this id.
 pub(super) async fn restore(
     driver: &QemuDriver,
@@ -192,7 +204,9 @@ pub(super) async fn restore(
     if let Err(failure) = go_on(&mut process, has_ram, state).await {
         return Err(failure.with(&process.last_words_now().await));
     }
-    driver.meet(process, spec, Vec::new(), begin).await
+    let notes = driver.choice().await.note.clone().into_iter();
+    let notes = notes.chain((!has_disk).then(|| super::NO_DISK.to_owned())).collect();
+    driver.meet(process, spec, notes, begin).await
 }
 
 /// What of a snapshot a new machine needs.

@@ -10,3 +10,4 @@ mod faults;
 mod house;
 mod life;
 mod network;
+mod templates;
