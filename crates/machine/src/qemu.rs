@@ -16,6 +16,7 @@ mod meeting;
 mod probe;
 mod qmp;
 mod snapshots;
+mod trouble;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -245,7 +246,8 @@ impl QemuDriver {
         let mut process = QemuMachine::new(child, folder, facts, configuration, door, ram, spawner);
         process.network = network;
         process.note().doing("noting its process")?;
-        match Qmp::open(qmp).await {
+        let watch = process.watch().doing(START)?;
+        match Qmp::open(qmp, watch).await {
             Ok(qmp) => process.qmp = Some(qmp),
             Err(error) => return Err(Failure::new(START, error).with(&process.last_words_now().await)),
         }

@@ -112,11 +112,15 @@ impl Configuration {
     fn devices(&self, all: &mut Vec<String>) {
         // Disks are named in this order: vda is the root, vdb is for writes.
         let root = plain(&self.root);
-        add(all, "-drive", format!("if=none,id=root,file={root},format=raw,readonly=on,file.locking=off"));
+        add(
+            all,
+            "-drive",
+            format!("if=none,id=root,file={root},format=raw,readonly=on,file.locking=off,rerror=stop"),
+        );
         add(all, "-device", "virtio-blk-device,drive=root");
         if let Some(scratch) = &self.scratch {
-            // A full disk of the host is the guest's error, not its standstill.
-            let errors = "werror=report,rerror=report,cache=unsafe,discard=unmap,detect-zeroes=unmap";
+            // What the host can't write or read ends the machine: see `trouble`.
+            let errors = "werror=stop,rerror=stop,cache=unsafe,discard=unmap,detect-zeroes=unmap";
             add(all, "-drive", format!("if=none,id=scratch,file={},format=raw,{errors}", plain(scratch)));
             add(all, "-device", "virtio-blk-device,drive=scratch");
         }

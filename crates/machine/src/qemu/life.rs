@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::arguments::Configuration;
 use super::meeting::Door;
 use super::qmp::Qmp;
+use super::trouble::Trouble;
 use super::{DEFAULT_DISK_MIB, DEFAULT_MEMORY_MIB, MOST_DEFAULT_VCPUS, NAME};
 use crate::image::Image;
 use crate::network::NetworkPolicy;
@@ -84,6 +85,7 @@ pub(super) struct QemuMachine {
     child: Child,
     console: Console,
     complaints: Console,
+    trouble: Trouble,
     readers: Vec<AbortOnDropHandle<()>>,
     _spawner: Spawner,
     // The last: the folder goes when the process has been killed.
@@ -120,6 +122,7 @@ impl QemuMachine {
             child,
             console,
             complaints,
+            trouble: Trouble::default(),
             readers,
             _spawner: spawner,
             folder,
@@ -129,6 +132,11 @@ impl QemuMachine {
     /// Notes the process, for a later life of Hearth to end it if this one can't.
     pub(super) fn note(&self) -> std::io::Result<()> {
         self.folder.note_processes(&self.child.id().into_iter().collect::<Vec<_>>())
+    }
+
+    /// What looks at QEMU's events for what must end the machine.
+    pub(super) fn watch(&self) -> std::io::Result<impl Fn(&serde_json::Value) + Send + 'static> {
+        self.trouble.watch(self.child.id())
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -181,13 +189,16 @@ impl QemuMachine {
 
     /// Why it has ended, which it has.
     async fn epitaph(&mut self) -> String {
+        if let Some(trouble) = self.trouble.told() {
+            return trouble.to_owned();
+        }
         for reader in self.readers.drain(..) {
             let _ = tokio::time::timeout(LAST_WORDS_DEADLINE, reader).await;
         }
         let status = self.child.try_wait().ok().flatten();
         let how = status.map_or_else(String::new, |status| format!(" ({status})"));
-        let what = if self.console.panicked() {
-            "the guest's kernel panicked".to_owned()
+        let what = if let Some(panicked) = self.console.panicked() {
+            panicked.to_owned()
         } else if status.is_some_and(|status| status.success()) {
             "the machine switched itself off".to_owned()
         } else {

@@ -1,7 +1,6 @@
 //! QEMU's control channel: one JSON object a line, commands one after the other, events in between
 //! (<https://www.qemu.org/docs/master/interop/qmp-spec.html>).
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -11,10 +10,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::task::AbortOnDropHandle;
 
 /// Longest line that is read: answers to what we ask are below one KiB.
 const LINE_BYTES: usize = 256 * 1024;
-/// Events that are kept for who waits for them; older ones are forgotten.
+/// Events that are kept for who waits for them, as those of one migration; older ones are forgotten.
 const KEPT_EVENTS: usize = 64;
 /// How long a command may take: QEMU answers between two of the guest's instructions, a host that swaps later.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -40,20 +42,49 @@ pub(crate) enum QmpError {
     },
 }
 
-/// The channel to one QEMU.
+/// The channel to one QEMU. What QEMU says is read as it comes, also while nobody asks.
 #[derive(Debug)]
 pub(crate) struct Qmp {
-    from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
-    events: VecDeque<Value>,
+    answers: mpsc::Receiver<io::Result<Value>>,
+    events: broadcast::Receiver<Value>,
+    _reader: AbortOnDropHandle<()>,
 }
 
 impl Qmp {
-    /// Takes part in QEMU's greeting.
-    pub(crate) async fn open(stream: UnixStream) -> Result<Self, QmpError> {
+    /// Takes part in QEMU's greeting. Each event is shown to `watch` before anybody else.
+    pub(crate) async fn open(
+        stream: UnixStream,
+        watch: impl Fn(&Value) + Send + 'static,
+    ) -> Result<Self, QmpError> {
         let (from, to) = stream.into_split();
-        let mut qmp = Self { from: BufReader::new(from), to, events: VecDeque::new() };
-        let greeting = bounded("greeting", qmp.read()).await?;
+        // One command is under way at a time.
+        let (answer, answers) = mpsc::channel(1);
+        let (tell, events) = broadcast::channel(KEPT_EVENTS);
+        let reader = tokio::spawn(async move {
+            let mut from = BufReader::new(from);
+            loop {
+                let message = read(&mut from).await;
+                let over = message.is_err();
+                match message {
+                    Ok(event) if event.get("event").is_some() => {
+                        watch(&event);
+                        // Nobody has to listen.
+                        let _ = tell.send(event);
+                    }
+                    message => {
+                        if answer.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                if over {
+                    return;
+                }
+            }
+        });
+        let mut qmp = Self { to, answers, events, _reader: AbortOnDropHandle::new(reader) };
+        let greeting = bounded("greeting", qmp.answer()).await?;
         if greeting.get("QMP").is_none() {
             return Err(lost("greeting", io::Error::other(format!("it says {greeting}"))));
         }
@@ -89,57 +120,53 @@ impl Qmp {
         returned("getfd", bounded("getfd", told).await?).map(drop)
     }
 
-    /// Waits for an event that `wanted` makes something of. The bound of the time is the caller's.
+    /// Waits for an event, also one that was told since the last was asked for, that `wanted` makes
+    /// something of. The bound of the time is the caller's.
     pub(crate) async fn event<T>(
         &mut self,
         mut wanted: impl FnMut(&Value) -> Option<T>,
     ) -> Result<T, QmpError> {
-        while let Some(event) = self.events.pop_front() {
-            if let Some(found) = wanted(&event) {
-                return Ok(found);
-            }
-        }
         loop {
-            let message = self.read().await.map_err(|source| lost("waiting for an event", source))?;
-            if let Some(found) = wanted(&message) {
-                return Ok(found);
+            match self.events.recv().await {
+                Ok(event) => {
+                    if let Some(found) = wanted(&event) {
+                        return Ok(found);
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Err(lost("waiting for an event", ended())),
             }
         }
     }
 
-    /// The next message that is no event.
     async fn answer(&mut self) -> io::Result<Value> {
-        loop {
-            let message = self.read().await?;
-            if message.get("event").is_none() {
-                return Ok(message);
-            }
-            if self.events.len() == KEPT_EVENTS {
-                self.events.pop_front();
-            }
-            self.events.push_back(message);
-        }
+        self.answers.recv().await.unwrap_or_else(|| Err(ended()))
     }
+}
 
-    async fn read(&mut self) -> io::Result<Value> {
-        let mut line = Vec::new();
-        loop {
-            let available = self.from.fill_buf().await?;
-            if available.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the channel has ended"));
-            }
-            let end = available.iter().position(|byte| *byte == b'\n');
-            let taken = end.map_or(available.len(), |end| end + 1);
-            line.extend_from_slice(&available[..taken]);
-            self.from.consume(taken);
-            if line.len() > LINE_BYTES {
-                return Err(io::Error::other(format!("a line of more than {LINE_BYTES} bytes")));
-            }
-            if end.is_some() {
-                return serde_json::from_slice(&line).map_err(io::Error::other);
-            }
+/// The next message.
+async fn read(from: &mut BufReader<OwnedReadHalf>) -> io::Result<Value> {
+    let mut line = Vec::new();
+    loop {
+        let available = from.fill_buf().await?;
+        if available.is_empty() {
+            return Err(ended());
+        }
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(available.len(), |end| end + 1);
+        line.extend_from_slice(&available[..taken]);
+        from.consume(taken);
+        if line.len() > LINE_BYTES {
+            return Err(io::Error::other(format!("a line of more than {LINE_BYTES} bytes")));
+        }
+        if end.is_some() {
+            return serde_json::from_slice(&line).map_err(io::Error::other);
         }
     }
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the channel has ended")
 }
 
 async fn bounded<T>(command: &str, work: impl Future<Output = io::Result<T>>) -> Result<T, QmpError> {
@@ -179,7 +206,7 @@ mod tests {
     async fn opened(answers: &str) -> (Qmp, UnixStream) {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(format!("{GREETING}{answers}").as_bytes()).await.unwrap();
-        (Qmp::open(ours).await.unwrap(), theirs)
+        (Qmp::open(ours, |_| {}).await.unwrap(), theirs)
     }
 
     #[tokio::test]
@@ -213,7 +240,7 @@ mod tests {
             let (ours, mut theirs) = UnixStream::pair().unwrap();
             let text = nonsense.to_owned();
             let writing = tokio::spawn(async move { theirs.write_all(text.as_bytes()).await });
-            assert!(Qmp::open(ours).await.is_err());
+            assert!(Qmp::open(ours, |_| {}).await.is_err());
             drop(writing);
         }
     }

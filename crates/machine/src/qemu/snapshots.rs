@@ -90,15 +90,24 @@ async fn migrated(qmp: &mut super::qmp::Qmp) -> Result<(), String> {
             return None;
         }
         match event["data"]["status"].as_str() {
-            Some("completed") => Some(Ok(())),
-            Some("failed" | "cancelled") => Some(Err("QEMU gave up".to_owned())),
+            Some("completed") => Some(true),
+            Some("failed" | "cancelled") => Some(false),
             _ => None,
         }
     });
     match tokio::time::timeout(MIGRATION_DEADLINE, ended).await {
-        Ok(ended) => ended.map_err(|error| error.to_string())?,
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false)) => Err(why_not(qmp).await),
+        Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("not done after {MIGRATION_DEADLINE:?}")),
     }
+}
+
+/// Why QEMU gave up.
+async fn why_not(qmp: &mut super::qmp::Qmp) -> String {
+    let asked = qmp.execute("query-migrate", json!({})).await.unwrap_or_default();
+    let reason = asked["error-desc"].as_str().unwrap_or("it does not say why");
+    format!("QEMU gave up: {reason}")
 }
 
 /// Puts memory and disk of a machine that has ended into the snapshot.

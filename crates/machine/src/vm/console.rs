@@ -14,6 +14,9 @@ const SHOWN_LINES: usize = 12;
 /// How Linux says that it gives up.
 const PANIC: &str = "Kernel panic - not syncing";
 
+/// The same, where that is because its first process has ended, which is the agent.
+const NO_INIT: &str = "Kernel panic - not syncing: Attempted to kill init!";
+
 /// Collects a console's output. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Console {
@@ -54,9 +57,13 @@ impl Console {
         format!("the end of its console:\n  {shown}")
     }
 
-    /// Whether the guest's kernel gave up.
-    pub(crate) fn panicked(&self) -> bool {
-        self.text().contains(PANIC)
+    /// Whether the guest's kernel gave up, in words.
+    pub(crate) fn panicked(&self) -> Option<&'static str> {
+        let text = self.text();
+        if text.contains(NO_INIT) {
+            return Some("the agent in the machine died, and the guest's kernel with it");
+        }
+        text.contains(PANIC).then_some("the guest's kernel panicked")
     }
 }
 
@@ -76,7 +83,7 @@ mod tests {
         flood.extend(b"\x1b[2JKernel panic - not syncing: the end\n <TASK>\n");
         console.clone().follow(flood.as_slice()).await;
         assert_eq!(console.text().len(), KEPT_BYTES - 1);
-        assert!(console.panicked());
+        assert_eq!(console.panicked(), Some("the guest's kernel panicked"));
         let shown = console.last_words();
         assert!(shown.ends_with("  line\n  [2JKernel panic - not syncing: the end"), "{shown}");
         assert_eq!(shown.lines().count(), SHOWN_LINES + 1);

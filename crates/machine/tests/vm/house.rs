@@ -4,9 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
+use machine::image::ImageStore;
 use machine::qemu::QemuDriver;
 use machine::{Driver, Machine, MachineSpec, Network};
 use model::MachineId;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 /// A data folder of its own, gone with the test.
 pub(crate) struct House {
@@ -43,6 +48,62 @@ impl House {
         let id = std::fs::read_to_string(images.join("names/default")).expect("an image called default");
         images.join(id.trim())
     }
+}
+
+impl House {
+    /// Puts an image into the store that boots the default one's kernel, and whose other files are
+    /// nonsense: its root always, its initial RAM disk if it is to be. Its name.
+    pub(crate) fn nonsense(&self, name: &str, initrd_too: bool) -> String {
+        let (real, folder) = (self.image(), self.data.path().join(name));
+        std::fs::create_dir(&folder).expect("a folder");
+        let initrd = if initrd_too { b"nonsense".to_vec() } else { read(&real.join("initrd")) };
+        let files =
+            [("kernel", read(&real.join("kernel"))), ("initrd", initrd), ("root.sqfs", b"no".to_vec())];
+        let record = |bytes: &[u8]| json!({ "sha256": sha256(bytes), "bytes": bytes.len() });
+        let mut manifest: serde_json::Value =
+            serde_json::from_slice(&read(&real.join("manifest.json"))).expect("a manifest");
+        for (file, bytes) in files {
+            std::fs::write(folder.join(file), &bytes).expect("a file");
+            manifest["files"][file.trim_end_matches(".sqfs")] = record(&bytes);
+        }
+        // The id is the hash of the rest, in its order (docs/reference/image-format.md).
+        let fields = manifest.as_object_mut().expect("an object");
+        fields.shift_remove("id");
+        let made = fields.shift_remove("made_unix_ms");
+        manifest["id"] = sha256(manifest.to_string().as_bytes()).into();
+        manifest["made_unix_ms"] = made.into();
+        std::fs::write(folder.join("manifest.json"), manifest.to_string()).expect("a manifest");
+        let store = ImageStore::open(self.data.path()).expect("a store");
+        let image = store.put(&folder).expect("an image");
+        store.name(name, &image.id).expect("a name");
+        name.to_owned()
+    }
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Size of a disk that a machine of [`spec`] fills: its own and its memory have no place on it.
+const SMALL_DISK: &str = "size=24m,mode=700";
+
+/// Puts a small disk at each of these places, for this thread and all that it starts. False: it may not.
+pub(crate) fn small_disks(places: &[&Path]) -> bool {
+    if unshare(CloneFlags::CLONE_NEWNS).is_err() {
+        println!("SKIPPED: only root may mount");
+        return false;
+    }
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+        .expect("mounts of its own");
+    for place in places {
+        std::fs::create_dir_all(place).expect("a folder");
+        mount(Some("small"), *place, Some("tmpfs"), MsFlags::empty(), Some(SMALL_DISK)).expect("a disk");
+    }
+    true
 }
 
 /// Copies names, and links files: an image is big, and never changed in place.
