@@ -45,6 +45,7 @@ struct Knobs {
     full_disk: Arc<AtomicBool>,
     streams: Mutex<CancellationToken>,
     agents: Mutex<CancellationToken>,
+    frozen: Mutex<CancellationToken>,
     freezable: AtomicBool,
     restore_failure: Mutex<Option<String>>,
     snapshot_failure: Mutex<Option<String>>,
@@ -97,6 +98,11 @@ impl FakeDriver {
     /// Kills the agents of all machines that there are, in the middle of what they do.
     pub fn kill_agents(&self) {
         replace(&self.knobs.agents).cancel();
+    }
+
+    /// Freezes all machines that there are: their streams stay open, and nothing comes from them any more.
+    pub fn freeze(&self) {
+        replace(&self.knobs.frozen).cancel();
     }
 
     /// Makes agents refuse to write, as on a full disk, or not any more. Processes are not concerned.
@@ -175,7 +181,8 @@ impl FakeDriver {
         let cut = lock(&self.knobs.streams).child_token();
         let left = *lock(&self.knobs.cut_after);
         let guard = FakeGuard { agent: AbortOnDropHandle::new(agent), alive: Arc::clone(&self.knobs.alive) };
-        (CutStream::new(ours, left, cut), guard)
+        let frozen = lock(&self.knobs.frozen).child_token();
+        (CutStream::new(ours, left, cut, frozen), guard)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A stream that breaks off.
+//! A stream that breaks off, or stands still.
 
 use std::io;
 use std::pin::Pin;
@@ -10,16 +10,23 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// Bytes of one read: a test's streams carry little.
 const READ_BYTES: usize = 4096;
 
-/// Passes bytes on until it has passed on so many, or is told to stop; then it has ended.
+/// Passes bytes on until it has passed on so many, or is told to stop; then it has ended. Frozen, it brings
+/// nothing any more and does not end.
 pub(super) struct CutStream<S> {
     stream: S,
     left: Option<u64>,
     told: Pin<Box<WaitForCancellationFutureOwned>>,
+    frozen: CancellationToken,
 }
 
 impl<S> CutStream<S> {
-    pub(super) fn new(stream: S, left: Option<u64>, told: CancellationToken) -> Self {
-        Self { stream, left, told: Box::pin(told.cancelled_owned()) }
+    pub(super) fn new(
+        stream: S,
+        left: Option<u64>,
+        told: CancellationToken,
+        frozen: CancellationToken,
+    ) -> Self {
+        Self { stream, left, told: Box::pin(told.cancelled_owned()), frozen }
     }
 
     fn is_cut(&mut self, context: &mut Context<'_>) -> bool {
@@ -35,6 +42,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for CutStream<S> {
     ) -> Poll<io::Result<()>> {
         if self.is_cut(context) {
             return Poll::Ready(Ok(()));
+        }
+        if self.frozen.is_cancelled() {
+            return Poll::Pending;
         }
         let room = self.left.map_or(READ_BYTES, |left| usize::try_from(left).unwrap_or(READ_BYTES));
         let mut bytes = [0; READ_BYTES];

@@ -129,7 +129,8 @@ pub(super) async fn pack(
     let visit = service.visit(&known, &id).await?;
     let machine = visit.machine();
     let path = place(&which.path, &machine.layout)?;
-    let found = machine.guest.stat(&path).await.map_err(|error| ApiError::file(&error))?;
+    let look = async { machine.guest.stat(&path).await.map_err(|error| ApiError::file(&error)) };
+    let found = visit.while_open(look).await?;
     let kind = match found.map(|found| found.kind) {
         Some(FileKind::Directory) => "directory",
         Some(FileKind::File) => "file",

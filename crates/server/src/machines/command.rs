@@ -73,7 +73,8 @@ pub(super) async fn start(visit: &Visit, mut spec: ExecSpec) -> Result<Exec, Api
         "" => machine.layout.work.clone(),
         given => place(given, &machine.layout)?,
     };
-    machine.guest.exec(spec).await.map_err(|error| ApiError::command(&error))
+    let start = async { machine.guest.exec(spec).await.map_err(|error| ApiError::command(&error)) };
+    visit.while_open(start).await
 }
 
 /// How a command ended.

@@ -67,7 +67,8 @@ async fn run(
     visit.vm.log.say(format!("{execution_id}: {} for {agent}", language.program()));
     let executed = run_in(visit, language, wanted, timeout, &execution_id, &folder).await;
     // It is the machine's own folder: a rest of it harms nobody.
-    let _ = visit.machine().guest.remove(&folder).await;
+    let remove = async { Ok(visit.machine().guest.remove(&folder).await) };
+    let _ = visit.while_open(remove).await;
     executed
 }
 

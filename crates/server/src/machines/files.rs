@@ -53,8 +53,11 @@ pub(super) async fn read(
     let visit = service.visit(&known, &id).await?;
     let machine = visit.machine();
     let path = place(&which.path, &machine.layout)?;
-    let read = machine.guest.read_file(&path, FILE_BYTES as u64).await;
-    let data = read.map_err(|error| ApiError::file(&error))?;
+    let read = async {
+        let read = machine.guest.read_file(&path, FILE_BYTES as u64).await;
+        read.map_err(|error| ApiError::file(&error))
+    };
+    let data = visit.while_open(read).await?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], data).into_response())
 }
 
@@ -70,11 +73,11 @@ pub(super) async fn write(
     let visit = service.visit(&known, &id).await?;
     let machine = visit.machine();
     let path = place(&which.path, &machine.layout)?;
-    let data = tokio::select! {
-        data = whole(body, FILE_BYTES, FILE_DEADLINE) => data?,
-        over = visit.over() => return Err(ApiError::conflict(over)),
+    let write = async {
+        let data = whole(body, FILE_BYTES, FILE_DEADLINE).await?;
+        machine.guest.write_file(&path, mode, data).await.map_err(|error| ApiError::file(&error))
     };
-    machine.guest.write_file(&path, mode, data).await.map_err(|error| ApiError::file(&error))?;
+    visit.while_open(write).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -88,6 +91,7 @@ pub(super) async fn remove(
     let visit = service.visit(&known, &id).await?;
     let machine = visit.machine();
     let path = place(&which.path, &machine.layout)?;
-    machine.guest.remove(&path).await.map_err(|error| ApiError::file(&error))?;
+    let remove = async { machine.guest.remove(&path).await.map_err(|error| ApiError::file(&error)) };
+    visit.while_open(remove).await?;
     Ok(StatusCode::NO_CONTENT)
 }

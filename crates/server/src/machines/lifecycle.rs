@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::authenticate::Known;
 use super::error::ApiError;
-use super::registry::{Kept, NotAdded, Up, Vm};
+use super::registry::{ENDING, Kept, NotAdded, Up, Vm};
 use super::wire::{SnapshotView, Status, VmStatus};
 use super::{Service, VmType, snapshots};
 
@@ -166,7 +166,11 @@ impl Service {
 
     async fn restore(&self, vm: &Vm, held: &mut Held, snapshot: &machine::Snapshot) -> Result<(), ApiError> {
         let restored = async { up(self.source.driver().restore(snapshot, self.spec(vm)).await?).await };
-        let restored = restored.await;
+        let restored = tokio::select! {
+            restored = restored => restored,
+            // Dropping a restore undoes it.
+            () = vm.ended.cancelled() => return Err(ApiError::conflict(ENDING)),
+        };
         let told = restored.as_ref().err().map(ApiError::machine);
         settle(vm, held, restored.map_err(|error| error.to_string()));
         told.map_or(Ok(()), Err)

@@ -10,12 +10,13 @@ use machine::{Machine, Snapshot};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 use tokio_util::sync::CancellationToken;
 
+use super::error::ApiError;
 use super::limits::{Reached, Tier, admit_machine, admit_session};
 use super::log::{Log, unix_ms};
 use super::wire::{self, BootPart, SnapshotView, Status};
 
 /// Why a session in a machine ends early.
-const ENDING: &str = "the machine is being deleted, or the server shut down";
+pub(crate) const ENDING: &str = "the machine is being deleted, or the server shut down";
 
 /// All machines of the API.
 #[derive(Default)]
@@ -272,6 +273,18 @@ impl Visit {
     /// What its agent says of it.
     pub(crate) fn info(&self) -> &Info {
         &self.up.info
+    }
+
+    /// Does something in the machine, unless the session has to end before: a machine that never answers must
+    /// not keep itself from its end.
+    pub(crate) async fn while_open<T>(
+        &self,
+        work: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        tokio::select! {
+            done = work => done,
+            over = self.over() => Err(ApiError::conflict(over)),
+        }
     }
 
     /// Waits until the session has to end. Why it has to.

@@ -1,6 +1,7 @@
 //! Machines: started, seen, ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use server::machines::{Bounds, Config, Machines, StartError, VmType};
@@ -198,6 +199,35 @@ async fn a_warm_machine_is_handed_out_without_a_start_and_made_up_for() {
     let driver = server.driver.clone();
     server.end().await;
     assert_eq!(driver.alive(), 0);
+}
+
+#[tokio::test]
+async fn a_machine_that_answers_no_more_is_deleted_under_its_sessions() {
+    let server = Server::start().await;
+    let ann = server.ann();
+    let id = ann.vm().await;
+    server.driver.freeze();
+    let asking = |path: String| {
+        let ann = ann.clone();
+        tokio::spawn(async move { ann.get(&path).await.refused(409) })
+    };
+    let asked =
+        [asking(format!("/api/vms/{id}/files?path=x")), asking(format!("/api/vms/{id}/archive?path=x"))];
+    let executing = tokio::spawn({
+        let (ann, id) = (ann.clone(), id.clone());
+        let body = json!({"language": "sh", "code": "true", "vm_id": id});
+        async move { ann.post("/api/llm/execute", body).await.refused(409) }
+    });
+    until("all have begun", async || ann.get("/api/pool").await.json()["caller"]["sessions"] == 3).await;
+    // Long before the connection to the agent is taken for dead.
+    let path = format!("/api/vms/{id}");
+    let deleted = tokio::time::timeout(Duration::from_secs(10), ann.delete(&path)).await;
+    deleted.expect("it is deleted").ok(200);
+    for told in asked.into_iter().chain([executing]) {
+        let reason = told.await.unwrap();
+        assert!(reason.contains("deleted"), "{reason}");
+    }
+    assert_eq!(server.driver.alive(), 0);
 }
 
 #[tokio::test]
