@@ -45,7 +45,7 @@ struct Knobs {
     full_disk: Arc<AtomicBool>,
     streams: Mutex<CancellationToken>,
     agents: Mutex<CancellationToken>,
-    frozen: Mutex<CancellationToken>,
+    silent: Mutex<CancellationToken>,
     freezable: AtomicBool,
     restore_failure: Mutex<Option<String>>,
     snapshot_failure: Mutex<Option<String>>,
@@ -100,9 +100,9 @@ impl FakeDriver {
         replace(&self.knobs.agents).cancel();
     }
 
-    /// Freezes all machines that there are: their streams stay open, and nothing comes from them any more.
-    pub fn freeze(&self) {
-        replace(&self.knobs.frozen).cancel();
+    /// Silences the agents of all machines that there are: their streams stay open, and nothing comes any more.
+    pub fn silence_agents(&self) {
+        replace(&self.knobs.silent).cancel();
     }
 
     /// Makes agents refuse to write, as on a full disk, or not any more. Processes are not concerned.
@@ -181,8 +181,8 @@ impl FakeDriver {
         let cut = lock(&self.knobs.streams).child_token();
         let left = *lock(&self.knobs.cut_after);
         let guard = FakeGuard { agent: AbortOnDropHandle::new(agent), alive: Arc::clone(&self.knobs.alive) };
-        let frozen = lock(&self.knobs.frozen).child_token();
-        (CutStream::new(ours, left, cut, frozen), guard)
+        let silent = lock(&self.knobs.silent).child_token();
+        (CutStream::new(ours, left, cut, silent), guard)
     }
 }
 

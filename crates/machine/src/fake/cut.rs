@@ -10,13 +10,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 /// Bytes of one read: a test's streams carry little.
 const READ_BYTES: usize = 4096;
 
-/// Passes bytes on until it has passed on so many, or is told to stop; then it has ended. Frozen, it brings
+/// Passes bytes on until it has passed on so many, or is told to stop; then it has ended. Silenced, it brings
 /// nothing any more and does not end.
 pub(super) struct CutStream<S> {
     stream: S,
     left: Option<u64>,
     told: Pin<Box<WaitForCancellationFutureOwned>>,
-    frozen: CancellationToken,
+    silent: CancellationToken,
 }
 
 impl<S> CutStream<S> {
@@ -24,9 +24,9 @@ impl<S> CutStream<S> {
         stream: S,
         left: Option<u64>,
         told: CancellationToken,
-        frozen: CancellationToken,
+        silent: CancellationToken,
     ) -> Self {
-        Self { stream, left, told: Box::pin(told.cancelled_owned()), frozen }
+        Self { stream, left, told: Box::pin(told.cancelled_owned()), silent }
     }
 
     fn is_cut(&mut self, context: &mut Context<'_>) -> bool {
@@ -43,7 +43,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for CutStream<S> {
         if self.is_cut(context) {
             return Poll::Ready(Ok(()));
         }
-        if self.frozen.is_cancelled() {
+        if self.silent.is_cancelled() {
             return Poll::Pending;
         }
         let room = self.left.map_or(READ_BYTES, |left| usize::try_from(left).unwrap_or(READ_BYTES));

@@ -206,7 +206,7 @@ async fn a_machine_that_answers_no_more_is_deleted_under_its_sessions() {
     let server = Server::start().await;
     let ann = server.ann();
     let id = ann.vm().await;
-    server.driver.freeze();
+    server.driver.silence_agents();
     let asking = |path: String| {
         let ann = ann.clone();
         tokio::spawn(async move { ann.get(&path).await.refused(409) })
