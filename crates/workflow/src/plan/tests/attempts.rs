@@ -12,8 +12,11 @@ use crate::plan::{CalledWorkflows, JobPath};
 
 type Earlier = BTreeMap<JobPath, JobResult>;
 
+/// A job's name, how it ends, and its outputs.
+type End<'a> = (&'a str, Conclusion, &'a [(&'a str, &'a str)]);
+
 /// Ends the running jobs, and notes how by their paths.
-fn end(run: &mut Drive, earlier: &mut Earlier, ends: &[(&str, Conclusion, &[(&str, &str)])]) {
+fn end(run: &mut Drive, earlier: &mut Earlier, ends: &[End<'_>]) {
     for (name, conclusion, outputs) in ends {
         let place = run.plan.place(run.id(name)).unwrap();
         earlier.insert(place.path, result(*conclusion, outputs));
