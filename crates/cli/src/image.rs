@@ -73,6 +73,7 @@ fn make(args: &BuildArgs) -> Result<()> {
         name: args.name.clone(),
         base,
         suite: args.suite.into(),
+        kernel: args.kernel.into(),
         mirrors: args.mirrors.clone(),
         compression: args.compression.into(),
     };

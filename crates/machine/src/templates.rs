@@ -30,7 +30,7 @@ use crate::{Capabilities, Driver, Machine, MachineError, MachineSpec, Probe, Sna
 /// back and forth between. Each takes what of its memory a guest has touched when it is up, some 120 MiB.
 const KEPT: usize = 4;
 /// What begins their names.
-const PREFIX: &str = "template-";
+pub(crate) const PREFIX: &str = "template-";
 /// Hexadecimal digits of a recipe's hash in a name: no two recipes have the same.
 const DIGITS: usize = 32;
 

@@ -34,6 +34,9 @@ fn the_stock_image_is_whole_and_has_what_workflows_take_for_granted() {
     {
         assert!(has(name), "{name} of {:?}", image.manifest.packages);
     }
+    let node = image.manifest.packages.iter().find_map(|package| package.strip_prefix("nodejs="));
+    let major = node.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    assert!(major >= Some(20), "actions ask for Node 20, and there is {node:?}");
 }
 
 #[test]

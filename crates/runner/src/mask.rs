@@ -37,8 +37,6 @@ pub struct Masker {
 
 #[derive(Default)]
 struct State {
-    /// What was added, in that order, as it was given.
-    added: Vec<String>,
     known: HashSet<String>,
     longest: usize,
     /// The largest first, each much larger than the next.
@@ -67,9 +65,6 @@ impl Masker {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let forms = forms::of_secret(secret).into_iter();
         let new: Vec<String> = forms.filter(|form| state.known.insert(form.clone())).collect();
-        if !new.is_empty() {
-            state.added.push(secret.to_owned());
-        }
         state.longest = new.iter().map(String::len).fold(state.longest, usize::max);
         state.add(new);
     }
@@ -98,15 +93,9 @@ impl Masker {
         matches!(self.mask(text), Cow::Owned(_))
     }
 
-    /// How many secrets were added.
+    /// How many forms of secrets it knows.
     pub(crate) fn len(&self) -> usize {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).added.len()
-    }
-
-    /// Secrets that were added after the first `count`.
-    pub(crate) fn added_after(&self, count: usize) -> Vec<String> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.added.iter().skip(count).cloned().collect()
+        self.state.read().unwrap_or_else(PoisonError::into_inner).known.len()
     }
 
     /// Bytes of the longest form: what must be looked at behind a cut to find a secret that it cuts.

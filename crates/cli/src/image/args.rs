@@ -28,9 +28,13 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "NAME", default_value = machine::image::DEFAULT_NAME)]
     pub(crate) name: String,
 
-    /// Release of Debian that kernel and packages are from
-    #[arg(long, value_enum, default_value_t = SuiteName::Bookworm)]
+    /// Release of Debian that packages are from
+    #[arg(long, value_enum, default_value_t = SuiteName::Trixie)]
     pub(crate) suite: SuiteName,
+
+    /// Release of Debian that the kernel is from; QEMU 7.2, as in Debian 12, boots that of bookworm only
+    #[arg(long, value_enum, default_value_t = SuiteName::Bookworm)]
+    pub(crate) kernel: SuiteName,
 
     /// Further package (repeatable)
     #[arg(long = "package", value_name = "PACKAGE", conflicts_with_all = ["from_tar", "from_oci"])]

@@ -24,10 +24,9 @@ const CARRIED: [&str; 5] = [
 ];
 
 /// A release of Debian that images can be made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
     /// Debian 12, kernel 6.1
-    #[default]
     Bookworm,
     /// Debian 13, kernel 6.12
     Trixie,

@@ -42,8 +42,10 @@ pub struct Recipe {
     pub name: String,
     /// Where the root comes from.
     pub base: Base,
-    /// The release of Debian that the kernel, and a root of packages, are from.
+    /// The release of Debian that a root of packages is from.
     pub suite: Suite,
+    /// The release of Debian that the kernel is from.
+    pub kernel: Suite,
     /// Sources of packages instead of the host's own: addresses, or lines of a `sources.list`.
     pub mirrors: Vec<String>,
     /// How the root is compressed.
@@ -205,16 +207,16 @@ impl Builder<'_> {
         })
     }
 
-    fn sources(&self) -> Result<Vec<String>, ImageError> {
-        apt::sources(self.recipe.suite, &self.recipe.mirrors, std::path::Path::new("/etc/apt"))
+    fn sources(&self, suite: Suite) -> Result<Vec<String>, ImageError> {
+        apt::sources(suite, &self.recipe.mirrors, std::path::Path::new("/etc/apt"))
     }
 
     fn base(&mut self) -> Result<Kept, ImageError> {
         match &self.recipe.base {
             Base::Packages { bare, extra } => {
                 let packages = base::packages(*bare, extra)?;
-                let sources = self.sources()?;
                 let suite = self.recipe.suite;
+                let sources = self.sources(suite)?;
                 let inputs = ["packages", suite.name(), &packages.join(","), &sources.join("\n")];
                 self.stage(Stage::Base, &inputs, |tools, folder, say| {
                     base::from_packages(tools, suite, &packages, &sources, folder, say)
@@ -236,8 +238,8 @@ impl Builder<'_> {
     }
 
     fn kernel(&mut self) -> Result<Kept, ImageError> {
-        let suite = self.recipe.suite;
-        let sources = self.sources()?;
+        let suite = self.recipe.kernel;
+        let sources = self.sources(suite)?;
         self.stage(Stage::Kernel, &[suite.name(), &sources.join("\n")], |tools, folder, say| {
             kernel::fetch(tools, &sources, folder, say)
         })

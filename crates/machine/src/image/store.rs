@@ -17,6 +17,7 @@ use super::error::ImageError;
 use super::manifest::{ImageId, MAX_MANIFEST_BYTES, Manifest};
 use super::scratch::{Scratch, make_private};
 use super::verify::{self, Depth};
+use crate::templates;
 
 /// The image that machines boot when nothing else is asked for.
 pub const DEFAULT_NAME: &str = "default";
@@ -204,9 +205,8 @@ impl ImageStore {
         let mut names = self.names_of(&id)?;
         let by_name = names.iter().any(|name| name == name_or_id);
         let last = !by_name || names.len() == 1;
-        if last {
-            self.refuse_if_needed(&id)?;
-        } else {
+        let templates = if last { self.templates_unless_needed(&id)? } else { Vec::new() };
+        if !last {
             names = vec![name_or_id.to_owned()];
         }
         for name in &names {
@@ -221,6 +221,10 @@ impl ImageStore {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 moved => moved.map_err(ImageError::io("removing", &folder))?,
             }
+        }
+        for template in templates {
+            // One that stays is of no use, and goes when there are newer ones.
+            let _ = fs::remove_dir_all(template);
         }
         Ok(Removed { names, image: last.then_some(id) })
     }
@@ -314,22 +318,26 @@ impl ImageStore {
         Ok(names)
     }
 
-    /// Snapshots hold the memory of machines whose root the image is.
-    fn refuse_if_needed(&self, id: &ImageId) -> Result<(), ImageError> {
+    /// Refuses while a snapshot holds the memory of a machine whose root the image is. Templates are no
+    /// reason, since they can be made again: these are returned.
+    fn templates_unless_needed(&self, id: &ImageId) -> Result<Vec<PathBuf>, ImageError> {
         #[derive(serde::Deserialize)]
         struct Snapshot {
             image: String,
         }
-        let Ok(snapshots) = fs::read_dir(self.data.join("snapshots")) else { return Ok(()) };
-        let mut users = Vec::new();
+        let Ok(snapshots) = fs::read_dir(self.data.join("snapshots")) else { return Ok(Vec::new()) };
+        let (mut users, mut again) = (Vec::new(), Vec::new());
         for entry in snapshots.flatten() {
             let manifest = fs::read(entry.path().join(MANIFEST)).unwrap_or_default();
             if serde_json::from_slice::<Snapshot>(&manifest).is_ok_and(|found| found.image == id.as_str()) {
-                users.push(format!("snapshot {}", entry.file_name().to_string_lossy()));
+                match entry.file_name().to_string_lossy() {
+                    name if name.starts_with(templates::PREFIX) => again.push(entry.path()),
+                    name => users.push(format!("snapshot {name}")),
+                }
             }
         }
         if users.is_empty() {
-            return Ok(());
+            return Ok(again);
         }
         users.sort();
         Err(ImageError::InUse { image: id.short().to_owned(), users: users.join(", ") })

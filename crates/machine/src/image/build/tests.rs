@@ -69,7 +69,8 @@ fn recipe(base: Base) -> Recipe {
     Recipe {
         name: "default".to_owned(),
         base,
-        suite: Suite::Bookworm,
+        suite: Suite::Trixie,
+        kernel: Suite::Bookworm,
         mirrors: vec!["http://mirror.example/debian".to_owned()],
         compression: Compression::Lz4,
     }

@@ -116,6 +116,23 @@ fn an_image_that_a_snapshot_needs_stays() {
 }
 
 #[test]
+fn templates_of_an_image_go_with_it_and_others_stay() {
+    let (data, store) = store();
+    let image = store.put(&made(&store, b"root", 1)).unwrap();
+    store.name("one", &image.id).unwrap();
+    let snapshot = |name: &str, of: &str| {
+        let folder = data.path().join("snapshots").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(MANIFEST), format!("{{\"image\": \"{of}\"}}")).unwrap();
+        folder
+    };
+    let (mine, other) = (snapshot("template-a", image.id.as_str()), snapshot("template-b", "another"));
+    store.remove("one").unwrap();
+    assert!(!mine.exists() && other.exists());
+    assert!(matches!(store.get("one"), Err(ImageError::NotFound { .. })));
+}
+
+#[test]
 fn a_file_that_was_cut_or_changed_is_named_before_use() {
     let (_data, store) = store();
     for (name, content, said) in [
