@@ -9,7 +9,7 @@ use crate::scenario::{Job, Machine, Run};
 pub fn faults(run: &Run, machine: Machine, outcome: &Outcome) -> Vec<String> {
     let mut faults = other_machines(machine, outcome);
     if outcome.too_slow {
-        faults.push(format!("it took longer than {} s and was killed", run.within_seconds));
+        faults.push(format!("it took longer than {:?} and was killed", run.within(machine)));
     }
     if outcome.exit != Some(run.exit) {
         faults.push(format!("exit code {:?}, expected {}", outcome.exit, run.exit));

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -83,7 +83,7 @@ pub fn carry_out(place: &Place, run: &Run, machine: Machine) -> Result<Outcome, 
     std::thread::spawn(move || read_lines(stdout, &sender));
 
     let mut outcome = Outcome::default();
-    let deadline = started + Duration::from_secs(run.within_seconds);
+    let deadline = started + run.within(machine);
     loop {
         match heard.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Heard::Line(line)) => {

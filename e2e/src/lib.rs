@@ -8,6 +8,7 @@
 
 pub mod compare;
 pub mod invocation;
+mod list;
 pub mod report;
 pub mod repository;
 pub mod scenario;
@@ -34,6 +35,15 @@ pub fn check(name: &str, machine: Machine) {
         return;
     }
     let place = Place::build(&folder, &scenario).unwrap_or_else(|error| panic!("{error}"));
+    if machine == Machine::Qemu {
+        let Some(lender) = std::env::var_os("HEARTH_VM_DATA") else {
+            println!(
+                "SKIPPED: HEARTH_VM_DATA names no data folder with an image; use cargo xtask test --only vm-scenarios"
+            );
+            return;
+        };
+        place.borrow_machines(Path::new(&lender)).unwrap_or_else(|error| panic!("{error}"));
+    }
     for (number, run) in scenario.runs.iter().enumerate() {
         let outcome = invocation::carry_out(&place, run, machine).unwrap_or_else(|error| panic!("{error}"));
         let mut faults = compare::faults(run, machine, &outcome);

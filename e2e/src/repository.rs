@@ -70,6 +70,25 @@ impl Place {
         format!("file://{}/remotes/{{owner}}/{{repo}}", self.root().display())
     }
 
+    /// Lets this data folder use what virtual machines are made of in another: images, snapshots of fresh
+    /// machines, and what was found out about this host. All else, as caches, is this scenario's own.
+    ///
+    /// # Errors
+    /// When a link can't be made.
+    pub fn borrow_machines(&self, lender: &Path) -> Result<(), String> {
+        let borrow = || -> io::Result<()> {
+            fs::create_dir_all(self.data())?;
+            for name in ["images", "snapshots", "vms"] {
+                fs::create_dir_all(lender.join(name))?;
+            }
+            for name in ["images", "snapshots", "vms", "qemu-canary.json"] {
+                std::os::unix::fs::symlink(lender.join(name), self.data().join(name))?;
+            }
+            Ok(())
+        };
+        borrow().map_err(|error| format!("can't borrow the machines of {}: {error}", lender.display()))
+    }
+
     /// Runs a bash script of the scenario in the repository.
     ///
     /// # Errors

@@ -3,23 +3,32 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 /// A kind of machine that scenarios run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Machine {
     /// Linux namespaces.
     Sandbox,
     /// No isolation.
     Host,
+    /// Virtual machines in QEMU.
+    Qemu,
 }
+
+/// How many times longer than elsewhere a scenario may take in virtual machines: where the processor is
+/// emulated, programs run ten times slower, and most of a scenario's time is their start.
+const QEMU_PATIENCE: u64 = 10;
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Machine::Sandbox => "sandbox",
             Machine::Host => "host",
+            Machine::Qemu => "qemu",
         })
     }
 }
@@ -30,8 +39,9 @@ impl fmt::Display for Machine {
 pub struct Scenario {
     /// The rule that it shows, in one sentence.
     pub about: String,
-    /// Why it says nothing on the host driver, for those that are about isolation.
-    pub sandbox_only: Option<String>,
+    /// Kinds of machines on which it says nothing, and why.
+    #[serde(default)]
+    pub not_on: BTreeMap<Machine, String>,
     /// Files to add to the repository: path in it -> path below `e2e/`.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
@@ -145,6 +155,14 @@ impl Scenario {
 
     /// Why this scenario says nothing on machines of this kind.
     pub fn not_on(&self, machine: Machine) -> Option<&str> {
-        self.sandbox_only.as_deref().filter(|_| machine == Machine::Host)
+        self.not_on.get(&machine).map(String::as_str)
+    }
+}
+
+impl Run {
+    /// Longest time that it may take on machines of this kind.
+    pub fn within(&self, machine: Machine) -> Duration {
+        let times = if machine == Machine::Qemu { QEMU_PATIENCE } else { 1 };
+        Duration::from_secs(self.within_seconds * times)
     }
 }

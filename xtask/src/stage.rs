@@ -46,6 +46,8 @@ pub(crate) enum Stage {
     Vm,
     /// README's first command, as a newcomer types it
     Readme,
+    /// Every workflow end to end on virtual machines; of which CI runs some, so only when named
+    VmScenarios,
 }
 
 /// How many tests, or checks, ended how.
@@ -67,7 +69,7 @@ pub(crate) fn run(only: &[Stage]) -> ExitCode {
     let mut total = Counts::default();
     let mut failed = Vec::new();
     let started = Instant::now();
-    for stage in Stage::value_variants().iter().filter(|stage| only.is_empty() || only.contains(stage)) {
+    for stage in Stage::value_variants().iter().filter(|stage| stage.is_wanted(only)) {
         println!("\n=== {stage:?}");
         let began = Instant::now();
         let mut counts = Counts::default();
@@ -92,6 +94,11 @@ pub(crate) fn run(only: &[Stage]) -> ExitCode {
 }
 
 impl Stage {
+    /// Whether it runs when these are named, or none.
+    fn is_wanted(self, only: &[Stage]) -> bool {
+        if only.is_empty() { self != Stage::VmScenarios } else { only.contains(&self) }
+    }
+
     fn carry_out(self, counts: &mut Counts) -> Result<()> {
         match self {
             Stage::Setup => setup::run(),
@@ -112,6 +119,7 @@ impl Stage {
             Stage::Scenario => scenarios(counts),
             Stage::Vm => virtual_machines(counts),
             Stage::Readme => readme(),
+            Stage::VmScenarios => vm_scenarios(counts),
         }
     }
 }
@@ -189,10 +197,13 @@ fn scenarios(counts: &mut Counts) -> Result<()> {
     } else {
         &["test", "--no-fail-fast"]
     };
-    counted(cargo(runner).args(["-p", "hearth-e2e"]), counts)
+    counted(cargo(runner).args(["-p", "hearth-e2e", "--lib", "--test", "scenarios"]), counts)
 }
 
-/// Builds the stock image as a user would. An image that is there already, and whole, is used again; a cold
+/// The release of Debian that the stock image is made of. One of another was built by an older Hearth.
+const STOCK_SUITE: &str = "trixie";
+
+/// Builds the stock image as a user would. One that is there already, and whole, is used again; a cold
 /// checkout has none. Returns the data folder that it is in.
 pub(crate) fn stock_image() -> Result<PathBuf> {
     let data = command::root().join("target/vm");
@@ -202,7 +213,9 @@ pub(crate) fn stock_image() -> Result<PathBuf> {
         command
     };
     let mut inspect = hearth(&["inspect", "--verify", "default"]);
-    if !inspect.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+    let found = inspect.stderr(Stdio::null()).output()?;
+    let manifest: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap_or_default();
+    if !found.status.success() || manifest["suite"] != STOCK_SUITE {
         check(&mut hearth(&["build"]))?;
         check(hearth(&["inspect", "--verify", "default"]).stdout(Stdio::null()))?;
     }
@@ -220,9 +233,44 @@ fn virtual_machines(counts: &mut Counts) -> Result<()> {
     };
     let mut tests = cargo(runner);
     tests
-        .args(["-p", "hearth-machine", "-p", "hearth-server", "-p", "hearth", "--test", "vm*"])
+        .args(["-p", "hearth-machine", "-p", "hearth-server", "-p", "hearth", "-p", "hearth-e2e"])
+        .args(["--test", "vm*"])
         .env("HEARTH_VM_DATA", &data);
     counted(&mut tests, counts)
+}
+
+/// All scenarios on the stock image, two at a time: most of one is the work of a single processor.
+fn vm_scenarios(counts: &mut Counts) -> Result<()> {
+    let data = stock_image()?;
+    for (name, reason) in scenarios_not_on("qemu")? {
+        println!("NOT RUN: {name}: {reason}");
+    }
+    let (runner, all): (&[&str], &[&str]) = if runs("cargo-nextest") {
+        (&["nextest", "run", "--no-fail-fast", "--test-threads", "2"], &["--run-ignored", "all"])
+    } else {
+        (&["test", "--no-fail-fast"], &["--", "--include-ignored", "--test-threads", "2"])
+    };
+    let mut tests = cargo(runner);
+    tests.args(["-p", "hearth-e2e", "--test", "vm_scenarios"]).args(all).env("HEARTH_VM_DATA", &data);
+    counted(&mut tests, counts)
+}
+
+/// Scenarios that say nothing on machines of this kind, and why.
+fn scenarios_not_on(machine: &str) -> Result<Vec<(String, String)>> {
+    let folder = command::root().join("e2e/scenarios");
+    let mut left_out = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("can't read {}", folder.display()))? {
+        let entry = entry?;
+        let path = entry.path().join("expect.toml");
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+        let expected: toml::Table = text.parse().with_context(|| format!("{} is no TOML", path.display()))?;
+        if let Some(reason) = expected.get("not_on").and_then(|all| all.get(machine)?.as_str()) {
+            left_out.push((entry.file_name().to_string_lossy().into_owned(), reason.to_owned()));
+        }
+    }
+    left_out.sort();
+    Ok(left_out)
 }
 
 /// README's first command must succeed as it stands there.
