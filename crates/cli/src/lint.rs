@@ -73,6 +73,7 @@ fn repository_of(path: &Path) -> Option<&Path> {
 fn check_calls(root: &Path, file: &mut WorkflowFile) -> Result<()> {
     let problems = called::check_local(root, file)?;
     file.diagnostics.extend(problems);
+    file.diagnostics.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
     Ok(())
 }
 

@@ -116,6 +116,28 @@ fn lint_lists_problems_with_their_places_and_fails() {
 }
 
 #[test]
+fn lint_shows_every_fault_of_a_file_in_every_format_in_the_order_of_places() {
+    let broken = "name: 'it's'\non: [psh\njobs:\n  a:\n    runs-on: x\n    steps: [run: \"\\d\"]\n  b: {runs-on: x, needs: c, steps: [run: a]}\n";
+    let folder = repository(broken);
+    let lint = |format| hearth(folder.path(), &["lint", "--format", format]);
+    let places = |list: &Json, line: &str| {
+        list.as_array().into_iter().flatten().map(|one| one.pointer(line).cloned()).collect::<Vec<_>>()
+    };
+    let expected = [1, 2, 6, 7].map(|line| Some(json!(line)));
+    assert_eq!(places(&parsed(&lint("json")), "/line"), expected);
+    let sarif = parsed(&lint("sarif"));
+    let region = "/locations/0/physicalLocation/region/startLine";
+    assert_eq!(places(&sarif["runs"][0]["results"], region), expected);
+    let github = text(&lint("github").stdout);
+    let lines: Vec<_> = github.lines().filter_map(|line| line.split(',').nth(1)).collect();
+    assert_eq!(lines, ["line=1", "line=2", "line=6", "line=7"], "{github}");
+    let shown = text(&lint("text").stdout);
+    let places: Vec<_> =
+        [":1:11", ":2:5", ":6:", ":7:"].map(|place| shown.find(&format!("ci.yml{place}"))).into();
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{shown}");
+}
+
+#[test]
 fn plan_says_what_would_run_and_why_not() {
     let output = hearth(repository(GOOD).path(), &["plan"]);
     let shown = text(&output.stdout);

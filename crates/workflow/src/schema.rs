@@ -33,7 +33,8 @@ pub struct ReadOptions {
 
 /// Reads a workflow file. `file` is its name for people, and in diagnostics.
 ///
-/// There is a workflow exactly when no diagnostic is an error.
+/// There is a workflow exactly when no diagnostic is an error. They are in the order of their places,
+/// or of GitHub's stages where it is read in these.
 pub fn read_workflow(file: &str, text: &str, options: &ReadOptions) -> (Option<Workflow>, Vec<Diagnostic>) {
     let mut problems = Problems::new(file);
     let workflow = yaml::parse(text, &options.limits, &mut problems).and_then(|tree| {
@@ -49,7 +50,8 @@ pub fn read_workflow(file: &str, text: &str, options: &ReadOptions) -> (Option<W
         }
     }
     let workflow = workflow.filter(|_| !problems.has_errors());
-    (workflow, problems.into_found())
+    let problems = if options.stop_at_wrong_shape { problems.into_found() } else { problems.into_sorted() };
+    (workflow, problems)
 }
 
 /// Reads an `action.yml`. `file` is its name for people, and in diagnostics.
@@ -63,5 +65,5 @@ pub fn read_action(file: &str, text: &str) -> (Option<Action>, Vec<Diagnostic>) 
         convert::action(&root, &mut problems)
     });
     let action = action.filter(|_| !problems.has_errors());
-    (action, problems.into_found())
+    (action, problems.into_sorted())
 }

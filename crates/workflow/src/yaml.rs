@@ -7,6 +7,7 @@
 
 mod builder;
 mod problems;
+mod recover;
 mod scalar;
 mod tabs;
 mod tree;
@@ -35,8 +36,9 @@ impl Default for Limits {
 
 /// Reads one document. Without a tree there is at least one error in `problems`.
 ///
-/// A scalar that is wrong in itself (`!!int x`) is reported and becomes [`Value::Invalid`], so
-/// that what follows it is still read.
+/// What is wrong in itself (`!!int x`, `"unclosed`) is reported and becomes [`Value::Invalid`], so
+/// that what follows it is still read; [`Problems::is_whole`] tells which parts lack lines that
+/// can't be read.
 pub fn parse(text: &str, limits: &Limits, problems: &mut Problems) -> Option<Node> {
     builder::build(text, limits, problems)
 }

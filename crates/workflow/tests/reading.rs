@@ -25,17 +25,17 @@ fn job(lines: &str) -> String {
 }
 
 #[test]
-fn all_problems_are_told_at_once() {
+fn all_problems_are_told_at_once_in_the_order_of_their_places() {
     let text = "on: pushh\nfoo: 1\njobs:\n  a:\n    runs-on: x\n    needs: zz\n    steps:\n      - uses: bad\n        id: 1\n  b:\n    runs-on: []\n    timeout-minutes: soon\n";
     assert_eq!(
         said(text),
         [
             "w.yml (Line: 1, Col: 5): Unexpected value 'pushh'",
             "w.yml (Line: 2, Col: 1): Unexpected value 'foo'",
-            "w.yml (Line: 12, Col: 22): Unexpected value 'soon'",
-            "w.yml (Line: 9, Col: 13): The identifier '1' is invalid. IDs may only contain alphanumeric characters, '_', and '-'. IDs must start with a letter or '_' and and must be less than 100 characters.",
-            "w.yml (Line: 8, Col: 15): Expected format {org}/{repo}[/path]@ref. Actual 'bad'",
             "w.yml (Line: 6, Col: 12): Job 'a' depends on unknown job 'zz'.",
+            "w.yml (Line: 8, Col: 15): Expected format {org}/{repo}[/path]@ref. Actual 'bad'",
+            "w.yml (Line: 9, Col: 13): The identifier '1' is invalid. IDs may only contain alphanumeric characters, '_', and '-'. IDs must start with a letter or '_' and and must be less than 100 characters.",
+            "w.yml (Line: 12, Col: 22): Unexpected value 'soon'",
         ]
     );
 }
@@ -127,7 +127,7 @@ fn what_github_refuses_of_yaml_is_refused() {
         ("a: &a [*a]\n", "yaml-alias"),
         ("[a]: b\n", "yaml-key"),
         ("a: b\n---\nc: d\n", "yaml-documents"),
-        ("a: b\n\tc: d\n", "yaml-syntax"),
+        ("a: b\n\tc: d\n", "yaml-tab"),
     ] {
         assert!(problems(text).iter().any(|problem| problem.code == code), "{code}: {:?}", problems(text));
     }

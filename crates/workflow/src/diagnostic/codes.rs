@@ -25,8 +25,18 @@ codes! {
     FILE_SIZE = "file-size", File;
     /// The file is not UTF-8.
     FILE_ENCODING = "file-encoding", File;
-    /// The file is not YAML.
+    /// Something that is not YAML and has no code of its own.
     YAML_SYNTAX = "yaml-syntax", Exact;
+    /// A line that does not fit the lines above it.
+    YAML_INDENTATION = "yaml-indentation", Exact;
+    /// A tab where only spaces may stand.
+    YAML_TAB = "yaml-tab", Exact;
+    /// A quote that is not closed, or text behind one that is.
+    YAML_QUOTE = "yaml-quote", Exact;
+    /// An escape in double quotes that does not exist.
+    YAML_ESCAPE = "yaml-escape", Exact;
+    /// A bracket that is not closed or closes nothing, or a missing comma.
+    YAML_BRACKET = "yaml-bracket", Exact;
     /// An alias has no anchor, or stands inside of its own.
     YAML_ALIAS = "yaml-alias", File;
     /// A tag is unknown, or does not go with the style of the scalar.

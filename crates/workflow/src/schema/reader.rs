@@ -89,7 +89,9 @@ impl Reader<'_> {
 
     fn sequence(&mut self, node: &yaml::Node, items: &[yaml::Node], place: &Place) -> NodeKind {
         let Some(item) = place.definition.item() else {
-            self.problems.error(codes::UNEXPECTED_SEQUENCE, &node.span, "A sequence was not expected");
+            if self.problems.is_whole(&node.span) {
+                self.problems.error(codes::UNEXPECTED_SEQUENCE, &node.span, "A sequence was not expected");
+            }
             return NodeKind::Sequence(Vec::new());
         };
         let item_place = place.child(item);

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as Marks, StrInput};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as Marks, StrInput, Tag};
 
+use super::problems::Unread;
+use super::recover::{self, Cuts, Readable};
 use super::scalar::{self, ScalarError};
 use super::tree::{Node, Value};
 use super::{Limits, Problems, start_of, tabs};
@@ -13,8 +15,13 @@ use crate::span::{Position, Span};
 /// A key that other YAML readers take for "put these pairs here".
 const MERGE_KEY: &str = "<<";
 
-/// Reading can't go on; the problem has been reported.
-struct Stop;
+/// Why reading can't go on.
+enum Stop {
+    /// A bound; it has been reported.
+    Bound,
+    /// What follows is no YAML.
+    Syntax,
+}
 
 pub(super) fn build(text: &str, limits: &Limits, problems: &mut Problems) -> Option<Node> {
     let characters = text.chars().count();
@@ -24,23 +31,17 @@ pub(super) fn build(text: &str, limits: &Limits, problems: &mut Problems) -> Opt
         return None;
     }
     let text = &*tabs::without_separating_tabs(text);
-    let mut builder = Builder {
-        text,
-        limits,
-        problems,
-        parser: Parser::new_from_str(text),
-        open: Vec::new(),
-        used_anchors: used_anchors(text),
-        anchors: HashMap::new(),
-        nodes: 0,
-        previous_end: Marker::new(0, 1, 0),
-        cursor: Cursor { character: 0, byte: 0 },
-        characters,
-        root: None,
-    };
-    builder.run().ok()?;
-    let file = builder.problems.file().clone();
-    Some(builder.root.unwrap_or_else(|| Node { span: start_of(&file), value: Value::Null }))
+    let mut found = Problems::new(problems.file());
+    match Builder::new(text, limits, &Cuts::default(), &mut found).run() {
+        Err(Stop::Syntax) => {
+            let Readable { text, cuts } = recover::recover(text, problems)?;
+            Builder::new(&text, limits, &cuts, problems).run().ok()
+        }
+        ended => {
+            problems.take(found);
+            ended.ok()
+        }
+    }
 }
 
 /// A list or mapping that has not ended.
@@ -91,32 +92,60 @@ struct Builder<'a> {
     previous_end: Marker,
     cursor: Cursor,
     characters: usize,
+    /// What was taken out of the text.
+    cuts: &'a Cuts,
     root: Option<Node>,
 }
 
-impl Builder<'_> {
-    fn run(&mut self) -> Result<(), Stop> {
+impl<'a> Builder<'a> {
+    fn new(text: &'a str, limits: &'a Limits, cuts: &'a Cuts, problems: &'a mut Problems) -> Builder<'a> {
+        Builder {
+            text,
+            limits,
+            problems,
+            parser: Parser::new_from_str(text),
+            open: Vec::new(),
+            used_anchors: used_anchors(text),
+            anchors: HashMap::new(),
+            nodes: 0,
+            previous_end: Marker::new(0, 1, 0),
+            cursor: Cursor { character: 0, byte: 0 },
+            characters: text.chars().count(),
+            cuts,
+            root: None,
+        }
+    }
+
+    fn run(mut self) -> Result<Node, Stop> {
         while let Some(event) = self.parser.next_event() {
-            let (event, marks) = event.map_err(|error| self.syntax_error(&error))?;
+            let (event, marks) = event.map_err(|_| Stop::Syntax)?;
+            if matches!(event, Event::DocumentStart(_)) && self.root.is_some() {
+                self.second_document(marks);
+                break;
+            }
             self.take(event, marks)?;
             self.previous_end = marks.end;
         }
-        Ok(())
+        let nothing = if self.cuts.is_empty() { Value::Null } else { Value::Invalid };
+        let span = start_of(self.problems.file());
+        Ok(self.root.unwrap_or(Node { span, value: nothing }))
     }
 
     fn take(&mut self, event: Event<'_>, marks: Marks) -> Result<(), Stop> {
         match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            Event::DocumentStart(_) => self.start_document(marks),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
             Event::Scalar(text, style, anchor, tag) => {
-                let span = self.scalar_span(&text, style, marks);
-                let value = match scalar::resolve(&text, style, tag.as_deref()) {
-                    Ok(Value::String(text)) => Value::String(self.at_end_of_file(text, style, marks)),
-                    Ok(value) => value,
-                    Err(error) => {
-                        self.scalar_error(&text, &span, error);
+                let mut span = self.scalar_span(&text, style, marks);
+                let value = match self.end_of_unread(&span, &text, style, marks) {
+                    Some(end) => {
+                        span.end = end;
                         Value::Invalid
                     }
+                    None => self.scalar(&text, &span, style, tag.as_deref(), marks),
                 };
                 let is_merge_key = style == ScalarStyle::Plain && text == MERGE_KEY;
                 self.count(1)?;
@@ -131,17 +160,55 @@ impl Builder<'_> {
         }
     }
 
-    fn start_document(&mut self, marks: Marks) -> Result<(), Stop> {
-        if self.root.is_none() {
-            return Ok(());
-        }
+    /// The first document is read; of the others it is only said that they are there.
+    fn second_document(&mut self, marks: Marks) {
+        let span = self.span(marks);
+        let text = self.text_at(marks.start).to_owned();
+        self.problems.add_unread(Unread { first: 1, last: u32::MAX, text });
         self.problems.error_with_hint(
             codes::YAML_DOCUMENTS,
-            &self.span(marks),
+            &span,
             "Expected the end of the file after the first document",
             "a workflow or action is one document: remove the `---` and what follows it",
         );
-        Err(Stop)
+    }
+
+    fn scalar(
+        &mut self,
+        text: &str,
+        span: &Span,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        marks: Marks,
+    ) -> Value {
+        match scalar::resolve(text, style, tag) {
+            Ok(Value::String(text)) => Value::String(self.at_end_of_file(text, style, marks)),
+            Ok(value) => value,
+            Err(error) => {
+                self.scalar_error(text, span, error);
+                Value::Invalid
+            }
+        }
+    }
+
+    /// Where a scalar ends of which something was taken out of the text.
+    fn end_of_unread(
+        &mut self,
+        span: &Span,
+        text: &str,
+        style: ScalarStyle,
+        marks: Marks,
+    ) -> Option<Position> {
+        if self.cuts.is_empty() || style != ScalarStyle::Plain {
+            return None;
+        }
+        if let Some(end) = self.cuts.value_at(span.start) {
+            return Some(end);
+        }
+        let rest = self.text_at(marks.end).split(['\n', '\r']).next().unwrap_or_default().trim();
+        let is_last =
+            rest.is_empty() || rest.starts_with('#') || (text.is_empty() && matches!(rest, ":" | "-"));
+        if is_last { self.cuts.end_of_text(span.end.line, text.is_empty()) } else { None }
     }
 
     fn start(&mut self, anchor: usize, marks: Marks, content: Content) -> Result<(), Stop> {
@@ -197,7 +264,9 @@ impl Builder<'_> {
                 "The alias stands inside of what it stands for",
                 "an alias may only name an anchor whose value has ended",
             );
-            return Err(Stop);
+            let node = Node { span: self.span(marks), value: Value::Invalid };
+            self.count(1)?;
+            return self.add(Anchored { node, nodes: 1, depth: 0 }, 0, false);
         };
         let (nodes, depth) = (anchored.nodes, anchored.depth);
         self.count(nodes)?;
@@ -221,7 +290,7 @@ impl Builder<'_> {
                 self.limits.nodes
             ),
         );
-        Err(Stop)
+        Err(Stop::Bound)
     }
 
     fn check_depth(&mut self, levels: usize, marks: Marks) -> Result<(), Stop> {
@@ -234,7 +303,7 @@ impl Builder<'_> {
             "Maximum object depth exceeded",
             format!("lists and mappings may stand inside of each other {} times", self.limits.depth),
         );
-        Err(Stop)
+        Err(Stop::Bound)
     }
 
     fn scalar_error(&mut self, text: &str, span: &Span, error: ScalarError) {
@@ -244,7 +313,7 @@ impl Builder<'_> {
                 codes::YAML_TAG,
                 span,
                 format!("Unexpected tag '{tag}'"),
-                "only !!str, !!bool, !!int, !!float, and !!null are known; most values need no tag",
+                "quote a value that begins with `!`; of tags only !!str, !!bool, !!int, !!float, and !!null are known",
             ),
             ScalarError::Style { style, tag } => self.problems.error_with_hint(
                 codes::YAML_TAG,
@@ -259,26 +328,6 @@ impl Builder<'_> {
                 "quote the value to make it text",
             ),
         }
-    }
-
-    fn syntax_error(&mut self, error: &ScanError) -> Stop {
-        let mark = *error.marker();
-        let place = position(mark);
-        let span = self.problems.span(place, Position { column: place.column + 1, ..place });
-        if error.info().contains("unknown anchor") {
-            let name: String = self
-                .text_at(mark)
-                .trim_start_matches('*')
-                .chars()
-                .take_while(|character| !character.is_whitespace() && !",[]{}".contains(*character))
-                .collect();
-            let hint = "an anchor (`&name`) must stand before the alias that uses it";
-            self.problems.error_with_hint(codes::YAML_ALIAS, &span, format!("Unknown anchor '{name}'"), hint);
-        } else {
-            let message = capitalized(error.info());
-            self.problems.error_with_hint(codes::YAML_SYNTAX, &span, message, syntax_hint(error.info()));
-        }
-        Stop
     }
 
     fn span(&self, marks: Marks) -> Span {
@@ -379,7 +428,8 @@ fn check_key(node: Node, is_merge_key: bool, problems: &mut Problems) -> Key {
     }
     match node.value {
         Value::Sequence(_) | Value::Mapping(_) => {
-            let hint = "a key is text; quote it if it begins with `[`, `{`, or `?`";
+            let hint =
+                "a key is text: quote it if it begins with `[`, `{`, or `?`; an expression begins with `${{`";
             problems.error_with_hint(codes::YAML_KEY, &node.span, "Expected a scalar value", hint);
             Key::Refused
         }
@@ -391,19 +441,4 @@ fn check_key(node: Node, is_merge_key: bool, problems: &mut Problems) -> Key {
 fn position(mark: Marker) -> Position {
     let clamp = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     Position { line: clamp(mark.line()), column: clamp(mark.col()).saturating_add(1) }
-}
-
-fn capitalized(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
-}
-
-fn syntax_hint(info: &str) -> &'static str {
-    if info.contains("tab") {
-        "indent with spaces; YAML takes no tabs there"
-    } else if info.contains("mapping values") || info.contains("simple key") {
-        "check the indentation, and quote values that hold `: `"
-    } else {
-        "the file is not YAML from here on: check indentation, quotes, and brackets"
-    }
 }

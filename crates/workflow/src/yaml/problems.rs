@@ -14,12 +14,24 @@ const MAX_PROBLEMS: usize = 1000;
 pub struct Problems {
     file: Arc<str>,
     found: Vec<Diagnostic>,
+    /// Parts of the file that are in no tree, because they could not be read.
+    unread: Vec<Unread>,
+}
+
+/// A part of the file that could not be read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    /// The lines that it may have belonged to, from 1.
+    pub(super) first: u32,
+    pub(super) last: u32,
+    /// What stands there.
+    pub(super) text: String,
 }
 
 impl Problems {
     /// No problems yet.
     pub fn new(file: &str) -> Problems {
-        Problems { file: file.into(), found: Vec::new() }
+        Problems { file: file.into(), found: Vec::new(), unread: Vec::new() }
     }
 
     /// The file.
@@ -83,9 +95,42 @@ impl Problems {
         })
     }
 
+    /// Whether all lines of `span` could be read: only then is it worth to judge what it lacks.
+    pub fn is_whole(&self, span: &Span) -> bool {
+        !self.unread.iter().any(|part| part.touches(span))
+    }
+
+    /// Whether `name` may stand in a part of `span` that could not be read.
+    pub fn may_hide(&self, span: &Span, name: &str) -> bool {
+        self.unread.iter().any(|part| part.touches(span) && part.text.contains(name))
+    }
+
+    /// Remembers a part of the file that could not be read.
+    pub(super) fn add_unread(&mut self, part: Unread) {
+        self.unread.push(part);
+    }
+
+    /// Takes what was found meanwhile in the same file.
+    pub(super) fn take(&mut self, other: Problems) {
+        other.found.into_iter().for_each(|problem| self.add(problem));
+        self.unread.extend(other.unread);
+    }
+
+    /// All of them, in the order of their places.
+    pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
+        self.found
+    }
+
     /// All of them.
     pub fn into_found(self) -> Vec<Diagnostic> {
         self.found
+    }
+}
+
+impl Unread {
+    fn touches(&self, span: &Span) -> bool {
+        self.first <= span.end.line && span.start.line <= self.last
     }
 }
 

@@ -27,11 +27,15 @@ pub(super) fn without_separating_tabs(text: &str) -> Cow<'_, str> {
 
 /// The bytes of the first tabs that the parser refuses.
 fn refused_tabs(text: &str) -> Option<std::ops::Range<usize>> {
-    let error =
-        Parser::new_from_str(text).find_map(Result::err).filter(|error| error.info().contains(REFUSAL))?;
+    let error = Parser::new_from_str(text).find_map(Result::err)?;
     let end = text.char_indices().nth(error.marker().index()).map_or(text.len(), |(place, _)| place);
+    separating(text, end, error.info())
+}
+
+/// The bytes of the tabs right before `end`, where the parser refuses them with these words.
+pub(super) fn separating(text: &str, end: usize, words: &str) -> Option<std::ops::Range<usize>> {
     let start = text[..end].trim_end_matches('\t').len();
-    (start < end).then_some(start..end)
+    (words.contains(REFUSAL) && start < end).then_some(start..end)
 }
 
 #[cfg(test)]

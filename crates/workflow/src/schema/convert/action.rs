@@ -120,7 +120,7 @@ fn docker(node: &Node, problems: &mut Problems) -> Option<ActionRuns> {
 
 fn required<'a>(node: &'a Node, key: &str, problems: &mut Problems) -> Option<&'a Node> {
     let value = node.get(key);
-    if value.is_none() {
+    if value.is_none() && !problems.may_hide(&node.span, key) {
         missing(key, &node.span, problems);
     }
     value

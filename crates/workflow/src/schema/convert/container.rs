@@ -22,7 +22,7 @@ pub(super) fn check_services(node: &Node, problems: &mut Problems) {
 }
 
 fn check(node: &Node, problems: &mut Problems) {
-    if node.has_expression() || !problems.is_sound(&node.span) {
+    if node.has_expression() || !problems.is_sound(&node.span) || !problems.is_whole(&node.span) {
         return;
     }
     let image = match &node.kind {

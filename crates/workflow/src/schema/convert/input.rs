@@ -15,7 +15,7 @@ pub(super) fn inputs(node: &Node, is_call: bool, problems: &mut Problems) -> Vec
 fn input(name: Spanned<String>, definition: &Node, is_call: bool, problems: &mut Problems) -> Input {
     let kind = kind(definition);
     let default = definition.get("default").filter(|default| !matches!(default.kind, NodeKind::Null));
-    if problems.is_sound(&definition.span) {
+    if problems.is_sound(&definition.span) && problems.is_whole(&definition.span) {
         check_options(definition, &kind, problems);
         if let Some(default) = default {
             check_default(default, &kind, is_call, problems);

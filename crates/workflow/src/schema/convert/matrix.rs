@@ -8,7 +8,7 @@ use crate::yaml::Problems;
 pub(super) fn check(strategy: &Node, problems: &mut Problems) {
     let Some(matrix) = strategy.get("matrix") else { return };
     let NodeKind::Mapping(pairs) = &matrix.kind else { return };
-    if !problems.is_sound(&matrix.span) {
+    if !problems.is_sound(&matrix.span) || !problems.is_whole(&matrix.span) {
         return;
     }
     let mut vectors: Vec<&str> = Vec::new();

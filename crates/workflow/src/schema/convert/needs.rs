@@ -20,19 +20,38 @@ pub(super) fn check(node: &Node, jobs: &[Job], problems: &mut Problems) {
         .map(|job| Waiting { id: &job.id.value, needs: job.needs.iter().collect() })
         .partition(|job| job.needs.is_empty());
     if ready.is_empty() {
-        if problems.is_sound(&node.span) {
+        if problems.is_sound(&node.span) && problems.is_whole(&node.span) {
             let message = "The workflow must contain at least one job with no dependencies.";
             problems.error(codes::NO_FIRST_JOB, &node.span, message);
         }
         return;
     }
+    let ready = ready.iter().map(|job| job.id).collect();
+    settle(ready, &mut waiting);
+    // Who waits for a job that does not exist is told so, and stands in no cycle.
+    let mut freed = VecDeque::new();
+    for job in &mut waiting {
+        let (known, unknown): (Vec<_>, Vec<_>) = job.needs.iter().partition(|need| exists(need, jobs));
+        unknown.into_iter().for_each(|need| report_unknown(job.id, need, node, jobs, problems));
+        job.needs = known;
+        if job.needs.is_empty() {
+            freed.push_back(job.id);
+        }
+    }
+    settle(freed, &mut waiting);
+    for job in &waiting {
+        job.needs.iter().for_each(|need| report_cycle(job.id, need, problems));
+    }
+}
+
+/// Lets those go on who wait for jobs that are ready, and then those who wait for them.
+fn settle<'a>(mut ready: VecDeque<&'a str>, waiting: &mut [Waiting<'a>]) {
     let mut waiting_for: HashMap<String, Vec<usize>> = HashMap::new();
     for (place, job) in waiting.iter().enumerate() {
         for need in &job.needs {
             waiting_for.entry(need.to_lowercase()).or_default().push(place);
         }
     }
-    let mut ready: VecDeque<&str> = ready.iter().map(|job| job.id).collect();
     while let Some(done) = ready.pop_front() {
         for place in waiting_for.remove(&done.to_lowercase()).unwrap_or_default() {
             let job = &mut waiting[place];
@@ -42,24 +61,27 @@ pub(super) fn check(node: &Node, jobs: &[Job], problems: &mut Problems) {
             }
         }
     }
-    for job in &waiting {
-        for need in &job.needs {
-            report(job.id, need, jobs, problems);
-        }
-    }
 }
 
-fn report(id: &str, need: &Spanned<String>, jobs: &[Job], problems: &mut Problems) {
+fn exists(name: &str, jobs: &[Job]) -> bool {
+    jobs.iter().any(|job| job.id.eq_ignore_ascii_case(name))
+}
+
+fn report_cycle(id: &str, need: &Spanned<String>, problems: &mut Problems) {
     let name = &need.value;
-    if jobs.iter().any(|job| job.id.eq_ignore_ascii_case(name)) {
-        let message =
-            format!("Job '{id}' depends on job '{name}' which creates a cycle in the dependency graph.");
-        let hint = "jobs that need each other never start: remove one of the needs";
-        problems.error_with_hint(codes::NEEDS_CYCLE, &need.span, message, hint);
-    } else {
-        let message = format!("Job '{id}' depends on unknown job '{name}'.");
-        let known: Vec<_> = jobs.iter().map(|job| job.id.as_str()).collect();
-        let hint = format!("jobs of this file: {}", known.join(", "));
-        problems.error_with_hint(codes::UNKNOWN_JOB, &need.span, message, hint);
+    let message =
+        format!("Job '{id}' depends on job '{name}' which creates a cycle in the dependency graph.");
+    let hint = "jobs that need each other never start: remove one of the needs";
+    problems.error_with_hint(codes::NEEDS_CYCLE, &need.span, message, hint);
+}
+
+fn report_unknown(id: &str, need: &Spanned<String>, node: &Node, jobs: &[Job], problems: &mut Problems) {
+    let name = &need.value;
+    if problems.may_hide(&node.span, name) {
+        return;
     }
+    let message = format!("Job '{id}' depends on unknown job '{name}'.");
+    let known: Vec<_> = jobs.iter().map(|job| job.id.as_str()).collect();
+    let hint = format!("jobs of this file: {}", known.join(", "));
+    problems.error_with_hint(codes::UNKNOWN_JOB, &need.span, message, hint);
 }

@@ -27,6 +27,9 @@ impl Reader<'_> {
     ) -> NodeKind {
         let mut candidates = place.definition.mappings();
         let Some(first) = candidates.first() else {
+            if !self.problems.is_whole(&node.span) {
+                return NodeKind::Mapping(Vec::new());
+            }
             self.problems.error(codes::UNEXPECTED_MAPPING, &node.span, "A mapping was not expected");
             return NodeKind::Mapping(Vec::new());
         };
@@ -131,13 +134,14 @@ impl Reader<'_> {
                 return;
             }
             for property in mapping.properties.iter().filter(|property| property.is_required) {
-                if !keys.seen.contains(&property.name.to_uppercase()) {
+                let is_seen = keys.seen.contains(&property.name.to_uppercase());
+                if !is_seen && !self.problems.may_hide(span, property.name) {
                     let message = format!("Required property is missing: {}", property.name);
                     let hint = format!("add `{}:`", property.name);
                     self.problems.error_with_hint(codes::REQUIRED_PROPERTY, span, message, hint);
                 }
             }
-        } else if candidates.len() > 1 {
+        } else if candidates.len() > 1 && self.problems.is_whole(span) {
             let message = format!(
                 "There's not enough info to determine what you meant. Add one of these properties: {}",
                 telling_keys(candidates).join(", ")
