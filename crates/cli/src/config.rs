@@ -32,6 +32,9 @@ pub(crate) struct Config {
     /// What a job may reach on a network of its own, and nothing else.
     #[serde(default)]
     pub(crate) allow_hosts: Vec<String>,
+    /// The same for some workflows and jobs; the first that fits decides.
+    #[serde(default)]
+    pub(crate) allow_hosts_of: Vec<AllowRule>,
     /// Jobs at once.
     pub(crate) jobs: Option<u16>,
     /// Memory of a machine in MiB.
@@ -48,6 +51,18 @@ pub(crate) struct Config {
     /// Where Firecracker is.
     #[serde(default)]
     pub(crate) firecracker: FirecrackerConfig,
+}
+
+/// What some jobs may reach.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AllowRule {
+    /// Path or name of a workflow; `*` stands for any text.
+    pub(crate) workflow: Option<String>,
+    /// Id or name of a job; `*` stands for any text.
+    pub(crate) job: Option<String>,
+    /// What they may reach, and nothing else.
+    pub(crate) hosts: Vec<String>,
 }
 
 /// Where Firecracker is, when it is not in `PATH`.

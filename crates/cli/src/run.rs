@@ -2,6 +2,7 @@
 
 pub(crate) mod called;
 mod changed;
+mod contacts;
 mod drive;
 mod event;
 mod facts;
@@ -12,6 +13,7 @@ mod list;
 pub(crate) mod machines;
 mod number;
 pub(crate) mod output;
+mod reach;
 mod resume;
 mod session;
 mod supply;

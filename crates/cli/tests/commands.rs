@@ -211,3 +211,20 @@ fn a_run_without_a_kept_machine_can_be_neither_entered_nor_resumed() {
     let nothing = hearth(folder.path(), &["debug", "--list"]);
     assert_eq!((nothing.status.code(), text(&nothing.stdout).lines().count()), (Some(0), 1));
 }
+
+#[test]
+fn a_list_of_hosts_is_refused_by_a_driver_that_would_not_hold_to_it() {
+    let folder = repository(GOOD);
+    let config = folder.path().join("config/hearth");
+    std::fs::create_dir_all(&config).expect("a folder");
+    for (rules, code) in [
+        ("allow-hosts-of: [{workflow: Grüße, hosts: [good.example]}]", 4),
+        ("allow-hosts-of: [{workflow: Other, hosts: [good.example]}]", 0),
+    ] {
+        std::fs::write(config.join("hearth.yaml"), rules).expect("a file");
+        let output = hearth(folder.path(), &["run", "--machine", "host", "--format", "plain"]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert_eq!(code == 4, said.contains("a list of what may be reached needs a network"), "{said}");
+    }
+}

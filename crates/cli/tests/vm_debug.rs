@@ -1,12 +1,15 @@
 //! Kept machines of failed jobs, in QEMU, where `HEARTH_VM_DATA` names a data folder with an image.
 
+mod vm_place;
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use nix::pty::openpty;
+use vm_place::Place;
 
 const WORKFLOW: &str = r#"
 on: push
@@ -28,64 +31,13 @@ jobs:
         kill -0 $(cat pid) && echo "daemon-lives $COLOUR attempt-$GITHUB_RUN_ATTEMPT $(cat file)"
 "#;
 
-struct Place(tempfile::TempDir);
-
-impl Place {
-    /// A repository, and a data folder with the image of `HEARTH_VM_DATA`, where the test was asked for.
-    fn new() -> Option<Place> {
-        let Some(lender) = std::env::var_os("HEARTH_VM_DATA").map(PathBuf::from) else {
-            println!(
-                "SKIPPED: HEARTH_VM_DATA names no data folder with an image; use cargo xtask test --only vm"
-            );
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        borrow(&lender.join("images"), &folder.path().join("data/images"));
-        let workflows = folder.path().join("repository/.github/workflows");
-        fs::create_dir_all(&workflows).unwrap();
-        fs::write(workflows.join("ci.yml"), WORKFLOW).unwrap();
-        Some(Place(folder))
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
-        command.args(words).current_dir(self.path("repository"));
-        command.env("HEARTH_DATA", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
-        command
-    }
-
-    fn hearth(&self, words: &[&str]) -> (Option<i32>, String) {
-        let Output { status, stdout, stderr } = self.command(words).output().unwrap();
-        let text = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
-        (status.code(), text.into_owned())
-    }
-}
-
-/// Copies names, and links files: an image is big, and never changed in place.
-fn borrow(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
-        if kind.is_dir() && entry.file_name() != "build" {
-            borrow(&entry.path(), &target);
-        } else if kind.is_file() && fs::hard_link(entry.path(), &target).is_err() {
-            fs::copy(entry.path(), &target).unwrap();
-        }
-    }
-}
-
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
 fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
-    let Some(place) = Place::new() else { return };
+    let Some(place) = Place::new(WORKFLOW) else { return };
     let machine = ["--machine", "qemu", "--network", "none", "--memory", "512", "--format", "plain"];
     let wanted = [&["run", "--debug-on-failure", "--secret", "KEY=hunter2"][..], &machine].concat();
     let (code, said) = place.hearth(&wanted);

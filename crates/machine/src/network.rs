@@ -17,6 +17,6 @@ mod policy;
 mod ranges;
 
 pub use cidr::Cidr;
-pub use contacts::{Contact, Contacts, Protocol};
+pub use contacts::Contacts;
 pub use policy::{Destination, DestinationError, NetworkPolicy, Refusal, Verdict};
 pub use ranges::{CLOSED, Closed};

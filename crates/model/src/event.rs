@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Conclusion, JobResult};
+use crate::{Conclusion, Contact, JobResult};
 
 /// Takes the events of one job, in order. Never blocks for long; never fails the job.
 pub trait EventSink: Send + Sync {
@@ -175,6 +175,13 @@ pub enum JobEvent {
         conclusion: Conclusion,
         /// How long it took.
         duration: Duration,
+    },
+    /// Something that the job tried on its machine's own network. All of it is told at the end, once.
+    Contacted {
+        /// What, its name masked.
+        contact: Contact,
+        /// How often.
+        times: u64,
     },
     /// The job is over; nothing follows.
     JobFinished {

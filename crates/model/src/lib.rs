@@ -3,6 +3,7 @@
 //! Plain data that every crate above shares. It does no I/O, knows no async
 //! runtime, no expression grammar, and no forge.
 
+pub mod contact;
 pub mod event;
 pub mod id;
 pub mod job;
@@ -10,6 +11,7 @@ pub mod limits;
 pub mod result;
 pub mod template;
 
+pub use contact::{Contact, Protocol};
 pub use event::{Annotation, AnnotationLevel, EventSink, JobEvent, LogLine, StepPhase, StepRef, Stream};
 pub use id::{JobId, MachineId, RunId};
 pub use job::{ActionRef, Contexts, Job, ProcessStep, RunDefaults, Secret, Secrets, Step, StepWork, Trust};

@@ -176,6 +176,9 @@ pub async fn run_job_from(
     let task = Task { job: &job, from: from.as_ref(), services: &services, options: &options };
     let end = Box::pin(carry_out(task, machine, &log, cancellation)).await;
     watch.abort();
+    for (contact, times) in machine.contacts.all() {
+        log.contacted(contact, times);
+    }
     log.job_finished(end.result.clone(), begun.elapsed());
     end
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use model::{Annotation, AnnotationLevel, Conclusion, EventSink, JobEvent, LogLine, StepRef, Stream};
+use model::{
+    Annotation, AnnotationLevel, Conclusion, Contact, EventSink, JobEvent, LogLine, StepRef, Stream,
+};
 
 use crate::command::plain_annotation;
 use crate::lines::cut;
@@ -133,6 +135,13 @@ impl JobLog {
         duration: Duration,
     ) {
         self.sink.emit(JobEvent::StepFinished { step, outcome, conclusion, duration });
+    }
+
+    /// The job has tried this on its machine's own network.
+    pub fn contacted(&self, contact: Contact, times: u64) {
+        // A name can say more than where to go.
+        let name = contact.name.as_deref().map(|name| self.mask(name));
+        self.sink.emit(JobEvent::Contacted { contact: Contact { name, ..contact }, times });
     }
 
     /// The job has ended.

@@ -1,7 +1,7 @@
 //! One job of a local run: a machine for it, what it may ask of the host, and its end.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use machine::Machine;
@@ -9,9 +9,11 @@ use model::{Conclusion, EventSink, Job, JobEvent, JobResult, Template};
 use runner::{Cancellation, JobEnd, Services};
 use workflow::plan::RunsOn;
 
+use super::contacts::ContactsFile;
 use super::drive::{Screen, ended_without_running};
 use super::machines::foreign_label;
 use super::output::JobTitle;
+use super::reach::WorkflowReach;
 use super::supply::Supply;
 use crate::data::DataFolder;
 use crate::kept::{Keeper, Kept};
@@ -23,6 +25,8 @@ pub(crate) type ServicesOf = Box<dyn Fn(&Job) -> Services + Send + Sync>;
 pub(crate) struct JobRunner {
     /// Where machines come from.
     pub(crate) supply: Arc<Supply>,
+    /// What of the network each job may reach.
+    pub(crate) reach: WorkflowReach,
     /// Foreign labels that the user wants run here all the same.
     pub(crate) accepted_labels: Vec<String>,
     /// Environment of every step, outside of the workflow's own (`--env`).
@@ -62,7 +66,7 @@ impl JobRunner {
             job.env.insert(0, env.clone());
         }
         let machine = tokio::select! {
-            started = self.machine(kept) => started,
+            started = self.machine(&job, kept) => started,
             () = cancellation.cancelled() => {
                 return ended(&*sink, ended_without_running(Conclusion::Cancelled, None), began.elapsed());
             }
@@ -77,6 +81,13 @@ impl JobRunner {
         for note in &machine.notes {
             screen.lock().machine_note(title, note);
         }
+        let sink: Arc<dyn EventSink> = Arc::new(ContactsFile {
+            next: sink,
+            folder: self.data.run(job.run).join("network"),
+            title: title.clone(),
+            screen: screen.clone(),
+            contacts: Mutex::default(),
+        });
         let services = (self.services)(&job);
         // What is kept of the job, should it fail.
         let known = self.keeper.is_some().then(|| job.clone());
@@ -91,9 +102,6 @@ impl JobRunner {
             self.options.clone(),
         )
         .await;
-        for refused in refused(&machine) {
-            screen.lock().machine_note(title, &refused);
-        }
         if result.infrastructure_error.is_some()
             && let Some(words) = machine.guard.last_words().await
         {
@@ -119,26 +127,13 @@ impl JobRunner {
         result
     }
 
-    /// A fresh machine, or one as it was kept.
-    async fn machine(&self, kept: Option<&Kept>) -> anyhow::Result<Machine> {
+    /// A fresh machine for this job, or one as it was kept, with what it could reach then.
+    async fn machine(&self, job: &Job, kept: Option<&Kept>) -> anyhow::Result<Machine> {
         match kept {
             Some(kept) => kept.restore(&self.data, self.supply.driver(), self.supply.next_id()).await,
-            None => Ok(self.supply.take().await?),
+            None => Ok(self.supply.take(self.reach.of_job(&job.key, &job.name)).await?),
         }
     }
-}
-
-/// Most refusals that are told of one job; a job that scans has thousands.
-const TOLD_REFUSALS: usize = 20;
-
-/// What the machine was not let reach.
-fn refused(machine: &Machine) -> Vec<String> {
-    let contacts = machine.contacts.all().into_iter();
-    let refused = contacts.filter(|(contact, _)| contact.refused.is_some());
-    refused
-        .take(TOLD_REFUSALS)
-        .map(|(contact, times)| format!("network: {contact} ({times} times)"))
-        .collect()
 }
 
 /// Most that is kept of one job: enough for any sane work folder, too little to fill a disk unseen.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use machine::MachineSpec;
-use machine::network::NetworkPolicy;
 use machine::sandbox::Exposures;
 use model::{MachineId, Secrets, Template, Trust};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
@@ -25,6 +24,7 @@ use super::facts::Facts;
 use super::interrupt::Interrupts;
 use super::job::{JobRunner, ServicesOf};
 use super::output::{RunEnd, RunStart};
+use super::reach::Reach;
 use super::supply::Supply;
 use super::workflows::{Sources, WorkflowFile};
 use super::{Task, called, given, machines, number, show_diagnostics};
@@ -42,6 +42,7 @@ pub(crate) struct Session {
     root: PathBuf,
     data: DataFolder,
     supply: Arc<Supply>,
+    reach: Reach,
     toolchains: Exposures,
     config: Config,
     facts: Facts,
@@ -99,7 +100,8 @@ impl Session {
         let cold_boot = args.machine.cold_boot || config.cold_boot;
         let driver = if cold_boot { driver } else { machines::from_templates(driver, &data) };
         let toolchains = machines::toolchains(name);
-        let spec = machine_spec(&args, &config, &toolchains)?;
+        let spec = machine_spec(&args, &config, &toolchains);
+        let reach = Reach::new(&args.machine.allow_hosts, &config)?;
         let supply = Supply::new(driver, spec);
         if args.debug_on_failure
             && let Some(reason) = machines::cannot_keep(supply.driver())
@@ -110,7 +112,7 @@ impl Session {
             supply.driver().reap().await.context("can't clean up what an earlier run left")?;
         }
         if task == Task::Run {
-            supply.prepare();
+            supply.prepare(reach.otherwise());
         }
         let actions = Arc::new(open_actions(&data, &args, &config, warn)?);
         let remotes = Arc::new(open_remotes(&data, &args, &config)?);
@@ -127,6 +129,7 @@ impl Session {
             root,
             data,
             supply,
+            reach,
             toolchains,
             config,
             facts,
@@ -279,7 +282,8 @@ impl Session {
         });
 
         let facts = self.run_facts(one, &what);
-        let jobs = self.job_runner(run, facts);
+        let reach = self.reach.of_workflow(&one.file.path, one.file.title());
+        let jobs = JobRunner { reach, ..self.job_runner(run, facts) };
         let outcome = drive(plan, Arc::new(jobs), screen.clone(), interrupts).await;
         self.supply.settle().await;
 
@@ -312,6 +316,7 @@ impl Session {
     pub(crate) fn job_runner(&self, run: model::RunId, facts: RunFacts) -> JobRunner {
         JobRunner {
             supply: Arc::clone(&self.supply),
+            reach: self.reach.of_workflow("", &facts.workflow),
             accepted_labels: self.args.machine.accept_labels.clone(),
             env: self.env.clone(),
             services: self.services(facts.caches()),
@@ -417,25 +422,15 @@ impl Session {
 }
 
 /// What the machines of this command are like.
-fn machine_spec(args: &RunArgs, config: &Config, toolchains: &Exposures) -> Result<MachineSpec> {
+fn machine_spec(args: &RunArgs, config: &Config, toolchains: &Exposures) -> MachineSpec {
     let network = network(args, config).into();
     let own = config.expose.iter().chain(&args.machine.expose);
-    Ok(MachineSpec {
+    MachineSpec {
         image: args.machine.image.clone().or_else(|| config.image.clone()),
         memory_mib: args.machine.memory.or(config.memory),
         expose: toolchains.paths.iter().chain(own).cloned().collect(),
-        policy: policy(args, config)?,
         ..MachineSpec::new(MachineId(String::new()), network)
-    })
-}
-
-/// What jobs may reach: what the command line names, or else the configuration.
-fn policy(args: &RunArgs, config: &Config) -> Result<NetworkPolicy> {
-    if !args.machine.allow_hosts.is_empty() {
-        return Ok(NetworkPolicy { allow: args.machine.allow_hosts.clone() });
     }
-    let configured = config.allow_hosts.iter().map(String::as_str);
-    NetworkPolicy::parse(configured).context("allow-hosts of the configuration is wrong")
 }
 
 /// Whether a filter of the workflow needs to know which files have changed.

@@ -1,35 +1,41 @@
 //! Machines for jobs, one of them started before anybody asks for it.
 //!
-//! All machines of a command are alike, so a spare one can start while Hearth still reads
-//! the repository, and beside a job while others wait. It serves one job like any other.
+//! Machines of a command differ in what they may reach, and mostly not even in that. So a spare one
+//! can start while Hearth still reads the repository, and beside a job while others wait. It serves
+//! one job like any other.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use machine::network::NetworkPolicy;
 use machine::{Driver, Machine, MachineError, MachineSpec};
 use model::MachineId;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-type Starting = JoinHandle<Result<Machine, MachineError>>;
+/// A machine that starts ahead of its job, and what it may reach.
+struct Spare {
+    policy: NetworkPolicy,
+    starting: JoinHandle<Result<Machine, MachineError>>,
+}
 
 /// Starts machines, and ends them.
 pub(crate) struct Supply {
     driver: Arc<dyn Driver>,
-    /// What each machine is like, but for its id.
+    /// What each machine is like, but for its id and what it may reach.
     spec: MachineSpec,
     /// Begins the ids: no other command on this data folder has it.
     prefix: String,
     started: AtomicU64,
     /// Jobs that have not asked yet, and will.
     expected: AtomicUsize,
-    spare: Mutex<Option<Starting>>,
+    spare: Mutex<Option<Spare>>,
     ending: TaskTracker,
 }
 
 impl Supply {
-    /// Machines of this driver that are all like `spec`, whose id is not used.
+    /// Machines of this driver that are all like `spec`, whose id and policy are not used.
     pub(crate) fn new(driver: Arc<dyn Driver>, spec: MachineSpec) -> Arc<Supply> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Arc::new(Supply {
@@ -53,28 +59,29 @@ impl Supply {
         self.expected.store(jobs, Ordering::Relaxed);
     }
 
-    /// Starts a spare machine, unless there is one.
-    pub(crate) fn prepare(self: &Arc<Self>) {
+    /// Starts a spare machine that may reach this, unless there is one.
+    pub(crate) fn prepare(self: &Arc<Self>, policy: &NetworkPolicy) {
         let mut spare = self.spare();
         if spare.is_none() {
-            let this = Arc::clone(self);
-            *spare = Some(tokio::spawn(async move { this.start().await }));
+            let (this, wanted) = (Arc::clone(self), policy.clone());
+            let starting = tokio::spawn(async move { this.start(&wanted).await });
+            *spare = Some(Spare { policy: policy.clone(), starting });
         }
     }
 
-    /// The spare machine if there is one, or another.
-    pub(crate) async fn take(self: &Arc<Self>) -> Result<Machine, MachineError> {
-        let spare = self.spare().take();
+    /// A machine that may reach this: the spare one, where it is such a one, or another.
+    pub(crate) async fn take(self: &Arc<Self>, policy: &NetworkPolicy) -> Result<Machine, MachineError> {
+        let spare = self.spare().take_if(|spare| spare.policy == *policy);
         if self.expected.load(Ordering::Relaxed) > 0 {
-            self.prepare();
+            self.prepare(policy);
         }
         match spare {
-            Some(starting) => match starting.await {
+            Some(spare) => match spare.starting.await {
                 Ok(started) => started,
                 // It was not this job's fault that the task failed; its own may not.
-                Err(_) => self.start().await,
+                Err(_) => self.start(policy).await,
             },
-            None => self.start().await,
+            None => self.start(policy).await,
         }
     }
 
@@ -98,7 +105,7 @@ impl Supply {
     pub(crate) async fn close(&self) {
         let spare = self.spare().take();
         if let Some(Ok(Ok(machine))) = match spare {
-            Some(starting) => Some(starting.await),
+            Some(spare) => Some(spare.starting.await),
             None => None,
         } {
             self.give_back(machine, drop);
@@ -106,8 +113,9 @@ impl Supply {
         self.settle().await;
     }
 
-    async fn start(&self) -> Result<Machine, MachineError> {
-        self.driver.start(MachineSpec { id: self.next_id(), ..self.spec.clone() }).await
+    async fn start(&self, policy: &NetworkPolicy) -> Result<Machine, MachineError> {
+        let (id, policy) = (self.next_id(), policy.clone());
+        self.driver.start(MachineSpec { id, policy, ..self.spec.clone() }).await
     }
 
     /// An id that no other machine has.
@@ -116,7 +124,7 @@ impl Supply {
         MachineId(format!("{}-{number}", self.prefix))
     }
 
-    fn spare(&self) -> MutexGuard<'_, Option<Starting>> {
+    fn spare(&self) -> MutexGuard<'_, Option<Spare>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

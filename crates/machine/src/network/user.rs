@@ -26,15 +26,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use guest::client::Interface;
+use model::{Contact, Protocol};
 use smoltcp::wire::EthernetAddress;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::contacts::{Contact, Contacts, Protocol};
 use super::tap::Tap;
-use super::{NetworkPolicy, Verdict};
+use super::{Contacts, NetworkPolicy, Verdict};
 use frames::Packet;
 use link::Link;
 use own::own_networks;
@@ -157,16 +157,17 @@ impl Shared {
         let address = IpAddr::V4(*to.ip());
         let name = self.name_of(address);
         let verdict = self.policy.of_address(address, &own_networks(), name.is_some());
-        self.note(protocol, to.to_string(), name, verdict);
+        let (address, port) = (Some(address), Some(to.port()));
+        self.contacts.note(Contact { protocol, name, address, port, refused: refusal(verdict) });
         verdict
     }
 
-    fn note(&self, protocol: Protocol, target: String, name: Option<String>, verdict: Verdict) {
-        let refused = match verdict {
-            Verdict::Allowed => None,
-            Verdict::Refused(refusal) => Some(refusal.to_string()),
-        };
-        self.contacts.note(Contact { protocol, target, name, refused });
+    /// Whether a name may be asked for; noted.
+    fn judge_name(&self, name: &str) -> Verdict {
+        let (verdict, protocol, name) = (self.policy.of_name(name), Protocol::Name, Some(name.to_owned()));
+        let refused = refusal(verdict);
+        self.contacts.note(Contact { protocol, name, address: None, port: None, refused });
+        verdict
     }
 
     /// The name that was answered with this address, while the answer holds.
@@ -187,6 +188,13 @@ impl Shared {
                 names.insert(address, (name.to_owned(), now + holds));
             }
         }
+    }
+}
+
+fn refusal(verdict: Verdict) -> Option<String> {
+    match verdict {
+        Verdict::Allowed => None,
+        Verdict::Refused(refusal) => Some(refusal.to_string()),
     }
 }
 

@@ -222,3 +222,25 @@ async fn hash_files_is_githubs_digest() {
     let digest = "0a325ca303eb3014c43ae004970f343634db176fa1697bcc8c9efac94626488d";
     assert_eq!(outcome.output(), [digest], "{}", outcome.all());
 }
+
+#[tokio::test]
+async fn what_was_contacted_is_told_before_the_end_and_a_name_that_holds_a_secret_is_masked() {
+    let bench = Bench::new();
+    let machine = bench.machine().await;
+    machine.contacts.note(model::Contact {
+        protocol: model::Protocol::Name,
+        name: Some("hunter2.evil.example".to_owned()),
+        address: None,
+        port: None,
+        refused: None,
+    });
+    let mut job = job(vec![run("true")]);
+    job.secrets.insert("KEY".to_owned(), model::Secret("hunter2".to_owned()));
+    let (services, options) = (bench.services.clone(), bench.options.clone());
+    runner::run_job(job, &machine, services, bench.sink.clone(), bench.cancel.clone(), options).await;
+    let events = bench.events();
+    let [.., JobEvent::Contacted { contact, times: 1 }, JobEvent::JobFinished { .. }] = &events[..] else {
+        panic!("{events:#?}")
+    };
+    assert_eq!(contact.name.as_deref(), Some("***.evil.example"));
+}

@@ -8,7 +8,6 @@ use tokio::net::UdpSocket;
 
 use super::Shared;
 use crate::network::Verdict;
-use crate::network::contacts::Protocol;
 use crate::network::names::{Code, Question};
 
 /// How long one server has.
@@ -25,9 +24,7 @@ const MOST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The answer to a message; `None` for what is no question.
 pub(super) async fn answer(shared: &Shared, message: &[u8]) -> Option<Vec<u8>> {
     let question = Question::read(message)?;
-    let verdict = shared.policy.of_name(&question.name);
-    shared.note(Protocol::Name, question.name.clone(), None, verdict);
-    if verdict != Verdict::Allowed {
+    if shared.judge_name(&question.name) != Verdict::Allowed {
         return Some(question.answer(message, Code::NoName));
     }
     if question.is_of_ipv6() {

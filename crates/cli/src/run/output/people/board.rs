@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use model::{Conclusion, JobEvent, JobId, LogLine, StepRef, Stream};
+use model::{Conclusion, Contact, JobEvent, JobId, LogLine, StepRef, Stream};
 
 use super::super::JobTitle;
 use super::job::{JobState, JobView, Section, is_frame};
@@ -18,6 +18,9 @@ const PREFIX_PART: usize = 3;
 
 /// Lines of a step's summary that are shown where logs are folded: a summary is read as a page, not as a log.
 const SUMMARY_LINES: usize = 20;
+
+/// Most refusals of the network that are told of one job; a job that scans has thousands.
+const TOLD_REFUSALS: usize = 20;
 
 /// How much is shown of what steps print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +215,7 @@ impl Board {
             JobEvent::StepFinished { step, outcome, conclusion, duration } => {
                 self.step_finished(id, *step, (*outcome, *conclusion), *duration);
             }
+            JobEvent::Contacted { contact, times } => self.contacted(id, contact, *times),
             JobEvent::JobFinished { result, duration } => self.job_finished(id, result, *duration),
         }
     }
@@ -255,6 +259,22 @@ impl Board {
     fn job_line(&mut self, id: JobId, text: &str) {
         let prefix = &self.prefixes[self.jobs[&id].place];
         [prefix, " ", text, "\n"].iter().for_each(|part| self.lines.push_str(part));
+    }
+
+    fn contacted(&mut self, id: JobId, contact: &Contact, times: u64) {
+        if contact.refused.is_none() {
+            return;
+        }
+        self.job(id).refusals += 1;
+        let text = match self.job(id).refusals {
+            ..=TOLD_REFUSALS => format!("network: {} ({times} times)", one_line(&contact.to_string())),
+            refusals if refusals == TOLD_REFUSALS + 1 => {
+                "network: more was refused; the run's folder has all of it".to_owned()
+            }
+            _ => return,
+        };
+        let text = self.paint(Ink::Caution, &format!("note: {text}"));
+        self.job_line(id, &text);
     }
 
     fn step_started(&mut self, id: JobId, step: StepRef, name: String, now: Instant) {

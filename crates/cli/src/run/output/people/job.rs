@@ -23,6 +23,8 @@ pub(super) struct JobView {
     pub(super) annotations: Vec<Annotation>,
     /// Annotations beyond those.
     pub(super) more_annotations: usize,
+    /// How much of the network it was not let reach.
+    pub(super) refusals: usize,
 }
 
 /// State of a job.
@@ -98,6 +100,7 @@ impl JobView {
             failure: None,
             annotations: Vec::new(),
             more_annotations: 0,
+            refusals: 0,
         }
     }
 

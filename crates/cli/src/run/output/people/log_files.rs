@@ -146,6 +146,9 @@ fn describe(event: &JobEvent) -> Option<String> {
         JobEvent::StepFinished { conclusion, duration, .. } => {
             format!("{} step {}  {}", mark(*conclusion), word(*conclusion), elapsed(*duration))
         }
+        JobEvent::Contacted { contact, times } => {
+            format!("network: {} ({times} times)", one_line(&contact.to_string()))
+        }
         JobEvent::JobFinished { result, duration } => {
             let reason = result.infrastructure_error.as_ref().map(|error| format!(": {error}"));
             let reason = reason.unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{Annotation, AnnotationLevel, Conclusion};
+use model::{Annotation, AnnotationLevel, Conclusion, Contact, JobEvent, Protocol};
 
 use super::super::board::Logs;
 use super::super::summary::{World, summary};
@@ -48,6 +48,32 @@ fn the_end_shows_the_end_of_the_failed_log_and_where_the_whole_is() {
     expected.extend((61..=100).map(|line| format!("  line {line}")));
     expected.extend(["", "Logs: /logs", "", "✗ run failed  0ms"].map(str::to_owned));
     assert_eq!(shown, expected);
+}
+
+#[test]
+fn what_a_job_was_not_let_reach_is_told_and_what_it_reached_is_not() {
+    let mut stage = Stage::new(100, 60);
+    stage.queue("build");
+    let contact = |last: u8, refused: Option<&str>| Contact {
+        protocol: Protocol::Tcp,
+        name: Some("x.example".to_owned()),
+        address: Some([203, 0, 113, last].into()),
+        port: Some(443),
+        refused: refused.map(str::to_owned),
+    };
+    stage.tell("build", &JobEvent::Contacted { contact: contact(1, None), times: 7 });
+    for last in 2..60 {
+        stage
+            .tell("build", &JobEvent::Contacted { contact: contact(last, Some("closed: a test")), times: 3 });
+    }
+    let lines: Vec<_> = stage.board.lines().lines().map(|line| printable(line, false)).collect();
+    assert!(
+        lines[0]
+            .ends_with("note: network: tcp 203.0.113.2:443 (x.example): refused, closed: a test (3 times)"),
+        "{lines:#?}"
+    );
+    assert_eq!(lines.len(), 21);
+    assert!(lines[20].contains("more was refused"), "{lines:#?}");
 }
 
 #[test]

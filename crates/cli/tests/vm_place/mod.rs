@@ -1,0 +1,56 @@
+//! A repository and a data folder for tests that boot virtual machines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub(crate) struct Place(tempfile::TempDir);
+
+impl Place {
+    /// A repository, and a data folder with the image of `HEARTH_VM_DATA`, where the test was asked for.
+    pub(crate) fn new(workflow: &str) -> Option<Place> {
+        let Some(lender) = std::env::var_os("HEARTH_VM_DATA").map(PathBuf::from) else {
+            println!(
+                "SKIPPED: HEARTH_VM_DATA names no data folder with an image; use cargo xtask test --only vm"
+            );
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        borrow(&lender.join("images"), &folder.path().join("data/images"));
+        let workflows = folder.path().join("repository/.github/workflows");
+        fs::create_dir_all(&workflows).unwrap();
+        fs::write(workflows.join("ci.yml"), workflow).unwrap();
+        Some(Place(folder))
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+        command.args(words).current_dir(self.path("repository"));
+        command.env("HEARTH_DATA", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
+        command
+    }
+
+    pub(crate) fn hearth(&self, words: &[&str]) -> (Option<i32>, String) {
+        let Output { status, stdout, stderr } = self.command(words).output().unwrap();
+        let text = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
+        (status.code(), text.into_owned())
+    }
+}
+
+/// Copies names, and links files: an image is big, and never changed in place.
+fn borrow(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() && entry.file_name() != "build" {
+            borrow(&entry.path(), &target);
+        } else if kind.is_file() && fs::hard_link(entry.path(), &target).is_err() {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
