@@ -11,6 +11,7 @@ mod files;
 pub mod init;
 mod interface;
 mod listen;
+mod memory;
 mod processes;
 mod refusal;
 mod renew;

@@ -27,6 +27,7 @@ use crate::wire;
 use crate::wire::agent_client::AgentClient;
 use crate::wire::{ExecRequest, ExecResponse, InfoRequest, ShutdownRequest};
 use error::failure;
+use exec::Last;
 use watched::Watched;
 
 /// A connection to the agent of one machine. Clones share it; calls may overlap.
@@ -161,7 +162,7 @@ pub struct Exec {
     program: String,
     events: Streaming<ExecResponse>,
     stdin: Mutex<Option<mpsc::Sender<ExecRequest>>>,
-    sizes: Vec<u64>,
+    last: Last,
     ended: bool,
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct Ended {
     pub(crate) end: ProcessEnd,
     /// Sizes of the files that the agent was to report; empty if it could not.
     pub(crate) sizes: Vec<u64>,
+    /// Whether it failed while the machine's memory ran out.
+    pub(crate) out_of_memory: bool,
 }
 
 /// Takes what a process prints.
@@ -113,7 +115,8 @@ pub(crate) async fn run(
                 match signal {
                     Rung::Signal(signal) => send(&exec, signal).await?,
                     Rung::GiveUp => {
-                        return Ok(Ended { end: ProcessEnd::Stopped(ladder.reason()), sizes: Vec::new() });
+                        let end = ProcessEnd::Stopped(ladder.reason());
+                        return Ok(Ended { end, sizes: Vec::new(), out_of_memory: false });
                     }
                 }
                 continue;
@@ -124,7 +127,8 @@ pub(crate) async fn run(
             Some(ExecEvent::Stdout(chunk)) => output.read(Stream::Stdout, &chunk).await?,
             Some(ExecEvent::Stderr(chunk)) => output.read(Stream::Stderr, &chunk).await?,
             Some(ExecEvent::Exited(status)) => {
-                return Ok(Ended { end: ladder.end(status), sizes: exec.sizes().to_vec() });
+                let (end, sizes) = (ladder.end(status), exec.sizes().to_vec());
+                return Ok(Ended { end, sizes, out_of_memory: exec.out_of_memory() });
             }
             None => {
                 return Err(GuestError::Lost {

@@ -15,6 +15,7 @@ use tonic::{Status, Streaming};
 
 use super::children::{Children, Ended};
 use super::files;
+use super::memory::Killings;
 use super::spawn::{Spawned, enlarge};
 use crate::bounds::{CHUNK_BYTES, OUTPUT_LINGER, OUTPUT_QUIET};
 use crate::wire::exec_request::Request;
@@ -37,6 +38,7 @@ pub(super) async fn attend(
     spawned: Spawned,
     timeout: Option<Duration>,
     report: &[String],
+    killings: Option<&Killings>,
     events: Events,
 ) -> Rest {
     let Spawned { pid, stdout, stderr, ended, .. } = spawned;
@@ -47,7 +49,18 @@ pub(super) async fn attend(
         () = watch(&children, pid, timeout, &timed_out, &events) => {}
         ended = relay(&mut output, ended, &events) => {
             if let Some(ended) = ended {
-                let _ = events.send(Ok(exited(ended, timed_out.load(Ordering::Relaxed), report))).await;
+                let failed = ended != Ended::Code(0);
+                let look = || killings.is_some_and(Killings::look);
+                let told = Exited {
+                    status: Some(status(ended, timed_out.load(Ordering::Relaxed))),
+                    sizes: files::sizes(report),
+                    out_of_memory: failed && look(),
+                };
+                let _ = events.send(Ok(ExecResponse { event: Some(Event::Exited(told)) })).await;
+                // What a process got over is not the next one's.
+                if !failed {
+                    look();
+                }
             }
         }
     }
@@ -125,13 +138,12 @@ async fn quiet(give_up: Option<Instant>) {
     }
 }
 
-fn exited(ended: Ended, timed_out: bool, report: &[String]) -> ExecResponse {
-    let status = match ended {
+fn status(ended: Ended, timed_out: bool) -> exited::Status {
+    match ended {
         _ if timed_out => exited::Status::TimedOut(TimedOut {}),
         Ended::Code(code) => exited::Status::Code(code),
         Ended::Signal(signal) => exited::Status::Signal(signal),
-    };
-    ExecResponse { event: Some(Event::Exited(Exited { status: Some(status), sizes: files::sizes(report) })) }
+    }
 }
 
 /// Both outputs of a process.

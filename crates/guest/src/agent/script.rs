@@ -51,7 +51,7 @@ fn to_wire(event: ExecEvent) -> Event {
                 ExitStatus::Signal(signal) => exited::Status::Signal(signal),
                 ExitStatus::TimedOut => exited::Status::TimedOut(TimedOut {}),
             };
-            Event::Exited(Exited { status: Some(status), sizes: Vec::new() })
+            Event::Exited(Exited { status: Some(status), sizes: Vec::new(), out_of_memory: false })
         }
     }
 }

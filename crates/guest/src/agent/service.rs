@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::blocking::{self, Incoming, Outgoing};
 use super::children::Children;
+use super::memory::Killings;
 use super::refusal::Refusal;
 use super::spawn::{self, Spawned};
 use super::{Options, exec, files, listen, renew, script, users};
@@ -32,6 +33,8 @@ pub(super) struct Service {
     children: Arc<Children>,
     options: Options,
     running: Arc<Running>,
+    /// Where the kernel is the machine's own: what it killed.
+    killings: Option<Arc<Killings>>,
     waiting: Arc<listen::Waiting>,
     ending: CancellationToken,
 }
@@ -68,6 +71,7 @@ impl Service {
     pub(super) fn new(children: Arc<Children>, options: Options) -> Self {
         Self {
             children,
+            killings: options.init.map(|_| Arc::default()),
             options,
             running: Arc::default(),
             waiting: Arc::default(),
@@ -123,10 +127,11 @@ impl Service {
         events: exec::Events,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (children, running) = (Arc::clone(&self.children), Arc::clone(&self.running));
+        let killings = self.killings.clone();
         async move {
             let started = ExecResponse { event: Some(Event::Started(Started { exec })) };
             let _ = events.send(Ok(started)).await;
-            let rest = exec::attend(children, spawned, timeout, &report, events).await;
+            let rest = exec::attend(children, spawned, timeout, &report, killings.as_deref(), events).await;
             running.processes().remove(&exec);
             rest.discard().await;
         }

@@ -48,10 +48,17 @@ impl Guest {
             program,
             events,
             stdin: Mutex::new(stdin),
-            sizes: Vec::new(),
+            last: Last::default(),
             ended: false,
         })
     }
+}
+
+/// What is told of a process at its end beside its status.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    sizes: Vec<u64>,
+    out_of_memory: bool,
 }
 
 fn start_bytes(spec: &ExecSpec) -> usize {
@@ -106,14 +113,20 @@ impl Exec {
         if self.ended {
             return Ok(None);
         }
-        let event = next_event(&mut self.events, &self.program, &mut self.sizes).await;
+        let event = next_event(&mut self.events, &self.program, &mut self.last).await;
         self.ended = !matches!(event, Ok(ExecEvent::Stdout(_) | ExecEvent::Stderr(_)));
         event.map(Some)
     }
 
     /// Sizes of the files of [`ExecSpec::report`], in order, once the process is over; zero where there is none.
     pub fn sizes(&self) -> &[u64] {
-        &self.sizes
+        &self.last.sizes
+    }
+
+    /// Whether the machine's memory ran out while the process, which has failed, was there: its
+    /// kernel has then killed one. Known of machines with a kernel of their own, once it is over.
+    pub fn out_of_memory(&self) -> bool {
+        self.last.out_of_memory
     }
 
     /// Sends a signal to the process group (numbers of Linux). Fine if the process is over.
@@ -159,7 +172,7 @@ impl Exec {
 async fn next_event(
     events: &mut Streaming<ExecResponse>,
     program: &str,
-    sizes: &mut Vec<u64>,
+    last: &mut Last,
 ) -> Result<ExecEvent, GuestError> {
     let message = events.message().await.map_err(|status| failure(RUN, program, &status))?;
     let Some(message) = message else {
@@ -169,7 +182,7 @@ async fn next_event(
         Some(Event::Stdout(data)) => Ok(ExecEvent::Stdout(data)),
         Some(Event::Stderr(data)) => Ok(ExecEvent::Stderr(data)),
         Some(Event::Exited(exited)) => {
-            *sizes = exited.sizes;
+            *last = Last { sizes: exited.sizes, out_of_memory: exited.out_of_memory };
             Ok(ExecEvent::Exited(match exited.status {
                 Some(exited::Status::Code(code)) => ExitStatus::Code(code),
                 Some(exited::Status::Signal(signal)) => ExitStatus::Signal(signal),

@@ -132,6 +132,9 @@ pub struct Exited {
     /// Of each file of `ExecStart.report`, in order; zero where there is none.
     #[prost(uint64, repeated, tag = "4")]
     pub sizes: ::prost::alloc::vec::Vec<u64>,
+    /// In a machine with a kernel of its own: its memory ran out meanwhile, and the kernel killed a process.
+    #[prost(bool, tag = "5")]
+    pub out_of_memory: bool,
     #[prost(oneof = "exited::Status", tags = "1, 2, 3")]
     pub status: ::core::option::Option<exited::Status>,
 }

@@ -3,8 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use guest::bounds::{KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT};
 use guest::client::{ExecEvent, ExecSpec, ExitStatus, GuestError, RefusalKind};
-use machine::{Driver, MachineSpec, Network, SnapshotId};
+use machine::{Driver, Machine, MachineSpec, Network, SnapshotId};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::house::{self, House, run, spec, start, told};
 
@@ -58,15 +61,11 @@ async fn an_agent_that_dies_in_mid_step_takes_its_machine_along_and_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_qemu_that_is_killed_in_mid_step_is_told() {
     let Some(house) = House::open() else { return };
-    let data = house.data.path().to_owned();
     let driver = house.driver();
     let mut machine = start(&driver, spec("killed")).await;
     let argv = ["/bin/sleep", "100"].map(str::to_owned).to_vec();
     let mut exec = machine.guest.exec(ExecSpec { argv, ..ExecSpec::default() }).await.unwrap();
-    let noted = std::fs::read(data.join("vms").join(&machine.id.0).join("processes.json")).unwrap();
-    let noted: serde_json::Value = serde_json::from_slice(&noted).unwrap();
-    let pid = i32::try_from(noted[0]["pid"].as_i64().unwrap()).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    signal(&house, &machine, Signal::SIGKILL);
     let lost = exec.next().await.unwrap_err().to_string();
     assert!(lost.contains("lost the agent"), "{lost}");
     let words = machine.guard.last_words().await.expect("an end");
@@ -150,6 +149,32 @@ async fn an_image_that_is_cut_is_refused_before_it_boots() {
     let error = house.driver().start(spec("cut")).await.err().expect("a damaged image").to_string();
     assert!(error.contains("initrd") && error.contains("bytes instead of"), "{error}");
     assert_eq!(house.left(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_guest_that_answers_no_more_is_given_up_in_mid_step() {
+    let Some(house) = House::open() else { return };
+    let driver = house.driver();
+    let machine = start(&driver, spec("silent")).await;
+    let argv = ["/bin/sleep", "1000"].map(str::to_owned).to_vec();
+    let mut exec = machine.guest.exec(ExecSpec { argv, ..ExecSpec::default() }).await.unwrap();
+    signal(&house, &machine, Signal::SIGSTOP);
+    // From here on time passes as soon as nothing else is to be done.
+    tokio::time::pause();
+    let bound = KEEP_ALIVE_INTERVAL + KEEP_ALIVE_TIMEOUT + Duration::from_secs(1);
+    let lost = tokio::time::timeout(bound, exec.next()).await.expect("given up").unwrap_err().to_string();
+    assert!(lost.contains("lost the agent"), "{lost}");
+    tokio::time::resume();
+    machine.destroy().await.unwrap();
+    assert_eq!(house.left(), Vec::<String>::new());
+}
+
+/// Sends a signal to the machine's QEMU.
+fn signal(house: &House, machine: &Machine, signal: Signal) {
+    let noted = house.data.path().join("vms").join(&machine.id.0).join("processes.json");
+    let noted: serde_json::Value = serde_json::from_slice(&std::fs::read(noted).unwrap()).unwrap();
+    let pid = i32::try_from(noted[0]["pid"].as_i64().unwrap()).unwrap();
+    kill(Pid::from_raw(pid), signal).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,9 @@ use crate::job::{JobRun, MachineFailure, WorkError};
 use crate::output::{Requests, StepOutput};
 use crate::process::{self, ProcessEnd, StopReason};
 
+/// Said of a process that failed while the machine had no memory left.
+const OUT_OF_MEMORY: &str = "The machine ran out of memory, and its kernel killed a process. Give the machine more, or let the step use less.";
+
 impl JobRun<'_> {
     /// Runs a process with its output going to the log.
     pub(crate) async fn run_process(
@@ -51,6 +54,9 @@ impl JobRun<'_> {
         match end {
             Ok(ended) => {
                 requests.sizes = ended.sizes;
+                if ended.out_of_memory {
+                    self.log.error(run.at, OUT_OF_MEMORY.to_owned());
+                }
                 Ok((ended.end, requests))
             }
             Err(GuestError::Refused { reason, kind, .. }) if kind != RefusalKind::DiskFull => {

@@ -168,8 +168,15 @@ impl Board {
         }
         self.notes.push(note.to_owned());
         self.view(job, now);
-        let text = self.paint(Ink::Caution, &format!("note: {}", one_line(note)));
-        self.job_line(job.id, &text);
+        for (number, line) in note.lines().enumerate() {
+            let line = if number == 0 {
+                format!("note: {}", one_line(line))
+            } else {
+                format!("  {}", one_line(line))
+            };
+            let text = self.paint(Ink::Caution, &line);
+            self.job_line(job.id, &text);
+        }
     }
 
     /// A job was decided without running.

@@ -197,7 +197,7 @@ fn a_resized_terminal_keeps_nothing_of_the_old_region() {
 }
 
 #[test]
-fn a_remark_on_machines_is_made_once_and_in_one_line() {
+fn a_remark_on_machines_is_made_once_line_by_line_and_moves_no_cursor() {
     let mut stage = Stage::new(60, 20);
     for job in ["a", "b"] {
         stage.board.machine_note(&title(job), "no cgroup\n\x1b[2Jlimits", stage.now());
@@ -205,6 +205,6 @@ fn a_remark_on_machines_is_made_once_and_in_one_line() {
     stage.end_job("a", Failure);
     stage.end_job("b", Failure);
     stage.draw();
-    assert_eq!(stage.screen()[0], "a │ note: no cgroup limits");
-    assert_eq!(stage.screen().len(), 3);
+    assert_eq!(stage.screen()[..2], ["a │ note: no cgroup", "a │   limits"]);
+    assert_eq!(stage.screen().len(), 4);
 }
