@@ -134,7 +134,8 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) debug_on_failure: bool,
 
-    /// Go on with the jobs of a run whose machines are kept, from their failed steps
+    /// Go on with a run: with jobs whose machines are kept from their failed steps, with those that did not succeed
+    /// otherwise from the start, and with all that need them; JOB limits it to some
     #[arg(long, value_name = "RUN", conflicts_with_all = ["workflows", "event", "event_file", "inputs", "matrix", "vars", "env"])]
     pub(crate) resume: Option<u64>,
 
@@ -317,7 +318,7 @@ impl DriverName {
 }
 
 /// What of the network a job sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum NetworkName {
     /// Its own loopback only

@@ -11,7 +11,7 @@ use runner::Surroundings;
 use crate::args::DebugArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
-use crate::kept::{Kept, prune};
+use crate::kept::{Kept, clean, prune};
 use crate::run::given;
 use crate::run::machines;
 use crate::{exit, terminal};
@@ -30,6 +30,7 @@ pub(crate) async fn debug(args: DebugArgs) -> Result<u8> {
     if args.remove {
         for one in kept.iter().filter(|one| args.job.as_ref().is_none_or(|job| is_called(one, job))) {
             one.remove(&data)?;
+            clean(&data, one.job.run)?;
             say!("{} {}", one.job.run, one.job.name);
         }
         return Ok(exit::SUCCESS);
@@ -70,7 +71,7 @@ fn list(data: &DataFolder) -> Result<()> {
     for kept in Kept::all(data)? {
         let Kept { job, checkpoint, .. } = &kept;
         let (run, age) = (job.run.to_string(), age(kept.kept_unix_ms));
-        say!("{run:<18} {age:>8}  {:<28} {} ('{}')", job.name, checkpoint.step + 1, checkpoint.name);
+        say!("{run:<18} {age:>8}  {:<28} {}", job.name, checkpoint.title());
     }
     Ok(())
 }
@@ -94,7 +95,8 @@ async fn open(args: &DebugArgs, data: &DataFolder, config: &Config, kept: &Kept)
     }
     let given = given::secrets(&args.secrets, args.secret_file.as_deref())?;
     let (secrets, _) = kept.secrets(&given);
-    let seen = kept.checkpoint.surroundings(&secrets);
+    let halted = kept.halted(data)?;
+    let seen = halted.checkpoint.surroundings(&secrets, &halted.vault);
     let driver = machines::driver(machines::named(&kept.driver)?, data, config)?;
     driver.reap().await.context("can't clean up what an earlier run left")?;
     let id = MachineId(format!("hearth-debug-{:x}-{}", kept.job.run.0, std::process::id()));
@@ -114,12 +116,7 @@ async fn open(args: &DebugArgs, data: &DataFolder, config: &Config, kept: &Kept)
 /// Says where the user is, and how to do again what failed.
 fn introduce(kept: &Kept, seen: &Surroundings) {
     let Kept { job, checkpoint, .. } = kept;
-    eprintln!(
-        "hearth: the machine of job '{}' as step {} ('{}') left it",
-        job.name,
-        checkpoint.step + 1,
-        checkpoint.name
-    );
+    eprintln!("hearth: the machine of job '{}' as {} left it", job.name, checkpoint.title());
     if let Some(script) = &checkpoint.script {
         eprintln!("hearth: its script:   {script}");
     }

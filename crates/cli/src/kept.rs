@@ -1,23 +1,26 @@
-//! Machines of failed jobs that were kept: a snapshot each, and beside it a record of where the job stood,
-//! `<data>/runs/<run>/debug/<job>.json`.
+//! Machines of failed jobs that were kept: a snapshot each, and a record of where the job stood,
+//! `<data>/runs/<run>/debug/jobs/<attempt>-<job>.json`.
 //!
-//! No secret is in a record. The memory and the disk in a snapshot may hold what the job was given: they are
-//! for the owner of the data folder only, never for a pool, and they go after a while by themselves.
+//! No secret is in a record. The memory and the disk in a snapshot may hold what the job was given, and so may the
+//! job's vault, which lies with them: they are for the owner of the data folder only, never for a pool, and they go
+//! after a while by themselves.
+
+mod record;
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use machine::{Driver, Machine, MachineSpec, Snapshot, SnapshotId};
 use model::{Job, MachineId, RunId, Secrets};
-use runner::Checkpoint;
-use runner::results::CacheScope;
+use runner::{Checkpoint, Halted, Vault};
 use serde::{Deserialize, Serialize};
+use workflow::plan::JobPath;
 
 use crate::data::DataFolder;
+pub(crate) use record::{Machines, RunFacts, RunLog, RunRecord, Text, clean, results_of};
 
 /// Kept machines of a data folder; the oldest go first. Each takes the memory that it had, on disk.
 pub(crate) const KEPT_MACHINES: usize = 5;
@@ -26,7 +29,10 @@ pub(crate) const KEPT_MACHINES: usize = 5;
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Counts up when records of before can't be read.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// The file of a snapshot with the job's vault.
+const VAULT: &str = "vault.json";
 
 /// A kept machine, and where its job stood.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,8 +41,8 @@ pub(crate) struct Kept {
     format: u32,
     /// When, in milliseconds since 1970.
     pub(crate) kept_unix_ms: u64,
-    /// What the run is called.
-    pub(crate) run: RunFacts,
+    /// The job's name in all attempts.
+    pub(crate) path: JobPath,
     /// Its machine.
     pub(crate) snapshot: SnapshotId,
     /// The driver that can restore it.
@@ -49,41 +55,10 @@ pub(crate) struct Kept {
     pub(crate) checkpoint: Checkpoint,
 }
 
-/// What a resumed job must know of its run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RunFacts {
-    /// The workflow's name.
-    pub(crate) workflow: String,
-    /// The repository's folder.
-    pub(crate) root: PathBuf,
-    /// The event and the commit.
-    pub(crate) what: String,
-    /// `owner/name`.
-    pub(crate) repository: String,
-    /// The ref that the run is of.
-    pub(crate) own_ref: String,
-    /// Refs whose caches it reads.
-    pub(crate) read_refs: Vec<String>,
-}
-
-impl RunFacts {
-    /// Whose caches the jobs use.
-    pub(crate) fn caches(&self) -> CacheScope {
-        CacheScope {
-            repository: self.repository.clone(),
-            own_ref: self.own_ref.clone(),
-            read_refs: self.read_refs.clone(),
-        }
-    }
-}
-
 /// Keeps machines of one run.
 pub(crate) struct Keeper {
     /// Where.
     pub(crate) data: DataFolder,
-    /// Of which run.
-    pub(crate) run: RunFacts,
 }
 
 impl Keeper {
@@ -92,29 +67,31 @@ impl Keeper {
         &self,
         driver: &dyn Driver,
         machine: Machine,
-        job: &Job,
-        checkpoint: Checkpoint,
+        (job, path): (&Job, &JobPath),
+        halted: Halted,
     ) -> Result<String> {
         let id = SnapshotId(format!("debug-{}-{}-{}", job.run, job.id, job.attempt));
         let snapshot = driver.snapshot(machine, &id).await?;
-        let before = Kept::of_run(&self.data, job.run)?.into_iter().find(|kept| kept.job.id == job.id);
+        let before = Kept::of_job(&self.data, job.run, path)?;
         let kept = Kept {
             format: FORMAT,
             kept_unix_ms: now_unix_ms(),
-            run: self.run.clone(),
+            path: path.clone(),
             snapshot: id,
             driver: driver.name().to_owned(),
             secrets: job.secrets.keys().cloned().collect(),
             job: runner::without_secrets(job),
-            checkpoint,
+            checkpoint: halted.checkpoint,
         };
-        let written = close_to_others(&snapshot.folder).and_then(|()| kept.write(&self.data));
+        let written = record::write_whole(&snapshot.folder, VAULT, &halted.vault)
+            .and_then(|()| close_to_others(&snapshot.folder))
+            .and_then(|()| kept.write(&self.data));
         if let Err(error) = written {
             let _ = fs::remove_dir_all(&snapshot.folder);
             return Err(error);
         }
         if let Some(before) = before.filter(|before| before.snapshot != kept.snapshot) {
-            Snapshot::remove(self.data.root(), &before.snapshot)?;
+            before.remove(&self.data)?;
         }
         prune(&self.data)?;
         Ok(kept.describe())
@@ -138,6 +115,11 @@ impl Kept {
         }
         all.sort_by_key(|kept| kept.job.id);
         Ok(all)
+    }
+
+    /// The kept machine of a job.
+    pub(crate) fn of_job(data: &DataFolder, run: RunId, path: &JobPath) -> Result<Option<Kept>> {
+        Ok(Kept::of_run(data, run)?.into_iter().find(|kept| kept.path == *path))
     }
 
     /// All kept machines, the newest first. A record that can't be read is left out.
@@ -168,24 +150,32 @@ impl Kept {
 
     /// Writes the record, or replaces it, whole.
     pub(crate) fn write(&self, data: &DataFolder) -> Result<()> {
-        let folder = folder(data, self.job.run);
-        let path = folder.join(format!("{}.json", self.job.id));
-        let write = || -> Result<()> {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-            // Such a file is for its owner only.
-            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().with_context(|| format!("can't write {}", path.display()))
+        record::write_whole(&folder(data, self.job.run), &self.file(), self)
+    }
+
+    /// No two attempts share a name: a job has another id in each.
+    fn file(&self) -> String {
+        format!("{}-{}.json", self.job.attempt, self.job.id)
+    }
+
+    /// Where the job stood, with what is kept with its machine.
+    pub(crate) fn halted(&self, data: &DataFolder) -> Result<Halted> {
+        let path = Snapshot::all(data.root()).join(&self.snapshot.0).join(VAULT);
+        let vault: Result<Vault> =
+            fs::read(&path).map_err(Into::into).and_then(|text| Ok(serde_json::from_slice(&text)?));
+        let vault = vault.with_context(|| {
+            format!(
+                "can't read {}, without which masked values would be shown; run the workflow again",
+                path.display()
+            )
+        })?;
+        Ok(Halted { checkpoint: self.checkpoint.clone(), vault })
     }
 
     /// Removes the machine and its record.
     pub(crate) fn remove(&self, data: &DataFolder) -> Result<()> {
         Snapshot::remove(data.root(), &self.snapshot)?;
-        let path = folder(data, self.job.run).join(format!("{}.json", self.job.id));
+        let path = folder(data, self.job.run).join(self.file());
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("can't remove {}", path.display()))
@@ -218,16 +208,15 @@ impl Kept {
     fn describe(&self) -> String {
         let (run, step) = (self.job.run, &self.checkpoint);
         format!(
-            "its machine is kept as step {} ('{}') left it: `hearth debug {run}` opens a shell there, \
+            "its machine is kept as {} left it: `hearth debug {run}` opens a shell there, \
              `hearth run --resume {run}` goes on from that step",
-            step.step + 1,
-            step.name
+            step.title()
         )
     }
 }
 
 fn folder(data: &DataFolder, run: RunId) -> PathBuf {
-    data.run(run).join("debug")
+    record::folder(data, run).join("jobs")
 }
 
 fn read(path: &Path) -> Result<Kept> {
@@ -260,7 +249,10 @@ fn close_to_others(folder: &Path) -> Result<()> {
 pub(crate) fn prune(data: &DataFolder) -> Result<Vec<Kept>> {
     let all = Kept::all(data)?;
     let goes = too_many(&all, now_unix_ms());
-    goes.iter().try_for_each(|kept| kept.remove(data))?;
+    for kept in &goes {
+        kept.remove(data)?;
+        clean(data, kept.job.run)?;
+    }
     Ok(goes)
 }
 
@@ -289,13 +281,12 @@ mod tests {
             "cancel_timeout": {"secs": 1, "nanos": 0}, "secrets": {}, "trust": "trusted",
         });
         let checkpoint = serde_json::json!({
-            "step": 0, "name": "Test", "script": null, "lost": [], "results": [], "argv": [], "folder": [],
-            "process_env": [], "env": [], "paths": [], "records": [], "instances": [], "posts": [],
+            "step": 0, "name": "Test", "inside": [], "script": null, "spent": {"secs": 0, "nanos": 0}, "masks": 0,
+            "actions": [], "results": [], "argv": [], "folder": [], "process_env": [], "env": [], "paths": [], "records": [], "instances": [], "posts": [],
         });
         serde_json::from_value(serde_json::json!({
             "format": FORMAT, "kept_unix_ms": kept_unix_ms, "snapshot": "debug-7-1-1", "driver": "qemu",
-            "run": {"workflow": "CI", "root": "/", "what": "push", "repository": "o/r", "own_ref": "r", "read_refs": []},
-            "secrets": ["KEY"], "job": job, "checkpoint": checkpoint,
+            "path": "a", "secrets": ["KEY"], "job": job, "checkpoint": checkpoint,
         }))
         .unwrap()
     }

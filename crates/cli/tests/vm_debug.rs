@@ -14,21 +14,48 @@ use vm_place::Place;
 const WORKFLOW: &str = r#"
 on: push
 jobs:
-  build:
+  first:
     runs-on: ubuntu-latest
+    outputs: { word: "${{ steps.say.outputs.word }}" }
     steps:
-    - run: |
+    - { id: say, run: echo word=hello >> $GITHUB_OUTPUT }
+  build:
+    needs: first
+    runs-on: ubuntu-latest
+    outputs: { made: "${{ steps.make.outputs.made }}-${{ needs.first.outputs.word }}" }
+    steps:
+    - uses: actions/checkout@v4
+    - id: make
+      run: |
+        echo made=thing >> $GITHUB_OUTPUT
         echo COLOUR=red >> $GITHUB_ENV
+        login=masked-$((6*7))-value
+        echo "::add-mask::$login"
+        echo LOGIN=$login >> $GITHUB_ENV
         echo kept > file
         setsid sh -c 'while :; do sleep 1; done' >/dev/null 2>&1 </dev/null &
         echo $! > pid
     - name: Test
       env: { TOKEN: "${{ secrets.KEY }}" }
-      run: |
-        echo again >> tries
-        test $(wc -l < tries) -ge 2
+      uses: ./action
     - run: |
         kill -0 $(cat pid) && echo "daemon-lives $COLOUR attempt-$GITHUB_RUN_ATTEMPT $(cat file)"
+        echo "login-is-$LOGIN trail-$(cat trail)"
+  after:
+    needs: [first, build]
+    runs-on: ubuntu-latest
+    steps:
+    - run: echo "after-${{ needs.build.outputs.made }} $GITHUB_RUN_ATTEMPT $FLAVOUR"
+"#;
+
+const ACTION: &str = r#"
+name: test
+runs:
+  using: composite
+  steps:
+  - { shell: bash, run: printf a >> trail }
+  - { name: Look, shell: bash, run: "echo again >> tries; test $(wc -l < tries) -ge 2" }
+  - { shell: bash, run: printf b >> trail, if: always() }
 "#;
 
 fn mode(path: &Path) -> u32 {
@@ -38,29 +65,39 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
     let Some(place) = Place::new(WORKFLOW) else { return };
+    fs::create_dir(place.path("repository/action")).unwrap();
+    fs::write(place.path("repository/action/action.yml"), ACTION).unwrap();
     let machine = ["--machine", "qemu", "--network", "none", "--memory", "512", "--format", "plain"];
-    let wanted = [&["run", "--debug-on-failure", "--secret", "KEY=hunter2"][..], &machine].concat();
+    let wanted =
+        [&["run", "--debug-on-failure", "--secret", "KEY=hunter2", "--env", "FLAVOUR=sweet"][..], &machine]
+            .concat();
     let (code, said) = place.hearth(&wanted);
     assert_eq!(code, Some(1), "{said}");
     let run: String =
         said.split("hearth debug ").nth(1).expect(&said).chars().take_while(char::is_ascii_digit).collect();
     assert!(!said.contains("daemon-lives"), "no step runs after the failed one: {said}");
 
-    let (record, snapshot) = (
-        place.path(&format!("data/runs/{run}/debug/1.json")),
-        place.path(&format!("data/snapshots/debug-{run}-1-1")),
-    );
-    assert!(!fs::read_to_string(&record).unwrap().contains("hunter2"), "no secret is written down");
-    assert_eq!((mode(&record), mode(&snapshot)), (0o600, 0o700));
+    assert!(said.contains("as step 3 ('Test'), in it step 2 ('Look') left it"), "{said}");
+
+    let snapshot = place.path(&format!("data/snapshots/debug-{run}-2-1"));
+    for record in ["run.json", "results.jsonl", "jobs/1-2.json"] {
+        let record = place.path(&format!("data/runs/{run}/debug/{record}"));
+        let text = fs::read_to_string(&record).unwrap();
+        assert!(
+            !text.contains("hunter2") && !text.contains("masked-42"),
+            "no secret is written down: {text}"
+        );
+        assert_eq!(mode(&record), 0o600);
+    }
+    assert_eq!((mode(&snapshot), mode(&snapshot.join("vault.json"))), (0o700, 0o600));
     assert!(place.hearth(&["debug", "--list"]).1.contains(&run));
 
-    let look =
-        "cat file; echo $COLOUR; echo \"[$TOKEN]\"; kill -0 $(cat pid) && echo alive; echo changed > file";
+    let look = "cat file; echo $COLOUR; echo \"[$TOKEN]\"; echo $LOGIN; cat trail; echo; kill -0 $(cat pid) && echo alive; echo changed > file";
     for _ in 0..2 {
         let looked = place.hearth(&["debug", &run, "--", "sh", "-c", look]);
         assert_eq!(
             looked,
-            (Some(0), "kept\nred\n[]\nalive\n".to_owned()),
+            (Some(0), "kept\nred\n[]\nmasked-42-value\na\nalive\n".to_owned()),
             "each shell has a clone of its own"
         );
     }
@@ -74,7 +111,12 @@ fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
     let (code, said) =
         place.hearth(&["run", "--resume", &run, "--secret", "KEY=hunter2", "--format", "plain"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("daemon-lives red attempt-2 kept"), "{said}");
+    for line in ["daemon-lives red attempt-2 kept", "login-is-*** trail-ab", "after-thing-hello 2 sweet"] {
+        assert!(said.contains(line), "{line} is missing: {said}");
+    }
+    assert!(said.contains("it ended so in an earlier attempt"), "the first job is not run again: {said}");
+    let (code, said) = place.hearth(&["run", "--resume", &run, "--secret", "KEY=hunter2"]);
+    assert!(code == Some(2) && said.contains("has succeeded since"), "{said}");
 
     assert_eq!(place.hearth(&["debug", "--rm", &run]), (Some(0), format!("{run} build\n")));
     let left = |folder: &str| {
@@ -84,6 +126,7 @@ fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
     let snapshots = left("data/snapshots");
     assert!(snapshots.len() == 1 && snapshots[0].starts_with("template-"), "{snapshots:?}");
     assert!(left("data/vms").is_empty());
+    assert!(left(&format!("data/runs/{run}")).is_empty());
 }
 
 /// Runs a command on a terminal, with these keys.

@@ -25,6 +25,8 @@ pub(crate) struct ActionInstance {
     pub(crate) action: Option<Arc<LoadedAction>>,
     /// `STATE_*`.
     pub(crate) state: Variables,
+    /// Inputs of a composite action, where a job may have to go on inside of it.
+    pub(crate) inputs: Variables,
     /// The condition of its post, once that is registered.
     pub(crate) post: Option<String>,
     /// What the steps of a composite action have left behind.
@@ -60,6 +62,20 @@ pub(crate) struct Actions {
     loaded: HashMap<ActionRef, Arc<LoadedAction>>,
     /// Repositories (`owner/repo@ref`) that are in the machine.
     unpacked: HashSet<String>,
+    /// Those of them that were there before the job went on.
+    kept: HashSet<String>,
+}
+
+impl Actions {
+    /// Repositories (`owner/repo@ref`) that are in the machine.
+    pub(crate) fn in_machine(&self) -> Vec<String> {
+        self.unpacked.union(&self.kept).cloned().collect()
+    }
+
+    /// Takes these as they are in the machine: their references may mean something else by now.
+    pub(crate) fn keep(&mut self, repositories: &[String]) {
+        self.kept = repositories.iter().cloned().collect();
+    }
 }
 
 /// The condition of stages that say none.
@@ -115,7 +131,11 @@ impl JobRun<'_> {
         }
         set_origin(&mut run.github, action.origin.as_ref());
         self.name_command_files(run);
-        run.inputs = self.action_inputs(&action.manifest, with, frame, run).await?;
+        run.inputs = match run.stage == Stage::Main && !self.watch.into.is_empty() {
+            // What they are made of may have changed inside.
+            true => instance.inputs.clone(),
+            false => self.action_inputs(&action.manifest, with, frame, run).await?,
+        };
         self.show_action(uses, run);
         match &action.manifest.runs {
             Runs::Checkout => self.run_checkout(frame, run).await,

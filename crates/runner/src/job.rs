@@ -5,7 +5,7 @@ mod set_up;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use guest::client::{Guest, GuestError};
 use machine::Machine;
@@ -15,7 +15,7 @@ use workflow::expr::Value;
 
 use crate::action::{ActionInstance, Actions};
 use crate::cancel::Cancellation;
-use crate::checkpoint::{Checkpoint, Watch};
+use crate::checkpoint::{Halted, Watch};
 use crate::environment::Variables;
 use crate::evaluate::{EvaluationError, Evaluator};
 use crate::log::JobLog;
@@ -151,14 +151,14 @@ pub struct JobEnd {
     /// Its result.
     pub result: JobResult,
     /// Where it stood, if it was to halt at a failed step and did.
-    pub halted: Option<Checkpoint>,
+    pub halted: Option<Halted>,
 }
 
-/// Like [`run_job`], from the failed step on where a checkpoint is given: `machine` is then one restored
-/// as that step left it, and `job` has its secrets again.
+/// Like [`run_job`], from the failed step on for a job that was halted: `machine` is then one restored as that step
+/// left it, and `job` has its secrets again. It has the time that was left to it.
 pub async fn run_job_from(
     job: Job,
-    from: Option<Checkpoint>,
+    from: Option<Halted>,
     machine: &Machine,
     services: Services,
     sink: Arc<dyn EventSink>,
@@ -172,7 +172,9 @@ pub async fn run_job_from(
     }
     log.job_started(&machine.id.0, machine.driver);
     let cancellation = cancel.child();
-    let watch = tokio::spawn(watch(cancellation.clone(), job.cancel_timeout, job.timeout, log.clone()));
+    let rest = from.as_ref().map_or(job.timeout, |halted| halted.checkpoint.rest_of(job.timeout));
+    let watch =
+        tokio::spawn(watch(cancellation.clone(), job.cancel_timeout, (rest, job.timeout), log.clone()));
     let task = Task { job: &job, from: from.as_ref(), services: &services, options: &options };
     let end = Box::pin(carry_out(task, machine, &log, cancellation)).await;
     watch.abort();
@@ -186,13 +188,13 @@ pub async fn run_job_from(
 /// Cancels the job when its time is up, and ends everything when the time for cleaning up is.
 async fn watch(
     cancellation: Cancellation,
-    cancel_timeout: std::time::Duration,
-    timeout: std::time::Duration,
+    cancel_timeout: Duration,
+    (rest, timeout): (Duration, Duration),
     log: Arc<JobLog>,
 ) {
     tokio::select! {
         () = cancellation.cancelled() => {}
-        () = tokio::time::sleep(timeout) => {
+        () = tokio::time::sleep(rest) => {
             let minutes = Value::Number(timeout.as_secs_f64() / 60.0).to_text();
             log.error(SET_UP, format!("The job has exceeded the maximum execution time of {minutes} minutes."));
             cancellation.cancel();
@@ -207,7 +209,7 @@ async fn watch(
 struct Task<'a> {
     job: &'a Job,
     /// Where to go on; `None`: from the start.
-    from: Option<&'a Checkpoint>,
+    from: Option<&'a Halted>,
     services: &'a Services,
     options: &'a RunnerOptions,
 }
@@ -239,7 +241,7 @@ async fn carry_out(
     };
     log.step_finished(SET_UP, Conclusion::Success, Conclusion::Success, begun.elapsed());
     let failure = Box::pin(run.run_steps(&mut frame)).await.err();
-    let halted = if failure.is_none() { run.checkpoint() } else { None };
+    let halted = if failure.is_none() { run.halted() } else { None };
     let result = run.complete(&frame, failure).await;
     let halted = halted.filter(|_| result.infrastructure_error.is_none());
     JobEnd { result, halted }

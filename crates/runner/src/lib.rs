@@ -35,7 +35,7 @@ pub mod source;
 mod step;
 
 pub use cancel::Cancellation;
-pub use checkpoint::{Checkpoint, Surroundings, without_secrets};
+pub use checkpoint::{Checkpoint, Halted, Inside, Surroundings, Vault, without_secrets};
 pub use job::{JobEnd, run_job, run_job_from};
 
 use std::path::PathBuf;

@@ -37,6 +37,8 @@ pub struct Masker {
 
 #[derive(Default)]
 struct State {
+    /// What was added, in that order, as it was given.
+    added: Vec<String>,
     known: HashSet<String>,
     longest: usize,
     /// The largest first, each much larger than the next.
@@ -65,6 +67,9 @@ impl Masker {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let forms = forms::of_secret(secret).into_iter();
         let new: Vec<String> = forms.filter(|form| state.known.insert(form.clone())).collect();
+        if !new.is_empty() {
+            state.added.push(secret.to_owned());
+        }
         state.longest = new.iter().map(String::len).fold(state.longest, usize::max);
         state.add(new);
     }
@@ -93,9 +98,15 @@ impl Masker {
         matches!(self.mask(text), Cow::Owned(_))
     }
 
-    /// How many forms of secrets it knows.
+    /// How many secrets were added.
     pub(crate) fn len(&self) -> usize {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).known.len()
+        self.state.read().unwrap_or_else(PoisonError::into_inner).added.len()
+    }
+
+    /// Secrets that were added after the first `count`.
+    pub(crate) fn added_after(&self, count: usize) -> Vec<String> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.added.iter().skip(count).cloned().collect()
     }
 
     /// Bytes of the longest form: what must be looked at behind a cut to find a secret that it cuts.

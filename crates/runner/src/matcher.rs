@@ -126,6 +126,8 @@ struct Pattern {
 
 /// What a file says of one matcher.
 struct Definition {
+    /// As it was written.
+    written: serde_json::Value,
     owner: String,
     severity: Option<String>,
     from_path: Option<String>,
@@ -184,9 +186,12 @@ impl Matchers {
         Ok(())
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.matchers.is_empty()
+    /// All matchers, as a file of which [`Self::add`] makes the same; `None` where there are none.
+    pub(crate) fn to_file(&self) -> Option<String> {
+        // The last of a file is asked first.
+        let written: Vec<_> =
+            self.matchers.iter().rev().map(|matcher| matcher.definition.written.clone()).collect();
+        (!written.is_empty()).then(|| serde_json::json!({ "problemMatcher": written }).to_string())
     }
 
     /// Forgets what is half matched: a new process begins.
@@ -291,15 +296,19 @@ fn merge(running: Option<&Found>, pattern: &Pattern, found: &Captures<'_, str>) 
 
 /// Reads a file. GitHub's reader takes comments and commas before closing brackets.
 fn read(json: &[u8]) -> Result<File, String> {
+    serde_json::from_value(read_json(json)?).map_err(|error| error.to_string())
+}
+
+fn read_json(json: &[u8]) -> Result<serde_json::Value, String> {
     let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
-    let value = Value::from_json_text(&String::from_utf8_lossy(json))?;
-    serde_json::from_value(value.to_json()).map_err(|error| error.to_string())
+    Ok(Value::from_json_text(&String::from_utf8_lossy(json))?.to_json())
 }
 
 fn parse(json: &[u8]) -> Result<Vec<Matcher>, String> {
     let mut matchers: Vec<Matcher> = Vec::new();
-    for config in read(json)?.matchers {
-        let matcher = compile(config)?;
+    let written = read_json(json)?;
+    for (index, config) in read(json)?.matchers.into_iter().enumerate() {
+        let matcher = compile(config, written["problemMatcher"][index].clone())?;
         if matchers.iter().any(|other| other.definition.owner.eq_ignore_ascii_case(&matcher.definition.owner))
         {
             return Err(format!("Duplicate owner name '{}'", matcher.definition.owner));
@@ -309,7 +318,7 @@ fn parse(json: &[u8]) -> Result<Vec<Matcher>, String> {
     Ok(matchers)
 }
 
-fn compile(config: Config) -> Result<Matcher, String> {
+fn compile(config: Config, written: serde_json::Value) -> Result<Matcher, String> {
     let owner = config.owner.filter(|owner| !owner.is_empty()).ok_or("Owner must not be empty")?;
     let severity = config.severity.filter(|severity| !severity.is_empty());
     if let Some(severity) = &severity
@@ -330,7 +339,7 @@ fn compile(config: Config) -> Result<Matcher, String> {
         return Err("At least one pattern must set 'message'".to_owned());
     }
     let from_path = config.from_path.filter(|path| !path.is_empty());
-    let definition = Arc::new(Definition { owner, severity, from_path, patterns });
+    let definition = Arc::new(Definition { written, owner, severity, from_path, patterns });
     let mut matcher = Matcher { definition, running: Vec::new() };
     matcher.reset();
     Ok(matcher)
@@ -452,10 +461,10 @@ mod tests {
     fn a_matcher_can_be_removed_by_owner_and_by_file() {
         let mut by_owner = matchers(TSC);
         by_owner.remove("TSC");
-        assert!(by_owner.is_empty());
+        assert!(by_owner.matchers.is_empty());
         let mut by_file = matchers(TSC);
         by_file.remove_file(TSC.as_bytes()).unwrap();
-        assert!(by_file.is_empty());
+        assert!(by_file.matchers.is_empty());
     }
 
     #[test]
@@ -484,7 +493,7 @@ mod tests {
         assert!(found(&mut matchers(json), "E boom").is_some());
         let mut by_file = matchers(json);
         by_file.remove_file(json.as_bytes()).unwrap();
-        assert!(by_file.is_empty());
+        assert!(by_file.matchers.is_empty());
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Frame {
     pub(crate) overrides: Variables,
     /// How the composite action stands; `None` in the job, in pre, and in post.
     pub(crate) status: Option<Conclusion>,
+    /// Whether the job halts at the first of the steps that fails.
+    pub(crate) halts: bool,
 }
 
 /// What steps of a composite action see of it.
@@ -54,6 +56,7 @@ impl Frame {
             action: None,
             overrides: Variables::new(),
             status: None,
+            halts: false,
         }
     }
 }
@@ -82,6 +85,8 @@ pub(crate) struct StepRun {
     pub(crate) overrides: Variables,
     /// What ends it early.
     pub(crate) stop: Stop,
+    /// Whether the job halts where a step inside of it fails.
+    pub(crate) halts: bool,
 }
 
 /// How the work of a step ended.
@@ -144,7 +149,8 @@ impl JobRun<'_> {
             let stood_well = self.progress.status == Conclusion::Success;
             self.note_before(frame);
             self.run_job_step(index, Stage::Main, frame).await?;
-            if self.watch.wanted && stood_well && self.progress.status == Conclusion::Failure {
+            self.watch.into.clear();
+            if frame.halts && stood_well && self.progress.status == Conclusion::Failure {
                 self.watch.failed = Some(index);
                 return Ok(());
             }
@@ -271,6 +277,7 @@ impl JobRun<'_> {
             env,
             overrides: frame.overrides.clone(),
             stop: place.stop.clone(),
+            halts: false,
         }
     }
 
@@ -324,6 +331,7 @@ impl JobRun<'_> {
             let timeout = Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(MAX_TIMEOUT).min(MAX_TIMEOUT);
             run.stop = run.stop.with_deadline(Some(tokio::time::Instant::now() + timeout));
         }
+        run.halts = frame.halts && run.stage == Stage::Main && !self.continues(step, run).await?;
         let ended = match (&step.work, run.stage) {
             (StepWork::Script(script), Stage::Main) => self.run_script(script, frame, run).await,
             (StepWork::Script(_), _) => Ok(WorkEnd::Success),

@@ -4,6 +4,7 @@
 //! clock, no process, and no file. `hearth run` and, later, the scheduler drive it alike.
 
 mod advance;
+mod attempt;
 mod call;
 mod cancel;
 mod concurrency;
@@ -30,6 +31,7 @@ use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expr::Value;
 use crate::syntax::{self, Workflow};
 
+pub use attempt::{JobPath, JobPlace};
 pub use graph::select;
 pub use preview::{Outlook, PreviewJob, preview};
 
@@ -127,6 +129,8 @@ pub struct RunPlan {
     nodes: Vec<Node>,
     legs: Vec<Leg>,
     groups: Groups,
+    /// How jobs ended in an earlier attempt: those of them whose needs are the same are not run again.
+    earlier: BTreeMap<JobPath, JobResult>,
     /// Ids given out.
     issued: usize,
     outbox: Vec<PlanCommand>,
@@ -162,6 +166,7 @@ impl RunPlan {
             nodes: Vec::new(),
             legs: Vec::new(),
             groups: Groups::default(),
+            earlier: BTreeMap::new(),
             issued: 0,
             outbox: Vec::new(),
             finished: false,

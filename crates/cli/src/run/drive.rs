@@ -150,9 +150,10 @@ impl Driving {
         self.cancellations.insert(id, cancellation.clone());
         let sink = Arc::new(JobScreen { screen: self.screen.clone(), title: title.clone() });
         let (jobs, screen) = (Arc::clone(&self.jobs), self.screen.clone());
+        let place = self.plan.place(id);
         let task = self
             .running
-            .spawn(async move { (id, jobs.run(job, None, &title, sink, screen, cancellation).await) });
+            .spawn(async move { (id, jobs.run(job, place, &title, sink, screen, cancellation).await) });
         self.tasks.insert(task.id(), id);
     }
 

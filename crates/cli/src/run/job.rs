@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use machine::Machine;
 use model::{Conclusion, EventSink, Job, JobEvent, JobResult, Template};
-use runner::{Cancellation, JobEnd, Services};
-use workflow::plan::RunsOn;
+use runner::{Cancellation, Halted, JobEnd, Services};
+use workflow::plan::{JobPath, JobPlace, RunsOn};
 
 use super::contacts::ContactsFile;
 use super::drive::{Screen, ended_without_running};
@@ -16,7 +16,7 @@ use super::output::JobTitle;
 use super::reach::WorkflowReach;
 use super::supply::Supply;
 use crate::data::DataFolder;
-use crate::kept::{Keeper, Kept};
+use crate::kept::{Keeper, Kept, RunLog};
 
 /// Gives a job what it may ask of the host.
 pub(crate) type ServicesOf = Box<dyn Fn(&Job) -> Services + Send + Sync>;
@@ -41,6 +41,8 @@ pub(crate) struct JobRunner {
     pub(crate) data: DataFolder,
     /// Keeps the machines of jobs that fail (`--debug-on-failure`).
     pub(crate) keeper: Option<Keeper>,
+    /// Where what comes of the jobs is written, if the run shall be able to go on, or does.
+    pub(crate) log: Option<RunLog>,
 }
 
 impl JobRunner {
@@ -49,24 +51,70 @@ impl JobRunner {
         foreign_label(&runs_on.labels, &self.accepted_labels)
     }
 
-    /// Gives the job a machine, runs it, and destroys the machine. A job whose machine was kept goes on there.
+    /// Runs a job, and writes down what comes of it.
     pub(crate) async fn run(
         &self,
+        job: Job,
+        place: Option<JobPlace>,
+        title: &JobTitle,
+        sink: Arc<dyn EventSink>,
+        screen: Screen,
+        cancellation: Cancellation,
+    ) -> JobResult {
+        let (Some(log), Some(place)) = (&self.log, place) else {
+            return self.run_from(job, None, title, sink, screen, cancellation).await;
+        };
+        let tell = |written: anyhow::Result<()>| {
+            if let Err(error) = written {
+                screen.lock().machine_note(title, &format!("the run can't go on another time: {error:#}"));
+            }
+        };
+        let found = self.kept(&job, &place);
+        tell(log.job_begins(job.id, &place.path));
+        let result = match found {
+            Ok(kept) => {
+                let from = Place { path: &place.path, kept };
+                self.run_from(job, Some(from), title, sink, screen.clone(), cancellation).await
+            }
+            Err(error) => {
+                let result = ended_without_running(Conclusion::Failure, Some(format!("{error:#}")));
+                ended(&*sink, result, Duration::ZERO)
+            }
+        };
+        tell(log.job_ended(title.id, &place.path, &result));
+        result
+    }
+
+    /// The machine of a job that an earlier attempt has kept, and where the job stood. Where something that the
+    /// job needs has run since, it begins anew: that machine is of no use any more.
+    fn kept(&self, job: &Job, place: &JobPlace) -> anyhow::Result<Option<(Kept, Halted)>> {
+        let Some(kept) = Kept::of_job(&self.data, job.run, &place.path)? else { return Ok(None) };
+        if !place.same_needs {
+            kept.remove(&self.data)?;
+            return Ok(None);
+        }
+        let halted = kept.halted(&self.data)?;
+        Ok(Some((kept, halted)))
+    }
+
+    /// Gives the job a machine, runs it, and destroys the machine. A job whose machine was kept goes on there.
+    async fn run_from(
+        &self,
         mut job: Job,
-        kept: Option<&Kept>,
+        from: Option<Place<'_>>,
         title: &JobTitle,
         sink: Arc<dyn EventSink>,
         screen: Screen,
         cancellation: Cancellation,
     ) -> JobResult {
         let began = Instant::now();
-        if let Some(env) = &self.env
-            && kept.is_none()
-        {
+        if let Some(env) = &self.env {
             job.env.insert(0, env.clone());
         }
+        let (path, kept) = from.map_or((None, None), |place| (Some(place.path), place.kept));
+        let (kept, halted) = kept.unzip();
         let machine = tokio::select! {
-            started = self.machine(&job, kept) => started,
+            started = self.machine(&job, kept.as_ref()) => started,
             () = cancellation.cancelled() => {
                 return ended(&*sink, ended_without_running(Conclusion::Cancelled, None), began.elapsed());
             }
@@ -91,10 +139,9 @@ impl JobRunner {
         let services = (self.services)(&job);
         // What is kept of the job, should it fail.
         let known = self.keeper.is_some().then(|| job.clone());
-        let from = kept.map(|kept| kept.checkpoint.clone());
         let JobEnd { result, halted } = runner::run_job_from(
             job,
-            from,
+            halted,
             &machine,
             services,
             Arc::clone(&sink),
@@ -113,8 +160,8 @@ impl JobRunner {
                 .lock()
                 .machine_note(title, &kept.unwrap_or_else(|error| format!("nothing is kept: {error:#}")));
         }
-        if let (Some(keeper), Some(job), Some(halted)) = (&self.keeper, &known, halted) {
-            let said = keeper.keep(self.supply.driver(), machine, job, halted).await;
+        if let (Some(keeper), Some(job), Some(path), Some(halted)) = (&self.keeper, &known, path, halted) {
+            let said = keeper.keep(self.supply.driver(), machine, (job, path), halted).await;
             screen.lock().machine_note(
                 title,
                 &said.unwrap_or_else(|error| format!("its machine could not be kept: {error:#}")),
@@ -134,6 +181,12 @@ impl JobRunner {
             None => Ok(self.supply.take(self.reach.of_job(&job.key, &job.name)).await?),
         }
     }
+}
+
+/// A job in a run that can go on, and its kept machine.
+struct Place<'a> {
+    path: &'a JobPath,
+    kept: Option<(Kept, Halted)>,
 }
 
 /// Most that is kept of one job: enough for any sane work folder, too little to fill a disk unseen.

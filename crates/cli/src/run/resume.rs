@@ -1,132 +1,151 @@
-//! `hearth run --resume RUN`: jobs whose machines were kept, from their failed steps on.
+//! `hearth run --resume RUN`: a further attempt of a run, of which machines are kept.
+//!
+//! It goes on as the run would have: what succeeded counts, jobs whose machines are kept go on from their failed
+//! steps, the others begin anew, and what needs them follows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use model::{Conclusion, EventSink, JobResult};
+use model::{Conclusion, JobResult, RunId, Secrets};
+use workflow::plan::{JobPath, RunPlan};
 
-use super::drive::{FLUSH_EVERY, JobScreen, Screen};
+use super::drive::Screen;
 use super::interrupt::Interrupts;
-use super::output::{self, JobTitle, RunEnd, RunStart};
-use super::session::{Session, artifacts};
-use super::{Task, given, machines, pause_on_panic};
+use super::output;
+use super::session::{Going, Session};
+use super::workflows::Sources;
+use super::{Task, given, machines, pause_on_panic, show_diagnostics};
 use crate::args::RunArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::debug::is_called;
 use crate::exit;
-use crate::kept::Kept;
+use crate::kept::{Kept, Machines, RunLog, RunRecord, results_of};
 
-/// Goes on with the kept jobs of a run: with those named, or with all. Returns the exit code.
+/// Goes on with a run: with the jobs named, or with all that did not succeed. Returns the exit code.
 pub(super) async fn resume(mut args: RunArgs, config: Config, run: u64) -> Result<u8> {
     let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
-    let mut all = Kept::wanted(&data, run)?;
-    for job in &args.jobs {
-        if !all.iter().any(|kept| is_called(kept, job)) {
-            bail!(
-                "no machine of a job called '{job}' is kept of run {run}; `hearth debug --list` shows them"
-            );
-        }
+    let kept = Kept::wanted(&data, run)?;
+    let record = RunRecord::read(&data, RunId(run))?;
+    let named = named(&kept, &args.jobs, run)?;
+    if named.is_empty() && record.conclusion == Some(Conclusion::Success) {
+        bail!("run {run} has succeeded since; name a job to go on with that one all the same");
     }
-    all.retain(|kept| args.jobs.is_empty() || args.jobs.iter().any(|job| is_called(kept, job)));
     let given = given::secrets(&args.secrets, args.secret_file.as_deref())?;
-    refuse_without_secrets(&all, &given)?;
-    let Some(first) = all.first().cloned() else { bail!("no machine of run {run} is kept") };
-    // All jobs of a run have machines of one driver.
-    args.machine.driver = Some(machines::named(&first.driver)?);
-    let root = first.run.root.clone();
+    refuse_without_secrets(&record.secrets, &given)?;
+    as_before(&mut args, &record)?;
+    let root = record.facts.root.clone();
     let root = root.canonicalize().with_context(|| format!("can't open the folder {}", root.display()))?;
     let screen = Screen::new(output::of_args(&args, &root));
     pause_on_panic(&screen);
     let warnings = screen.clone();
     let warn = Arc::new(move |warning: String| warnings.lock().note(&warning));
     let session = Session::open(root, args, config, Task::Resume, warn).await?;
-    session.resume(all, &first, &screen).await
+    session.resume(record, &given, &named, &screen).await
 }
 
-fn refuse_without_secrets(all: &[Kept], given: &model::Secrets) -> Result<()> {
-    let mut missing: Vec<String> = all.iter().flat_map(|kept| kept.secrets(given).1).collect();
-    missing.sort();
-    missing.dedup();
-    if missing.is_empty() {
-        return Ok(());
+/// The kept jobs that go by these names.
+fn named(kept: &[Kept], names: &[String], run: u64) -> Result<Vec<JobPath>> {
+    let mut paths = Vec::new();
+    for name in names {
+        let before = paths.len();
+        paths.extend(kept.iter().filter(|kept| is_called(kept, name)).map(|kept| kept.path.clone()));
+        if paths.len() == before {
+            bail!(
+                "no machine of a job called '{name}' is kept of run {run}; `hearth debug --list` shows them"
+            );
+        }
     }
-    let flags: Vec<String> = missing.iter().map(|name| format!("--secret {name}")).collect();
-    bail!("secrets are not kept with a machine; give those of the job again: {}", flags.join(" "))
+    Ok(paths)
+}
+
+fn refuse_without_secrets(names: &[String], given: &Secrets) -> Result<()> {
+    let missing = names.iter().filter(|name| !given.contains_key(*name));
+    let flags: Vec<String> = missing.map(|name| format!("--secret {name}")).collect();
+    match flags.is_empty() {
+        true => Ok(()),
+        false => {
+            bail!("secrets are not kept with a machine; give those of the run again: {}", flags.join(" "))
+        }
+    }
+}
+
+/// Makes the command line what it was, where it does not say otherwise now.
+fn as_before(args: &mut RunArgs, record: &RunRecord) -> Result<()> {
+    let Machines { driver, image, memory_mib, network, policy, expose, labels } = &record.machines;
+    // All machines of a run are of one driver.
+    args.machine.driver = Some(machines::named(driver)?);
+    args.machine.image = args.machine.image.take().or_else(|| image.clone());
+    args.machine.memory = args.machine.memory.or(*memory_mib);
+    args.machine.network = args.machine.network.or(Some(*network));
+    args.machine.expose.extend(expose.iter().cloned());
+    args.machine.accept_labels.extend(labels.iter().cloned());
+    if args.machine.allow_hosts.is_empty() {
+        args.machine.allow_hosts.clone_from(&policy.allow);
+    }
+    args.artifacts = args.artifacts.take().or_else(|| record.artifacts.clone());
+    args.real_checkout |= record.real_checkout;
+    // They chose what goes on; what the run has altogether is in its record.
+    args.jobs.clear();
+    Ok(())
+}
+
+/// What counts of earlier attempts: successes, or, where jobs are named, all but these.
+fn counting(results: BTreeMap<JobPath, JobResult>, named: &[JobPath]) -> BTreeMap<JobPath, JobResult> {
+    let counts = |path: &JobPath, result: &JobResult| match named.is_empty() {
+        true => result.conclusion == Conclusion::Success,
+        false => !named.contains(path),
+    };
+    results.into_iter().filter(|(path, result)| counts(path, result)).collect()
 }
 
 impl Session {
-    async fn resume(&self, all: Vec<Kept>, first: &Kept, screen: &Screen) -> Result<u8> {
-        let mut interrupts = Interrupts::new().context("can't listen for Ctrl-C")?;
-        let run = first.job.run;
-        screen.lock().run_started(&RunStart {
-            workflow: &first.run.workflow,
-            name: &format!("attempt {}", first.job.attempt + 1),
-            what: &first.run.what,
-            driver: self.supply().driver().name(),
-            logs: &self.data().logs(run),
-        });
-        let (mut conclusion, mut infrastructure_failed) = (Conclusion::Success, false);
-        for kept in all {
-            let result = self.resume_job(kept, screen, &mut interrupts).await?;
-            infrastructure_failed |= result.infrastructure_error.is_some();
-            conclusion = match (conclusion, result.conclusion) {
-                (worst, Conclusion::Success | Conclusion::Skipped) => worst,
-                (_, ended) => ended,
-            };
-            if conclusion == Conclusion::Cancelled {
-                break;
-            }
-        }
-        self.supply().settle().await;
-        screen.lock().pause();
-        self.finish_results(screen).await;
-        let artifacts = artifacts(self.data(), self.args.artifacts.as_deref(), run);
-        screen.lock().run_finished(&RunEnd { conclusion, artifacts: artifacts.as_deref() });
-        Ok(exit::of_run(conclusion, infrastructure_failed))
-    }
-
-    /// One job, in a machine as its failed step left it.
-    async fn resume_job(
+    async fn resume(
         &self,
-        mut kept: Kept,
+        record: RunRecord,
+        given: &Secrets,
+        named: &[JobPath],
         screen: &Screen,
-        interrupts: &mut Interrupts,
-    ) -> Result<JobResult> {
-        let given = given::secrets(&self.args.secrets, self.args.secret_file.as_deref())?;
-        begin_attempt(&mut kept);
-        kept.write(self.data())?;
-        let mut job = kept.job.clone();
-        job.secrets = kept.secrets(&given).0;
-        let title = JobTitle { id: job.id, key: job.key.clone(), name: job.name.clone() };
-        screen.lock().job_queued(&title);
-        let jobs = self.job_runner(job.run, kept.run.clone());
-        let cancellation = runner::Cancellation::default();
-        let sink: Arc<dyn EventSink> = Arc::new(JobScreen { screen: screen.clone(), title: title.clone() });
-        let running = jobs.run(job, Some(&kept), &title, sink, screen.clone(), cancellation.clone());
-        tokio::pin!(running);
-        let mut flush = tokio::time::interval(FLUSH_EVERY);
-        let mut interrupted = false;
-        loop {
-            tokio::select! {
-                result = &mut running => return Ok(result),
-                () = interrupts.next() => {
-                    match interrupted {
-                        false => cancellation.cancel(),
-                        true => cancellation.kill(),
-                    }
-                    interrupted = true;
-                }
-                _ = flush.tick() => screen.lock().flush(),
+    ) -> Result<u8> {
+        let mut interrupts = Interrupts::new().context("can't listen for Ctrl-C")?;
+        let (workflow, called) = record.workflows()?;
+        let record = RunRecord { attempt: record.attempt + 1, ..record };
+        let (run, facts, env) = (record.run, record.facts.clone(), record.env.clone());
+        let plan = match RunPlan::new(workflow, called, record.context(given, self.parallel())) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                show_diagnostics(&problems, &Sources::default(), self.args.format);
+                return Ok(exit::INVALID_WORKFLOW);
             }
-        }
+        };
+        let name = format!("attempt {}", record.attempt);
+        let log = RunLog::begin(self.data(), record)?;
+        let plan = plan.after(counting(results_of(self.data(), run)?, named));
+        let going = Going { run, facts, name, env, log: Some(log) };
+        let code = self.conduct(plan, going, screen, &mut interrupts).await;
+        self.supply().close().await;
+        code
     }
 }
 
-/// Counts the attempt, in all that tells it.
-fn begin_attempt(kept: &mut Kept) {
-    kept.job.attempt += 1;
-    if let Some(github) = kept.job.contexts.github.as_object_mut() {
-        github.insert("run_attempt".to_owned(), kept.job.attempt.to_string().into());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successes_count_and_where_jobs_are_named_all_but_these() {
+        let path = |name: &str| serde_json::from_value::<JobPath>(name.into()).unwrap();
+        let result = |conclusion| super::super::drive::ended_without_running(conclusion, None);
+        let results = BTreeMap::from([
+            (path("a"), result(Conclusion::Success)),
+            (path("b"), result(Conclusion::Failure)),
+            (path("c"), result(Conclusion::Cancelled)),
+        ]);
+        let counts = |named: &[JobPath]| {
+            counting(results.clone(), named).into_keys().map(|path| path.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(&[]), ["a"]);
+        assert_eq!(counts(&[path("b")]), ["a", "c"]);
     }
 }

@@ -1,5 +1,7 @@
 //! What all workflows of one `hearth run` share: the event, the repository, machines, services.
 
+mod record;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use crate::args::{DriverName, NetworkName, RunArgs};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit;
-use crate::kept::{Keeper, RunFacts};
+use crate::kept::{Keeper, RunFacts, RunLog};
 
 /// One `hearth run`.
 pub(crate) struct Session {
@@ -69,6 +71,20 @@ pub(crate) struct Chosen {
     pub(crate) inputs: Json,
     /// Id of its first job; no two workflows of one command share an id.
     first_job: model::JobId,
+}
+
+/// A run that begins or goes on.
+pub(crate) struct Going {
+    /// Which.
+    pub(crate) run: model::RunId,
+    /// What it is called, and whose caches it uses.
+    pub(crate) facts: RunFacts,
+    /// What it is called besides.
+    pub(crate) name: String,
+    /// Environment of every step, outside of the workflow's own.
+    pub(crate) env: Option<Template>,
+    /// Where what comes of it is written.
+    pub(crate) log: Option<RunLog>,
 }
 
 /// All that a plan is made of.
@@ -264,6 +280,12 @@ impl Session {
         let Some(prepared) = self.prepare(one, run, github.clone()).await? else {
             return Ok(exit::INVALID_WORKFLOW);
         };
+        let what = format!("{} {}", one.event.name, self.facts.short());
+        let facts = self.run_facts(one, &what);
+        let log = match self.args.debug_on_failure {
+            true => Some(RunLog::begin(&self.data, self.record(one, &prepared, facts.clone())?)?),
+            false => None,
+        };
         let plan = match RunPlan::new(prepared.workflow, prepared.called, prepared.context) {
             Ok(plan) => plan,
             Err(problems) => {
@@ -271,20 +293,28 @@ impl Session {
                 return Ok(exit::INVALID_WORKFLOW);
             }
         };
-        let run_name = run_name(&one.workflow, &github, &one.inputs, &self.vars);
-        let what = format!("{} {}", one.event.name, self.facts.short());
+        let name = run_name(&one.workflow, &github, &one.inputs, &self.vars);
+        self.conduct(plan, Going { run, facts, name, env: self.env.clone(), log }, screen, interrupts).await
+    }
+
+    /// Carries a plan out to the end of its run. Returns the exit code.
+    pub(crate) async fn conduct(
+        &self,
+        plan: RunPlan,
+        going: Going,
+        screen: &Screen,
+        interrupts: &mut Interrupts,
+    ) -> Result<u8> {
+        let Going { run, facts, name, env, log } = going;
         screen.lock().run_started(&RunStart {
-            workflow: one.file.title(),
-            name: &run_name,
-            what: &what,
+            workflow: &facts.workflow,
+            name: &name,
+            what: &facts.what,
             driver: self.supply.driver().name(),
             logs: &self.data.logs(run),
         });
-
-        let facts = self.run_facts(one, &what);
-        let reach = self.reach.of_workflow(&one.file.path, one.file.title());
-        let jobs = JobRunner { reach, ..self.job_runner(run, facts) };
-        let outcome = drive(plan, Arc::new(jobs), screen.clone(), interrupts).await;
+        let jobs = Arc::new(self.job_runner(run, &facts, env, log));
+        let outcome = drive(plan, Arc::clone(&jobs), screen.clone(), interrupts).await;
         self.supply.settle().await;
 
         self.finish_results(screen).await;
@@ -292,7 +322,16 @@ impl Session {
         screen
             .lock()
             .run_finished(&RunEnd { conclusion: outcome.conclusion, artifacts: artifacts.as_deref() });
+        if let Some(log) = Arc::into_inner(jobs).and_then(|jobs| jobs.log) {
+            log.end(outcome.conclusion)?;
+        }
         Ok(exit::of_run(outcome.conclusion, outcome.infrastructure_failed))
+    }
+
+    /// Jobs at once.
+    pub(crate) fn parallel(&self) -> usize {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        self.args.parallel.or(self.config.jobs).map_or(cpus, usize::from)
     }
 
     /// Lets caches and artifacts come to their end, and tells what went wrong with them.
@@ -313,12 +352,18 @@ impl Session {
     }
 
     /// What runs the jobs of a run.
-    pub(crate) fn job_runner(&self, run: model::RunId, facts: RunFacts) -> JobRunner {
+    fn job_runner(
+        &self,
+        run: model::RunId,
+        facts: &RunFacts,
+        env: Option<Template>,
+        log: Option<RunLog>,
+    ) -> JobRunner {
         JobRunner {
             supply: Arc::clone(&self.supply),
-            reach: self.reach.of_workflow("", &facts.workflow),
+            reach: self.reach.of_workflow(&facts.workflow_path, &facts.workflow),
             accepted_labels: self.args.machine.accept_labels.clone(),
-            env: self.env.clone(),
+            env,
             services: self.services(facts.caches()),
             keep: self.args.keep.then(|| self.data.run(run).join("kept")),
             options: runner::RunnerOptions {
@@ -328,7 +373,8 @@ impl Session {
                 ..Default::default()
             },
             data: self.data.clone(),
-            keeper: self.args.debug_on_failure.then(|| Keeper { data: self.data.clone(), run: facts }),
+            keeper: self.args.debug_on_failure.then(|| Keeper { data: self.data.clone() }),
+            log,
         }
     }
 
@@ -339,6 +385,7 @@ impl Session {
         let base = (!refs.base_ref.is_empty()).then(|| format!("refs/heads/{}", refs.base_ref));
         RunFacts {
             workflow: one.file.title().to_owned(),
+            workflow_path: one.file.path.clone(),
             root: self.root.clone(),
             what: what.to_owned(),
             repository: self.facts.repository.clone(),
@@ -379,7 +426,6 @@ impl Session {
             Err(called::LoadError::Wrong(problems)) => return Ok(self.refuse(&problems, &sources)),
             Err(called::LoadError::Unreachable(error)) => return Err(error),
         };
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let context = RunContext {
             run,
             attempt: 1,
@@ -388,7 +434,7 @@ impl Session {
             inputs: one.inputs.clone(),
             secrets: self.secrets.clone(),
             trust: Trust::Trusted,
-            parallel: self.args.parallel.or(self.config.jobs).map_or(cpus, usize::from),
+            parallel: self.parallel(),
             only: self.args.jobs.clone(),
             matrix: given::pairs("--matrix", &self.args.matrix)?.into_iter().collect(),
             commits: called.commits,

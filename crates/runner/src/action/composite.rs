@@ -3,6 +3,7 @@
 use model::{Conclusion, Step};
 
 use super::{ActionInstance, LoadedAction};
+use crate::checkpoint::Inside;
 use crate::contexts::{Status, text_object};
 use crate::job::{JobRun, WorkError};
 use crate::step::{ActionFrame, Frame, Stage, StepPlace, StepRun, WorkEnd};
@@ -37,8 +38,9 @@ impl JobRun<'_> {
                 registered
             }
         };
+        let from = if run.stage == Stage::Main { self.watch.into.pop_front().unwrap_or(0) } else { 0 };
         let mut end = Conclusion::Success;
-        for index in order {
+        for index in order.into_iter().filter(|index| *index >= from) {
             if self.cancellation.is_killed() {
                 break;
             }
@@ -47,8 +49,24 @@ impl JobRun<'_> {
                 end = Conclusion::Cancelled;
             }
             let place = StepPlace { at: run.at, stage: run.stage, stop: run.stop.clone(), announce: false };
+            let before =
+                frame.halts.then(|| (frame.records.clone(), instance.children[index].clone(), self.left()));
             let child = &mut instance.children[index];
             let ended = Box::pin(self.run_step(&steps[index], place, &mut frame, child)).await?;
+            if let (Some((records, before, left)), Conclusion::Success, Conclusion::Failure) =
+                (before, end, ended.conclusion)
+            {
+                // The job halts here, and may go on here. Where the step is a composite action that halted itself,
+                // it has put its part together.
+                if self.watch.inside.is_empty() {
+                    instance.children[index] = before;
+                    self.watch.left = Some(left);
+                }
+                let name = self.plain_name(&steps[index]);
+                self.watch.inside.push(Inside { step: index, name });
+                (instance.records, instance.inputs) = (records, run.inputs.clone());
+                return Ok(self.composite_end(Conclusion::Failure, run));
+            }
             if ended.unjudged {
                 end = Conclusion::Failure;
                 break;
@@ -88,6 +106,7 @@ impl JobRun<'_> {
             }),
             overrides: run.overrides.clone(),
             status: (run.stage == Stage::Main).then_some(Conclusion::Success),
+            halts: run.halts,
         }
     }
 

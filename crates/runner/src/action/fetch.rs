@@ -115,14 +115,20 @@ impl JobRun<'_> {
         if self.services.checkout.is_some() && checkout::is_checkout(action) {
             return Ok(LoadedAction { manifest: checkout::manifest(), folder: String::new(), origin });
         }
+        let folder = format!("{}/{owner}/{repo}/{}", self.place.actions, file_name(reference));
+        let key = format!("{owner}/{repo}@{reference}");
+        if self.actions.kept.contains(&key) {
+            let folder = if path.is_empty() { folder } else { format!("{folder}/{path}") };
+            let (text, file) = self.read_local_manifest(&folder).await?;
+            let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?;
+            return Ok(LoadedAction { manifest, folder, origin });
+        }
         let fetched = self.services.actions.fetch(action).await.map_err(|error| {
             WorkError::Step(format!("Unable to resolve action `{action}`: {}", error.reason))
         })?;
         let (text, file) = read_host_manifest(&fetched.tree, path, action)?;
         let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?;
-        let folder = format!("{}/{owner}/{repo}/{}", self.place.actions, file_name(reference));
-        let key = format!("{owner}/{repo}@{reference}");
-        if self.actions.unpacked.insert(key) {
+        if !self.actions.unpacked.contains(&key) {
             let commit = &fetched.commit;
             self.log.note(
                 SET_UP,
@@ -130,6 +136,7 @@ impl JobRun<'_> {
             );
             self.guest.make_dir(&folder).await?;
             self.guest.archive_in(&folder, pack(fetched.tree.clone())).await?;
+            self.actions.unpacked.insert(key);
         }
         let folder = if path.is_empty() { folder } else { format!("{folder}/{path}") };
         Ok(LoadedAction { manifest, folder, origin })

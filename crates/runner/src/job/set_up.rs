@@ -83,16 +83,14 @@ impl<'a> JobRun<'a> {
         };
         run.evaluate_job_env().await?;
         run.refuse_containers().await?;
+        run.actions.keep(task.from.map_or(&[], |halted| halted.checkpoint.actions()));
         run.fetch_actions(&job.steps).await?;
-        let mut frame = Frame::of_job();
+        let mut frame = Frame { halts: options.halt_on_failure, ..Frame::of_job() };
         run.watch_from_here(options.halt_on_failure);
-        if let Some(checkpoint) = task.from {
-            frame.records = run.go_on_from(checkpoint)?;
-            let (number, name) = (checkpoint.step + 1, &checkpoint.name);
-            log.note(
-                SET_UP,
-                &format!("Going on with step {number} ('{name}'), in the machine as it left it"),
-            );
+        if let Some(halted) = task.from {
+            frame.records = run.go_on_from(halted)?;
+            let step = halted.checkpoint.title();
+            log.note(SET_UP, &format!("Going on with {step}, in the machine as it left it"));
         }
         log.note(SET_UP, &format!("Complete job name: {}", job.name));
         Ok((run, frame))

@@ -56,6 +56,9 @@ pub(super) struct Artifact {
     /// The upload, until it is finalized.
     #[serde(skip)]
     pub(super) upload: Option<String>,
+    /// An earlier service has left it: a job of an earlier attempt, whose name may be taken again.
+    #[serde(skip)]
+    earlier: bool,
 }
 
 impl Artifact {
@@ -134,7 +137,7 @@ impl ArtifactStore {
     ) -> Result<u64, ArtifactError> {
         check_name(name)?;
         self.with_run(run, |artifacts| {
-            if artifacts.iter().any(|artifact| artifact.name == name) {
+            if artifacts.iter().any(|artifact| artifact.name == name && !artifact.earlier) {
                 return Err(ArtifactError::Exists);
             }
             if artifacts.len() >= ARTIFACTS {
@@ -152,6 +155,7 @@ impl ArtifactStore {
                 digest: String::new(),
                 unpacked: false,
                 upload: Some(String::new()),
+                earlier: false,
             });
             Ok(id)
         })
@@ -198,7 +202,7 @@ impl ArtifactStore {
         fs::rename(content, records.join(done.record("blob")))?;
         write_record(&records, &done)?;
         self.with_run(run, |artifacts| {
-            artifacts.retain(|one| one.id != done.id);
+            artifacts.retain(|one| one.id != done.id && !(one.earlier && one.name == done.name));
             artifacts.push(done.clone());
         });
         Ok(done)
@@ -282,15 +286,17 @@ fn write_record(records: &Path, artifact: &Artifact) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the artifact of that name which an earlier run has left in the same folder. Anything else that
-/// lies there is not Hearth's to remove.
+/// Removes the artifact of that name which an earlier run or attempt has left in the same folder. Anything else
+/// that lies there is not Hearth's to remove.
 fn make_room(folder: &Path, artifact: &Artifact) -> io::Result<()> {
     let place = folder.join(&artifact.name);
     if !place.try_exists()? {
         return Ok(());
     }
     let earlier = load(&folder.join(RECORDS));
-    let is_it = |one: &&Artifact| one.unpacked && one.run != artifact.run && one.name == artifact.name;
+    let is_it = |one: &&Artifact| {
+        one.unpacked && (one.run, one.id) != (artifact.run, artifact.id) && one.name == artifact.name
+    };
     let mut earlier = earlier.iter().filter(is_it).peekable();
     if earlier.peek().is_none() {
         return Err(io::Error::other(format!("{} is there already, and is no artifact", place.display())));
@@ -302,6 +308,7 @@ fn make_room(folder: &Path, artifact: &Artifact) -> io::Result<()> {
 fn of_run(records: &Path, run: RunId) -> Vec<Artifact> {
     let mut artifacts: Vec<Artifact> = load(records).into_iter().filter(|one| one.run == run).collect();
     artifacts.sort_by_key(|artifact| artifact.id);
+    artifacts.iter_mut().for_each(|artifact| artifact.earlier = true);
     artifacts
 }
 
@@ -366,6 +373,20 @@ mod tests {
         add(&later, 2, "second").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("out/out")).unwrap(), "second");
         assert_eq!(store(folder.path()).list(RunId(2)).len(), 1);
+    }
+
+    #[test]
+    fn a_further_attempt_of_a_run_sees_its_artifacts_and_may_take_their_names_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = store(folder.path());
+        add(&first, 1, "first").unwrap();
+        assert!(matches!(first.create(RunId(1), JobId(2), "out", ""), Err(ArtifactError::Exists)));
+        let again = store(folder.path());
+        assert_eq!(again.list(RunId(1)).len(), 1);
+        add(&again, 1, "second").unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("out/out")).unwrap(), "second");
+        assert_eq!((again.list(RunId(1)).len(), store(folder.path()).list(RunId(1)).len()), (1, 1));
+        assert!(matches!(again.create(RunId(1), JobId(2), "out", ""), Err(ArtifactError::Exists)));
     }
 
     #[test]

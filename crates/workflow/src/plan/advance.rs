@@ -48,7 +48,9 @@ impl RunPlan {
 
     /// Moves a leg that waits one state on, if it may.
     fn move_leg(&mut self, leg: LegId, free: &mut usize) -> bool {
-        match self.leg(leg).state {
+        let state = self.leg(leg).state;
+        match state {
+            LegState::Held if self.reuse(leg) => {}
             LegState::Held if self.has_slot(leg) => self.enter_groups(leg),
             LegState::Ready => return self.start(leg, free),
             _ => return false,
@@ -225,7 +227,8 @@ impl RunPlan {
         let NodeState::Expanded(expansion) = &mut self.node_mut(node).state else { return };
         merge(&mut expansion.outputs, outputs);
         let legs = expansion.legs.clone();
-        let stops = expansion.fail_fast && legs.len() > 1;
+        // What failed in an earlier attempt stopped others then.
+        let stops = expansion.fail_fast && legs.len() > 1 && !self.leg(leg).reused;
         if stops && self.leg(leg).result() == Some(Conclusion::Failure) {
             let reason = format!("'{}' of the same matrix failed", self.leg(leg).name);
             legs.iter().for_each(|other| self.stop(*other, Some(&reason)));
@@ -245,11 +248,16 @@ impl RunPlan {
 
     fn end_node(&mut self, node: NodeId, conclusion: Conclusion, outputs: Vec<(String, String)>) {
         let (before_succeeded, before_failed) = self.before(node);
+        let reused = match &self.node(node).state {
+            NodeState::Expanded(expansion) => expansion.legs.iter().all(|leg| self.leg(*leg).reused),
+            NodeState::Blocked | NodeState::Ended(_) => self.has_same_needs(node),
+        };
         let outcome = Outcome {
             conclusion,
             outputs,
             all_succeeded: before_succeeded && conclusion == Conclusion::Success,
             any_failed: before_failed || conclusion == Conclusion::Failure,
+            reused,
         };
         self.node_mut(node).state = NodeState::Ended(outcome);
         self.end_frame(self.node(node).frame);
@@ -262,6 +270,12 @@ impl RunPlan {
             return;
         };
         let job = self.job(self.leg(caller).node).id.value.clone();
+        let reused = self
+            .frame(frame)
+            .nodes
+            .iter()
+            .all(|node| self.outcome(*node).is_some_and(|outcome| outcome.reused));
+        self.leg_mut(caller).reused = reused;
         match self.call_outputs(&job, frame) {
             Ok(outputs) => self.end_leg(caller, conclusion, outputs),
             Err(problem) => self.decide_leg(caller, Conclusion::Failure, Some(problem)),

@@ -81,7 +81,8 @@ impl RunPlan {
         for (index, id) in wanted.into_iter().zip(std::iter::once(first).chain(ids)) {
             let combination = strategy.combinations.get(index);
             let strategy = strategy_context(strategy.fail_fast, index, total, max_parallel);
-            let (leg, problem) = self.make_leg(node, job, contexts.clone(), (id, strategy, combination));
+            let (leg, problem) =
+                self.make_leg(node, job, contexts.clone(), (id, index, strategy, combination));
             let leg_id = LegId(self.legs.len());
             self.legs.push(leg);
             legs.push(leg_id);
@@ -112,7 +113,7 @@ impl RunPlan {
         node: NodeId,
         job: &Job,
         mut contexts: Contexts,
-        (id, strategy, combination): (JobId, Value, Option<&Combination>),
+        (id, index, strategy, combination): (JobId, usize, Value, Option<&Combination>),
     ) -> (Leg, Option<String>) {
         let matrix =
             combination.map_or(Value::Null, |combination| Value::Object(combination.values.clone().into()));
@@ -125,6 +126,7 @@ impl RunPlan {
         let mut leg = Leg {
             id,
             node,
+            index,
             name: format!("{prefix}{}", name.as_ref().unwrap_or(&default)),
             strategy,
             matrix,
@@ -137,6 +139,7 @@ impl RunPlan {
                 cancel_timeout: CANCEL_TIMEOUT,
             },
             state: LegState::Held,
+            reused: false,
         };
         match name.and_then(|_| self.settings(node, job, &evaluator)) {
             Ok(settings) => {

@@ -94,6 +94,8 @@ pub(super) struct Outcome {
     pub(super) all_succeeded: bool,
     /// It failed, or something that it needs, directly or not.
     pub(super) any_failed: bool,
+    /// All of it ended so in an earlier attempt, and did not run in this one.
+    pub(super) reused: bool,
 }
 
 /// One configuration of a node.
@@ -101,6 +103,8 @@ pub(super) struct Outcome {
 pub(super) struct Leg {
     pub(super) id: JobId,
     pub(super) node: NodeId,
+    /// Position among all configurations of its matrix.
+    pub(super) index: usize,
     /// With the names of the calls before it.
     pub(super) name: String,
     pub(super) strategy: Value,
@@ -113,6 +117,8 @@ pub(super) struct Leg {
     pub(super) entered: usize,
     pub(super) work: LegWork,
     pub(super) state: LegState,
+    /// It ended in an earlier attempt, and did not run in this one.
+    pub(super) reused: bool,
 }
 
 /// What a leg does.

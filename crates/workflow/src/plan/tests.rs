@@ -1,5 +1,6 @@
 //! What a plan does, seen from outside: commands that come out for results that go in.
 
+mod attempts;
 mod build;
 mod calls;
 mod cancel;

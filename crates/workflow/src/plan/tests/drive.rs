@@ -1,9 +1,11 @@
 //! A caller of the plan that writes down what it is told.
 
+use std::collections::BTreeMap;
+
 use model::{Conclusion, Job, JobId, JobResult};
 use serde_json::Value as Json;
 
-use crate::plan::{CalledWorkflows, PlanCommand, RunContext, RunPlan, RunsOn};
+use crate::plan::{CalledWorkflows, JobPath, PlanCommand, RunContext, RunPlan, RunsOn};
 
 use super::build;
 
@@ -23,7 +25,17 @@ impl Drive {
     }
 
     pub(super) fn with(workflow: &Json, called: CalledWorkflows, context: RunContext) -> Drive {
+        Drive::after(workflow, called, context, BTreeMap::new())
+    }
+
+    pub(super) fn after(
+        workflow: &Json,
+        called: CalledWorkflows,
+        context: RunContext,
+        earlier: BTreeMap<JobPath, JobResult>,
+    ) -> Drive {
         let plan = RunPlan::new(build::workflow(workflow), called, context).expect("the workflow has a plan");
+        let plan = plan.after(earlier);
         let mut drive = Drive {
             plan,
             started: Vec::new(),
