@@ -8,4 +8,4 @@ mod pack;
 mod unpack;
 
 pub use pack::pack;
-pub use unpack::{UnpackError, unpack};
+pub use unpack::{UnpackError, inside, unpack};

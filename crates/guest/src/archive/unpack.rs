@@ -116,7 +116,7 @@ impl Unpacker {
         if kind == EntryType::XGlobalHeader {
             return Ok(());
         }
-        let path = inside(name)?;
+        let path = inside(name).map_err(Failure::Refused)?;
         let mode = Mode::from_bits_truncate(entry.header().mode()? & PERMISSIONS);
         let time = TimeSpec::new(i64::try_from(entry.header().mtime()?).unwrap_or(0), 0);
         let Some(last) = path.file_name() else {
@@ -138,7 +138,7 @@ impl Unpacker {
                 symlink(self.parent_of(&path)?, &last, &target, time)
             }
             EntryType::Link => {
-                let target = inside(Path::new(&link_target(entry)?))?;
+                let target = inside(Path::new(&link_target(entry)?)).map_err(Failure::Refused)?;
                 self.hard_link(&path, &last, &target)
             }
             _ => Err(Failure::Refused("is a device or a pipe")),
@@ -253,15 +253,18 @@ impl Unpacker {
     }
 }
 
-/// The path without `.`, if it stays below where it starts.
-fn inside(name: &Path) -> Result<PathBuf, Failure> {
+/// A member's path without `.`, if it stays below where it starts.
+///
+/// # Errors
+/// What is wrong with it, to be said after its name.
+pub fn inside(name: &Path) -> Result<PathBuf, &'static str> {
     let mut path = PathBuf::new();
     for component in name.components() {
         match component {
             Component::Normal(part) => path.push(part),
             Component::CurDir => {}
-            Component::ParentDir => return Err(Failure::Refused("climbs out by `..`")),
-            Component::RootDir | Component::Prefix(_) => return Err(Failure::Refused("is an absolute path")),
+            Component::ParentDir => return Err("climbs out by `..`"),
+            Component::RootDir | Component::Prefix(_) => return Err("is an absolute path"),
         }
     }
     Ok(path)

@@ -1,18 +1,26 @@
 //! Archives from machines, made anew: only members that stay below wherever they are unpacked.
 //!
-//! The stream is written again, not passed on, so that two readers of tar can't differ about it.
+//! The stream is written again, not passed on, so that two readers of tar can't differ about it. Of the
+//! format's extensions only those are taken that an agent uses: others would let a few bytes stand for many.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
+use guest::archive::inside;
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
 /// Permission bits that are kept: none that change user or group.
 const PERMISSIONS: u32 = 0o777;
 
-/// Symbolic links that are remembered; a tree with more is refused. A large `node_modules` has thousands.
-const LINKS: usize = 100_000;
+/// Bytes of the names of symbolic links that are remembered; a tree with more is refused. A large `node_modules`
+/// has thousands, each of some hundred bytes.
+const LINK_BYTES: usize = 32 * 1024 * 1024;
+
+/// Longest name of a member, and of what a link leads to: Linux's own bound.
+const NAME_BYTES: u64 = 4096;
 
 /// Why an archive is not passed on.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +40,16 @@ pub(super) enum Refused {
 
 /// Copies a tar stream, member by member.
 pub(super) fn sift(from: impl Read, to: impl Write) -> Result<(), Refused> {
-    let mut sieve = Sieve { links: HashSet::new(), to: Builder::new(to) };
+    let mut sieve = Sieve {
+        links: HashSet::new(),
+        link_bytes: 0,
+        long_name: None,
+        long_target: None,
+        to: Builder::new(to),
+    };
     let mut archive = Archive::new(from);
-    for entry in archive.entries()? {
+    // Read raw: the library takes long names of any length into memory.
+    for entry in archive.entries()?.raw(true) {
         sieve.member(entry?)?;
     }
     sieve.to.into_inner()?.flush()?;
@@ -44,12 +59,32 @@ pub(super) fn sift(from: impl Read, to: impl Write) -> Result<(), Refused> {
 struct Sieve<W: Write> {
     /// Where a member may not go through.
     links: HashSet<PathBuf>,
+    link_bytes: usize,
+    /// What the next member is called, where its header has no room for that.
+    long_name: Option<PathBuf>,
+    /// What the next member leads to, where its header has no room for that.
+    long_target: Option<PathBuf>,
     to: Builder<W>,
 }
 
 impl<W: Write> Sieve<W> {
+    /// Keeps the name that this entry holds for the next, if it is one of that kind.
+    fn keeps_name(&mut self, entry: &mut Entry<'_, impl Read>) -> Result<bool, Refused> {
+        let kept = match entry.header().entry_type() {
+            EntryType::GNULongName => &mut self.long_name,
+            EntryType::GNULongLink => &mut self.long_target,
+            _ => return Ok(false),
+        };
+        *kept = Some(long(entry)?);
+        Ok(true)
+    }
+
     fn member(&mut self, mut entry: Entry<'_, impl Read>) -> Result<(), Refused> {
-        let name = entry.path()?.into_owned();
+        if self.keeps_name(&mut entry)? {
+            return Ok(());
+        }
+        let name = self.long_name.take().map_or_else(|| entry.path().map(Into::into), Ok)?;
+        let target = self.long_target.take().map_or_else(|| target(&entry), |long| Ok(Some(long)))?;
         let refused = |reason| Refused::Member { member: name.clone(), reason };
         let path = inside(&name).map_err(refused)?;
         if path.as_os_str().is_empty() {
@@ -66,7 +101,7 @@ impl<W: Write> Sieve<W> {
         header.set_mtime(entry.header().mtime()?);
         header.set_size(0);
         match kind {
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            EntryType::Regular | EntryType::Continuous => {
                 self.links.remove(&path);
                 header.set_entry_type(EntryType::Regular);
                 header.set_size(entry.size());
@@ -75,15 +110,16 @@ impl<W: Write> Sieve<W> {
             }
             EntryType::Directory => self.to.append_data(&mut header, &path, io::empty())?,
             EntryType::Symlink => {
-                let target = entry.link_name()?.ok_or_else(|| refused("links to nothing"))?.into_owned();
-                if self.links.len() == LINKS {
+                let target = target.ok_or_else(|| refused("links to nothing"))?;
+                self.link_bytes += path.as_os_str().len();
+                if self.link_bytes > LINK_BYTES {
                     return Err(refused("is one symbolic link too many"));
                 }
                 self.links.insert(path.clone());
                 self.to.append_link(&mut header, &path, target)?;
             }
             EntryType::Link => {
-                let target = entry.link_name()?.ok_or_else(|| refused("links to nothing"))?;
+                let target = target.ok_or_else(|| refused("links to nothing"))?;
                 let target = inside(&target).map_err(refused)?;
                 if target.ancestors().any(|folder| self.links.contains(folder)) {
                     return Err(refused("links through a symbolic link"));
@@ -91,10 +127,30 @@ impl<W: Write> Sieve<W> {
                 self.to.append_link(&mut header, &path, target)?;
             }
             EntryType::XGlobalHeader => {}
-            _ => return Err(refused("is a device or a pipe")),
+            EntryType::Char | EntryType::Block | EntryType::Fifo => {
+                return Err(refused("is a device or a pipe"));
+            }
+            _ => return Err(refused("no agent packs")),
         }
         Ok(())
     }
+}
+
+/// What a link leads to, by its header.
+fn target(entry: &Entry<'_, impl Read>) -> io::Result<Option<PathBuf>> {
+    Ok(entry.link_name()?.map(Into::into))
+}
+
+/// A name that has a member of its own; NUL ends it.
+fn long(entry: &mut Entry<'_, impl Read>) -> Result<PathBuf, Refused> {
+    if entry.size() > NAME_BYTES + 1 {
+        let member = entry.path()?.into_owned();
+        return Err(Refused::Member { member, reason: "is a name longer than any" });
+    }
+    let mut name = Vec::new();
+    entry.read_to_end(&mut name)?;
+    name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+    Ok(OsString::from_vec(name).into())
 }
 
 /// Exactly so many bytes: a member that ends early would shift all that follow.
@@ -116,20 +172,6 @@ impl<R: Read> Read for Whole<R> {
         self.left -= read as u64;
         Ok(read)
     }
-}
-
-/// The path without `.`, if it stays below where it starts.
-fn inside(name: &Path) -> Result<PathBuf, &'static str> {
-    let mut path = PathBuf::new();
-    for component in name.components() {
-        match component {
-            Component::Normal(part) => path.push(part),
-            Component::CurDir => {}
-            Component::ParentDir => return Err("climbs out by `..`"),
-            Component::RootDir | Component::Prefix(_) => return Err("is an absolute path"),
-        }
-    }
-    Ok(path)
 }
 
 #[cfg(test)]
@@ -208,6 +250,44 @@ mod tests {
             assert!(matches!(sifted(members), Err(Refused::Member { .. })), "{members:?}");
         }
         assert!(sifted(&[(Regular, "..x", "", b"1")]).is_ok());
+    }
+
+    #[test]
+    fn a_few_bytes_that_stand_for_many_are_refused_before_they_are_read() {
+        // Of these members only the header is there: who went on would say that the archive is broken.
+        let mut name = Header::new_gnu();
+        name.set_entry_type(EntryType::GNULongName);
+        let mut attributes = Header::new_ustar();
+        attributes.set_entry_type(EntryType::XHeader);
+        let mut sparse = Header::new_gnu();
+        sparse.set_entry_type(EntryType::GNUSparse);
+        for mut header in [name, attributes, sparse] {
+            header.set_path("x").unwrap();
+            header.set_mode(0o644);
+            header.set_mtime(1);
+            header.set_size(1 << 33);
+            header.set_cksum();
+            let refused = sift(&header.as_bytes()[..], io::sink());
+            assert!(matches!(refused, Err(Refused::Member { .. })), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_where_it_did_however_long_that_is_to_say() {
+        let long = "t/".repeat(100) + "target";
+        let mut tar = Builder::new(Vec::new());
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Symlink);
+        header.set_mode(0o777);
+        header.set_mtime(1);
+        header.set_size(0);
+        tar.append_link(&mut header, "d/".repeat(60) + "link", &long).unwrap();
+        let mut out = Vec::new();
+        sift(&tar.into_inner().unwrap()[..], &mut out).unwrap();
+        let mut archive = Archive::new(&out[..]);
+        let entry = archive.entries().unwrap().next().unwrap().unwrap();
+        assert_eq!(entry.path().unwrap().components().count(), 61);
+        assert_eq!(entry.link_name().unwrap().unwrap().to_str(), Some(long.as_str()));
     }
 
     #[test]
