@@ -40,6 +40,9 @@ pub const BATCH_ENTRIES: usize = 512;
 /// Bytes of paths in one batch: with `BATCH_ENTRIES`, keeps long paths below `MESSAGE_BYTES` too.
 pub const BATCH_BYTES: usize = 1024 * 1024;
 
+/// Bytes of all paths of one walk: some two million usual ones, and what a hostile agent can make the host hold.
+pub const WALK_BYTES: usize = 256 * 1024 * 1024;
+
 /// Bytes of entropy of one renewal: twice what the kernel's pool holds.
 pub const ENTROPY_BYTES: usize = 64;
 

@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::{broken, failure};
 use super::{FileKind, FileStat, Guest, GuestError, NewFile, RefusalKind};
-use crate::bounds::{BATCH_BYTES, BATCH_ENTRIES, CHUNK_BYTES, QUEUED_MESSAGES};
+use crate::bounds::{BATCH_BYTES, BATCH_ENTRIES, CHUNK_BYTES, QUEUED_MESSAGES, WALK_BYTES};
 use crate::wire;
 
 impl Guest {
@@ -98,7 +98,8 @@ impl Guest {
         Ok(found.stat.map(from_wire))
     }
 
-    /// Everything below `root`, parents first, sorted by name in each directory; at most `limit` entries.
+    /// Everything below `root`, parents first, sorted by name in each directory; at most `limit` entries, and
+    /// [`WALK_BYTES`] of paths.
     ///
     /// # Errors
     /// Refused as [`RefusalKind::Invalid`] when there are more, or `root` is no directory.
@@ -107,16 +108,21 @@ impl Guest {
         let failed = |status| failure(WALK, root, &status);
         let request = wire::WalkRequest { root: root.to_owned(), limit: limit as u64 };
         let mut batches = self.rpc().walk(request).await.map_err(failed)?.into_inner();
-        let mut found = Vec::new();
+        let too_much = |what: String| GuestError::Refused {
+            operation: WALK,
+            object: root.to_owned(),
+            reason: format!("more than {what}"),
+            kind: RefusalKind::Invalid,
+        };
+        let (mut found, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = batches.message().await.map_err(failed)? {
+            bytes += batch.entries.iter().map(|entry| entry.path.len()).sum::<usize>();
+            if bytes > WALK_BYTES {
+                return Err(too_much(format!("{WALK_BYTES} bytes of paths")));
+            }
             found.extend(batch.entries.into_iter().map(from_wire));
             if found.len() > limit {
-                return Err(GuestError::Refused {
-                    operation: WALK,
-                    object: root.to_owned(),
-                    reason: format!("more than {limit} entries"),
-                    kind: RefusalKind::Invalid,
-                });
+                return Err(too_much(format!("{limit} entries")));
             }
         }
         Ok(found)
