@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Bytes of text that are kept of one machine; with all 150 machines, some 40 MiB.
 const LOG_BYTES: usize = 256 * 1024;
 
+/// Bytes of one entry's text, of which the end is kept: what came before it keeps half of the room.
+const TEXT_BYTES: usize = LOG_BYTES / 2;
+
 /// What an entry costs beside its text, so that empty ones are bounded too.
 const ENTRY_BYTES: usize = 64;
 
@@ -57,6 +60,7 @@ impl Log {
 
     /// Adds an entry; the oldest go when there is no more room.
     pub(crate) fn add(&self, source: LogSource, execution_id: Option<&str>, text: String) {
+        let text = end_of(text);
         let mut kept = self.kept();
         kept.bytes += text.len() + ENTRY_BYTES;
         kept.entries.push_back(LogEntry {
@@ -84,6 +88,16 @@ impl Log {
     }
 }
 
+/// The text, or of a long one the end, and how much is missing.
+fn end_of(text: String) -> String {
+    let surplus = text.len().saturating_sub(TEXT_BYTES);
+    if surplus == 0 {
+        return text;
+    }
+    let begin = text.ceil_char_boundary(surplus);
+    format!("({begin} bytes before this are not kept) {}", &text[begin..])
+}
+
 /// Now, in milliseconds since 1970.
 pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -93,6 +107,17 @@ pub(crate) fn unix_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_long_text_is_kept_beside_what_is_said_after_it() {
+        let log = Log::default();
+        log.add(LogSource::Stdout, None, format!("{}the end", "ü".repeat(LOG_BYTES)));
+        log.say("exit code 0");
+        let (entries, dropped) = log.read();
+        assert_eq!((entries.len(), dropped), (2, 0));
+        assert!(entries[0].text.starts_with("(") && entries[0].text.ends_with("üthe end"));
+        assert!(entries[0].text.len() < LOG_BYTES);
+    }
 
     #[test]
     fn a_full_log_keeps_the_newest_and_counts_the_rest() {
