@@ -139,6 +139,7 @@ impl JobRunner {
         let services = (self.services)(&job);
         // What is kept of the job, should it fail.
         let known = self.keeper.is_some().then(|| job.clone());
+        let killed = cancellation.clone();
         let JobEnd { result, halted } = runner::run_job_from(
             job,
             halted,
@@ -155,7 +156,10 @@ impl JobRunner {
             screen.lock().machine_note(title, &words);
         }
         if let Some(folder) = &self.keep {
-            let kept = keep(&machine, folder, title).await;
+            let kept = tokio::select! {
+                kept = keep(&machine, folder, title) => kept,
+                () = killed.killed() => Err(anyhow::anyhow!("the run was ended")),
+            };
             screen
                 .lock()
                 .machine_note(title, &kept.unwrap_or_else(|error| format!("nothing is kept: {error:#}")));
@@ -192,12 +196,13 @@ struct Place<'a> {
 /// Most that is kept of one job: enough for any sane work folder, too little to fill a disk unseen.
 const KEPT_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 
-/// Packs the work folder of a job. Says where it is.
+/// Packs the work folder of a job, whole or not at all. Says where it is.
 async fn keep(machine: &Machine, folder: &Path, title: &JobTitle) -> anyhow::Result<String> {
     tokio::fs::create_dir_all(folder).await?;
     let path = folder.join(format!("{}.tar", title.id));
-    let file = tokio::fs::File::create(&path).await?;
-    machine.guest.archive_out(&machine.layout.work, file, KEPT_BYTES).await?;
+    let (file, unfinished) = tempfile::NamedTempFile::new_in(folder)?.into_parts();
+    machine.guest.archive_out(&machine.layout.work, tokio::fs::File::from_std(file), KEPT_BYTES).await?;
+    unfinished.persist(&path)?;
     Ok(format!("its work folder is kept: {}", path.display()))
 }
 
@@ -205,4 +210,30 @@ async fn keep(machine: &Machine, folder: &Path, title: &JobTitle) -> anyhow::Res
 fn ended(sink: &dyn EventSink, result: JobResult, duration: Duration) -> JobResult {
     sink.emit(JobEvent::JobFinished { result: result.clone(), duration });
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use machine::fake::FakeDriver;
+    use machine::{Driver, MachineSpec, Network};
+    use model::{JobId, MachineId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_work_folder_is_kept_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let driver = FakeDriver::new(root.path());
+        let spec = MachineSpec::new(MachineId("m".to_owned()), Network::Host);
+        let machine = driver.start(spec).await.unwrap();
+        let title = JobTitle { id: JobId(1), key: "a".to_owned(), name: "a".to_owned() };
+        let folder = root.path().join("kept");
+        assert!(keep(&machine, &folder, &title).await.unwrap().ends_with("1.tar"));
+        let count = || std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(count(), 1);
+        driver.kill_agents();
+        let other = JobTitle { id: JobId(2), ..title };
+        assert!(keep(&machine, &folder, &other).await.is_err());
+        assert_eq!(count(), 1);
+    }
 }
