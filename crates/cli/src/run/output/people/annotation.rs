@@ -39,11 +39,17 @@ pub(super) fn describe(annotation: &Annotation) -> String {
     one_line(&text)
 }
 
-/// The line that an annotation is about, with its number. A path that leads out of the repository has none.
+/// The line that an annotation is about, with its number. A path that leads out of the repository has none, and
+/// neither has one of git's own files, which may hold a token: it is a job that names the path.
 pub(super) fn source_line(root: &Path, annotation: &Annotation) -> Option<String> {
     let (file, number) = (annotation.file.as_ref()?, annotation.line?);
     let (root, path) = (root.canonicalize().ok()?, root.join(file).canonicalize().ok()?);
-    if !path.starts_with(&root) || path.metadata().ok()?.len() > SOURCE_BYTES {
+    let within = path.strip_prefix(&root).ok()?;
+    let found = path.metadata().ok()?;
+    if !found.is_file()
+        || found.len() > SOURCE_BYTES
+        || within.components().any(|part| part.as_os_str() == ".git")
+    {
         return None;
     }
     let text = std::fs::read_to_string(path).ok()?;
@@ -86,6 +92,9 @@ mod tests {
         assert_eq!(source_line(&root, &at("ä.c", 2)).as_deref(), Some("2 |     two();"));
         assert_eq!(source_line(&root, &at("ä.c", 0)), None);
         assert_eq!(source_line(&root, &at("../secret", 1)), None);
+        std::fs::create_dir(root.join(".git")).unwrap();
+        std::fs::write(root.join(".git/config"), "url = https://token@example.com\n").unwrap();
+        assert_eq!(source_line(&root, &at(".git/config", 1)), None);
     }
 
     #[test]
