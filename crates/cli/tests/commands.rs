@@ -169,6 +169,16 @@ fn an_invalid_workflow_a_wrong_flag_and_an_unknown_job_have_exit_codes_of_their_
 }
 
 #[test]
+fn a_memory_that_no_machine_can_have_is_refused_before_one_starts() {
+    let folder = repository(GOOD);
+    for memory in ["0", "15", "1125899906842624", "18446744073709551615"] {
+        let output = hearth(folder.path(), &["run", "--memory", memory]);
+        let error = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains("16 to 16777216 MiB"), "{memory}: {error}");
+    }
+}
+
+#[test]
 fn an_event_that_starts_nothing_says_why() {
     let output = hearth(repository(GOOD).path(), &["run", "--event", "release"]);
     assert_eq!(output.status.code(), Some(2));

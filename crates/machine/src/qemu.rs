@@ -312,7 +312,7 @@ struct Parts {
 /// Memory that this process holds too, and that is gone with the last who does.
 fn memory(mib: u64) -> std::io::Result<File> {
     let memory = File::from(memfd_create("hearth-vm", MemfdFlags::CLOEXEC)?);
-    memory.set_len(mib * 1024 * 1024)?;
+    memory.set_len(mib.saturating_mul(1024 * 1024))?;
     Ok(memory)
 }
 

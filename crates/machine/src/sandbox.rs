@@ -375,13 +375,7 @@ fn part_name(part: &str) -> &'static str {
 }
 
 fn error(machine: MachineId, operation: &'static str, failure: Failure) -> MachineError {
-    MachineError {
-        machine,
-        driver: NAME,
-        operation,
-        reason: failure.to_string(),
-        source: Some(Box::new(failure)),
-    }
+    MachineError { machine, driver: NAME, operation, reason: failure.to_string(), source: None }
 }
 
 #[cfg(test)]

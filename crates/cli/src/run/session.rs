@@ -116,6 +116,7 @@ impl Session {
         let cold_boot = args.machine.cold_boot || config.cold_boot;
         let driver = if cold_boot { driver } else { machines::from_templates(driver, &data) };
         let toolchains = machines::toolchains(name);
+        check_memory(&args, &config)?;
         let spec = machine_spec(&args, &config, &toolchains);
         let reach = Reach::new(&args.machine.allow_hosts, &config)?;
         let supply = Supply::new(driver, spec);
@@ -476,6 +477,19 @@ fn machine_spec(args: &RunArgs, config: &Config, toolchains: &Exposures) -> Mach
         memory_mib: args.machine.memory.or(config.memory),
         expose: toolchains.paths.iter().chain(own).cloned().collect(),
         ..MachineSpec::new(MachineId(String::new()), network)
+    }
+}
+
+/// Memory that a machine may be given, in MiB: at least what Hearth's own part takes, at most what no host has.
+const MEMORY_MIB: std::ops::RangeInclusive<u64> = 16..=16 * 1024 * 1024;
+
+/// Refuses a bound of memory that no machine can have.
+fn check_memory(args: &RunArgs, config: &Config) -> Result<()> {
+    match args.machine.memory.or(config.memory).filter(|mib| !MEMORY_MIB.contains(mib)) {
+        Some(mib) => {
+            bail!("memory of {mib} MiB: a machine has {} to {} MiB", MEMORY_MIB.start(), MEMORY_MIB.end())
+        }
+        None => Ok(()),
     }
 }
 

@@ -133,7 +133,7 @@ fn bounds(limits: &StageLimits) -> Vec<Bound> {
         older: vec![("pids.max", limits.processes.to_string())],
     }];
     if let Some(memory) = limits.memory_mib {
-        let bytes = (memory * 1024 * 1024).to_string();
+        let bytes = memory.saturating_mul(1024 * 1024).to_string();
         bounds.push(Bound {
             name: "memory",
             controller: "memory",

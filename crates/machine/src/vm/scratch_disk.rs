@@ -17,7 +17,7 @@ pub(crate) async fn make(path: &Path, mib: u64) -> io::Result<Option<()>> {
     let Some(program) = PROGRAMS.iter().map(PathBuf::from).find(|program| program.exists()) else {
         return Ok(None);
     };
-    File::create_new(path)?.set_len(mib.max(LEAST_MIB) * 1024 * 1024)?;
+    File::create_new(path)?.set_len(mib.max(LEAST_MIB).saturating_mul(1024 * 1024))?;
     let mut command = Command::new(&program);
     // A machine's disk is never mounted twice: nothing has to survive its end.
     command.args(["-q", "-F", "-t", "ext4", "-m", "0", "-O", "^has_journal,^resize_inode"]);
