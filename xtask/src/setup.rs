@@ -7,6 +7,9 @@ use crate::command::{check, is_installed, output, program, root, shown};
 /// Programs that tests call, and the Debian package that has each.
 const PROGRAMS: &[(&str, &str)] = &[
     ("git", "git"),
+    ("git-lfs", "git-lfs"),
+    ("/usr/sbin/sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3"),

@@ -64,6 +64,8 @@ pub(crate) struct Actions {
     unpacked: HashSet<String>,
     /// Those of them that were there before the job went on.
     kept: HashSet<String>,
+    /// Which repository the built-in checkout has put into which folder.
+    pub(crate) checked_out: HashMap<String, String>,
 }
 
 impl Actions {
@@ -136,9 +138,12 @@ impl JobRun<'_> {
             true => instance.inputs.clone(),
             false => self.action_inputs(&action.manifest, with, frame, run).await?,
         };
+        if matches!(action.manifest.runs, Runs::Checkout) {
+            self.hide_credentials(run);
+        }
         self.show_action(uses, run);
         match &action.manifest.runs {
-            Runs::Checkout => self.run_checkout(frame, run).await,
+            Runs::Checkout => self.run_checkout(frame, instance, run).await,
             Runs::Composite(steps) => self.run_composite(steps, &action, frame, instance, run).await,
             Runs::Node(node) => {
                 let file = match run.stage {

@@ -144,6 +144,16 @@ impl Git {
         self
     }
 
+    /// Settings that the list of processes does not show. A second call replaces those of the first.
+    pub(crate) fn unseen_settings(mut self, settings: &[(String, String)]) -> Self {
+        self.command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (index, (key, value)) in settings.iter().enumerate() {
+            self.command.env(format!("GIT_CONFIG_KEY_{index}"), key);
+            self.command.env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        self
+    }
+
     /// Standard input.
     pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());
@@ -239,16 +249,19 @@ async fn read_bounded(from: Option<impl AsyncRead + Unpin>, limit: u64) -> io::R
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
-/// The line of git's standard error that tells the cause: the last `fatal:` or `error:` that is not
-/// the general remark which follows every failed transfer, else the first line.
+/// The line of standard error that tells the cause: what LFS says of a file, else the last `fatal:` or `error:` that
+/// is not a general remark on what failed before, else the first line that is no frame around others.
 pub(crate) fn last_line(stderr: &[u8], otherwise: &str) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines =
+        text.lines().map(|line| line.trim().trim_matches('@').trim()).filter(|line| !line.is_empty());
+    let remarks = ["Could not read from remote repository", "external filter", "smudge filter lfs failed"];
     let telling = |line: &&str| {
         ["fatal:", "error:"].iter().any(|mark| line.starts_with(mark))
-            && !line.contains("Could not read from remote repository")
+            && !remarks.iter().any(|remark| line.contains(remark))
     };
-    lines.clone().rfind(telling).or_else(|| lines.next()).unwrap_or(otherwise).to_owned()
+    let lfs = lines.clone().find(|line| line.contains("Smudge error:"));
+    lfs.or_else(|| lines.clone().rfind(telling)).or_else(|| lines.next()).unwrap_or(otherwise).to_owned()
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod lines;
 pub mod log;
 pub mod mask;
 pub mod matcher;
+mod memory_file;
 pub mod output;
 mod place;
 mod process;
@@ -32,6 +33,7 @@ pub mod results;
 mod scratch;
 pub mod shell;
 pub mod source;
+mod ssh;
 mod step;
 
 pub use cancel::Cancellation;
@@ -151,6 +153,23 @@ pub struct CheckoutRequest {
     pub submodules: String,
     /// `lfs`.
     pub lfs: bool,
+    /// `filter`, empty for none. The run's own repository needs none: all of it is at hand.
+    pub filter: String,
+    /// `ssh-key` and what belongs to it; `None`: over HTTP. The run's own repository needs none.
+    pub ssh: Option<SshAccess>,
+}
+
+/// How `actions/checkout` is to be let in over SSH.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SshAccess {
+    /// `ssh-key`: a private key.
+    pub key: Secret,
+    /// `ssh-known-hosts`, lines of a `known_hosts` file.
+    pub known_hosts: String,
+    /// `ssh-strict`: only hosts that are known.
+    pub is_strict: bool,
+    /// `ssh-user`.
+    pub user: String,
 }
 
 /// Why a source tree could not be had.

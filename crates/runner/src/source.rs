@@ -7,6 +7,7 @@
 //! hold credentials, its hooks programs, and its objects what was never pushed.
 
 mod archive;
+mod contents;
 mod files;
 mod first_of;
 mod history;
@@ -25,9 +26,11 @@ use tokio::sync::OnceCell;
 use crate::git::GitError;
 use crate::{CheckoutRequest, SourceError, SourceProvider};
 use archive::Part;
+use contents::Contents;
 pub use first_of::FirstOf;
 use history::History;
 pub use remote::RemoteRepositories;
+pub(crate) use remote::{basic, server};
 use repository::{Head, Repository};
 
 /// A folder whose present state is what jobs check out.
@@ -86,11 +89,19 @@ impl WorkTree {
             return Ok(vec![Part::listed(&self.root, listing)]);
         };
         if !repository.is_whole() {
+            if request.lfs {
+                contents::refuse_pointers(&self.root).await?;
+            }
             return Ok(vec![Part::listed(&self.root, files::of_work_tree(&self.root, request).await?)]);
         }
         let current = current?;
         let head = repository.resolve(&request.reference, &current).await?;
         let is_current = head.commit == current.commit;
+        match (request.lfs, is_current) {
+            (true, true) => contents::refuse_pointers(&self.root).await?,
+            (true, false) => contents::need_lfs().await?,
+            (false, _) => {}
+        }
         let history = self.history(&repository, &head, request, is_current);
         if !is_current {
             let history = history.await?;
@@ -115,12 +126,23 @@ impl WorkTree {
             let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(histories.entry((head.clone(), request.clone(), is_current)).or_default())
         };
+        let is_stored = request.lfs && !is_current;
         let make = || async {
             let folder = tempfile::Builder::new().prefix("hearth-checkout-").tempdir();
             let folder = folder.map_err(PackError::io("make a folder in", &std::env::temp_dir()))?;
-            History::make(repository, head, request, is_current, folder).await.map(Arc::new)
+            let contents = match is_stored {
+                true => Contents::Stored(repository.lfs_storage()),
+                false => Contents::AtHand,
+            };
+            History::make(repository, head, request, is_current, &contents, folder).await.map(Arc::new)
         };
-        cell.get_or_try_init(make).await.cloned()
+        cell.get_or_try_init(make).await.cloned().map_err(|error| match is_stored {
+            true => PackError::Refused(format!(
+                "{error}; if an LFS file is not on this host, run: git lfs fetch origin '{}'",
+                request.reference
+            )),
+            false => error,
+        })
     }
 }
 

@@ -543,8 +543,9 @@ fn mirrors(args: &RunArgs, config: &Config) -> Result<Vec<MirrorTemplate>> {
 fn open_remotes(data: &DataFolder, args: &RunArgs, config: &Config) -> Result<RemoteRepositories> {
     let folder = data.root().join("checkouts");
     let offline = args.offline || network(args, config) == NetworkName::None;
-    RemoteRepositories::open(&folder, mirrors(args, config)?, offline)
-        .with_context(|| format!("can't use the folder for checkouts {}", folder.display()))
+    let remotes = RemoteRepositories::open(&folder, mirrors(args, config)?, offline)
+        .with_context(|| format!("can't use the folder for checkouts {}", folder.display()))?;
+    Ok(remotes.with_ssh_command(std::env::var("GIT_SSH_COMMAND").ok()))
 }
 
 fn open_actions(data: &DataFolder, args: &RunArgs, config: &Config, warn: Warn) -> Result<GitActionStore> {

@@ -102,14 +102,15 @@ pub(super) async fn resolve(url: &str, reference: &str) -> Result<Option<(String
     }))
 }
 
+/// Has git serve a fetch from this URL as [`upload_pack`] says.
+pub(crate) fn remote(url: &str, git: Git) -> Git {
+    git.args(upload_pack(url).map(|command| format!("--upload-pack={command}")))
+}
+
 /// A mirror in a folder may belong to another user. Git then refuses to read it, to guard against
 /// settings in it that run programs; but it has been named by the user, and serving a fetch obeys none.
-pub(crate) fn remote(url: &str, git: Git) -> Git {
-    if url.starts_with("file://") {
-        git.arg("--upload-pack=git -c safe.directory='*' upload-pack")
-    } else {
-        git
-    }
+pub(crate) fn upload_pack(url: &str) -> Option<&'static str> {
+    url.starts_with("file://").then_some("git -c safe.directory='*' upload-pack")
 }
 
 /// Fetching one commit from one remote into a folder that nobody else sees.

@@ -6,11 +6,13 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::CheckoutRequest;
 use crate::git::Git;
+use crate::{CheckoutRequest, scratch};
 
+use super::contents::{Contents, LFS_FILTER};
 use super::repository::{Head, Repository};
 use super::{PackError, sparse};
 
@@ -50,12 +52,13 @@ impl History {
     }
 
     /// Makes it in `folder`. `is_current`: the commit is what the host has checked out, so its files are
-    /// not needed.
+    /// not needed. Of a partial clone, the objects are taken, not copied.
     pub(super) async fn make(
         repository: &Repository,
         head: &Head,
         request: &CheckoutRequest,
         is_current: bool,
+        contents: &Contents<'_>,
         folder: impl Folder + 'static,
     ) -> Result<Self, PackError> {
         let history = History { folder: Box::new(folder) };
@@ -63,7 +66,10 @@ impl History {
         maker.skeleton().map_err(PackError::io("write", &history.git_dir()))?;
         let Some(commit) = head.commit.as_deref() else { return Ok(history) };
         let refs = maker.refs(commit).await?;
-        tokio::try_join!(maker.objects(commit, &refs), maker.index(commit))?;
+        match repository.filter {
+            Some(_) => maker.take_objects()?,
+            None => drop(tokio::try_join!(maker.objects(commit, &refs), maker.index(commit))?),
+        }
         maker.write_refs(&refs).map_err(PackError::io("write", &history.git_dir()))?;
         if !request.sparse_checkout.is_empty() {
             sparse::write(&history.git_dir(), request)?;
@@ -71,30 +77,48 @@ impl History {
         if !is_current || !request.sparse_checkout.is_empty() {
             let files = history.work_tree();
             fs::create_dir_all(&files).map_err(PackError::io("make", &files))?;
-            history.read_tree(commit).await?;
+            history.read_tree(commit, request, contents).await?;
+        }
+        if request.lfs {
+            maker.set_up_lfs().map_err(PackError::io("write", &history.git_dir()))?;
         }
         Ok(history)
     }
 
     /// Checks the commit out: index and files, under the rules of a sparse checkout. Git applies those
     /// only while it writes files, so it writes them also where only the index is needed.
-    async fn read_tree(&self, commit: &str) -> Result<(), PackError> {
+    async fn read_tree(
+        &self,
+        commit: &str,
+        request: &CheckoutRequest,
+        contents: &Contents<'_>,
+    ) -> Result<(), PackError> {
         let index = self.git_dir().join("index");
-        fs::remove_file(&index).map_err(PackError::io("remove", &index))?;
-        self.git("read-tree").args(["-m", "-u", commit]).output().await?;
+        match fs::remove_file(&index) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(PackError::io("remove", &index)(error));
+            }
+            _ => {}
+        }
+        let git = contents.supply(self.plain_git("read-tree"), request.lfs).await?;
+        git.args(["-m", "-u", commit]).output().await?;
         Ok(())
     }
 
     /// A git command on this repository and its files. As on GitHub's runners, the user's own settings
     /// decide nothing: attributes in the tree can't start their filters.
     pub(super) fn git(&self, subcommand: &str) -> Git {
+        self.plain_git(subcommand)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_LFS_SKIP_SMUDGE", "1")
+    }
+
+    fn plain_git(&self, subcommand: &str) -> Git {
         Git::with_settings(subcommand, &INDEX_SETTINGS[..4])
             .dir(&self.work_tree())
             .env("GIT_DIR", self.git_dir())
             .env("GIT_WORK_TREE", self.work_tree())
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_LFS_SKIP_SMUDGE", "1")
     }
 }
 
@@ -131,9 +155,10 @@ impl Maker<'_> {
 
     fn settings(&self) -> String {
         let is_sha256 = self.repository.object_format == "sha256";
+        let filter = self.repository.filter.as_deref();
         let mut text = format!(
             "[core]\n\trepositoryformatversion = {}\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n",
-            u8::from(is_sha256)
+            u8::from(is_sha256 || filter.is_some())
         );
         if !self.request.sparse_checkout.is_empty() {
             let cone = self.request.cone_mode;
@@ -142,17 +167,34 @@ impl Maker<'_> {
         if is_sha256 {
             text += "[extensions]\n\tobjectFormat = sha256\n";
         }
+        if filter.is_some() {
+            text += "[extensions]\n\tpartialClone = origin\n";
+        }
         if let Some(url) = &self.repository.origin {
             let url = quoted(url);
             text += &format!(
                 "[remote \"origin\"]\n\turl = {url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
             );
+            if let Some(filter) = filter {
+                text += &format!("\tpromisor = true\n\tpartialclonefilter = {}\n", quoted(filter));
+            }
             if let Some(branch) = &self.head.branch {
                 let (section, merge) = (quoted(branch), quoted(&format!("refs/heads/{branch}")));
                 text += &format!("[branch {section}]\n\tremote = origin\n\tmerge = {merge}\n");
             }
         }
         text + "[gc]\n\tauto = 0\n"
+    }
+
+    /// Later steps go on with LFS as after a checkout of `actions/checkout`. What LFS wrote down about the server,
+    /// and its logs, are not for them.
+    fn set_up_lfs(&self) -> std::io::Result<()> {
+        let filter: String = LFS_FILTER.iter().map(|(key, value)| format!("\t{key} = {value}\n")).collect();
+        fs::write(self.git_dir.join("config"), format!("{}[filter \"lfs\"]\n{filter}", self.settings()))?;
+        for folder in ["lfs/logs", "lfs/tmp", "lfs/cache", "lfs/incomplete"] {
+            scratch::remove_tree(&self.git_dir.join(folder))?;
+        }
+        Ok(())
     }
 
     /// The names that the job sees: with the whole history all branches and tags, else its own.
@@ -210,6 +252,14 @@ impl Maker<'_> {
             }
             depth => self.fetch(commit, refs, depth).await,
         }
+    }
+
+    /// All that a partial clone has is meant for the job.
+    fn take_objects(&self) -> Result<(), PackError> {
+        let (from, to) = (self.repository.objects(), self.git_dir.join("objects"));
+        fs::remove_dir_all(&to).map_err(PackError::io("remove", &to))?;
+        fs::rename(&from, &to).map_err(PackError::io("move", &from))?;
+        self.write_shallow(None).map_err(PackError::io("write", &self.git_dir))
     }
 
     /// Packs straight from the host's objects: what is packed there already is copied as it is.

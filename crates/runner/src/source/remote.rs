@@ -3,6 +3,7 @@
 //! The host fetches what is asked for into a folder of its own, and from there makes the `.git` of the job
 //! as for the working tree. So the job needs no network, and sees neither the mirror nor a token.
 
+mod access;
 mod target;
 
 use std::fs;
@@ -12,12 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use tokio::io::AsyncRead;
 
 use crate::action_store::MirrorTemplate;
-use crate::action_store::fetch::{RemoteError, TRANSFER_SETTINGS, describe, remote};
+use crate::action_store::fetch::{RemoteError, TRANSFER_SETTINGS, describe, remote, upload_pack};
 use crate::action_store::reference::{is_reference, is_repository_name};
 use crate::git::{Git, GitError};
 use crate::scratch::{self, Scratch};
@@ -25,8 +24,11 @@ use crate::{CheckoutRequest, SourceError, SourceProvider};
 
 use super::PackError;
 use super::archive::{self, Part};
+use super::contents::{self, Contents};
 use super::history::History;
 use super::repository::{self, Head, Repository};
+use access::Access;
+pub(crate) use access::basic;
 use target::Target;
 
 /// Time to fetch a repository, or its submodules: ample for the whole history of the largest.
@@ -40,6 +42,7 @@ pub struct RemoteRepositories {
     root: PathBuf,
     mirrors: Vec<MirrorTemplate>,
     offline: bool,
+    ssh_command: Option<String>,
 }
 
 /// A request whose names are safe to use.
@@ -49,10 +52,13 @@ struct Wanted<'a> {
     /// Scheme, host, and port.
     server: String,
     request: &'a CheckoutRequest,
+    access: Access,
 }
 
 /// A clone of which the job's `.git` is made.
 struct Fetched {
+    /// Where it was fetched from.
+    url: String,
     repository: Repository,
     head: Head,
 }
@@ -68,17 +74,42 @@ impl RemoteRepositories {
         fs::create_dir_all(&root)?;
         scratch::sweep(&root)?;
         let mirrors = if mirrors.is_empty() { vec![MirrorTemplate::github()] } else { mirrors };
-        Ok(RemoteRepositories { root, mirrors, offline })
+        Ok(RemoteRepositories { root, mirrors, offline, ssh_command: None })
+    }
+
+    /// Calls this instead of `ssh` where a step gives a key, as `GIT_SSH_COMMAND` does: `ssh -F my-settings`.
+    #[must_use]
+    pub fn with_ssh_command(self, command: Option<String>) -> Self {
+        RemoteRepositories { ssh_command: command.filter(|command| !command.trim().is_empty()), ..self }
     }
 
     async fn parts(&self, request: &CheckoutRequest) -> Result<Vec<Part>, PackError> {
-        let wanted = Wanted::new(request).map_err(PackError::Refused)?;
+        let wanted = Wanted::new(request, self.ssh_command.as_deref()).map_err(PackError::Refused)?;
+        if request.lfs {
+            contents::need_lfs().await?;
+        }
         let folder = Scratch::new_in(&self.root).map_err(PackError::io("make a folder in", &self.root))?;
         let clone = folder.path().join("clone");
-        let Fetched { repository, head } = self.fetch(&wanted, &clone).await?;
-        let history = History::make(&repository, &head, request, false, folder).await?;
+        let Fetched { url, repository, head } = self.fetch(&wanted, &clone).await?;
+        let let_in = |git: Git, settings: &[(String, String)]| {
+            let settings: Vec<_> =
+                wanted.served_by(&url).into_iter().chain(settings.iter().cloned()).collect();
+            wanted.access.apply(git, &settings)
+        };
+        let contents = match request.lfs || repository.filter.is_some() {
+            true => Contents::Fetched(&let_in),
+            false => Contents::AtHand,
+        };
+        let history = History::make(&repository, &head, request, false, &contents, folder).await?;
         scratch::remove_tree(&clone).map_err(PackError::io("remove", &clone))?;
-        if !request.submodules.is_empty() {
+        if !request.submodules.is_empty() && history.work_tree().join(".gitmodules").exists() {
+            if self.offline {
+                return Err(PackError::Refused(
+                    "its submodules come from the network, which this run may not use (--offline, --network none); \
+                     leave 'submodules' out"
+                        .to_owned(),
+                ));
+            }
             wanted.submodules(&history).await?;
         }
         let history = Arc::new(history);
@@ -95,13 +126,7 @@ impl RemoteRepositories {
             }
         }
         let told = describe(&failures);
-        let asks_for_token = ["could not read Username", "Authentication failed", "not found"];
-        let hint = match asks_for_token.iter().any(|why| told.contains(why)) {
-            true => {
-                "; if it exists and is private, give the step 'token: ${{ secrets.NAME }}' of one who may read it"
-            }
-            false => "",
-        };
+        let hint = wanted.hint(&told);
         Err(PackError::Refused(told + hint))
     }
 
@@ -109,8 +134,11 @@ impl RemoteRepositories {
     fn urls(&self, wanted: &Wanted<'_>) -> Result<Vec<String>, PackError> {
         let mut urls = match wanted.server.as_str() {
             GITHUB => self.mirrors.iter().map(|mirror| mirror.url(wanted.owner, wanted.repo)).collect(),
-            _ => vec![wanted.url()],
+            _ => vec![wanted.address()],
         };
+        for url in urls.iter_mut().filter(|url| **url == wanted.address()) {
+            *url = wanted.url();
+        }
         if self.offline {
             urls.retain(|url| url.starts_with("file://"));
         }
@@ -126,7 +154,7 @@ impl RemoteRepositories {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(request: &'a CheckoutRequest) -> Result<Self, String> {
+    fn new(request: &'a CheckoutRequest, ssh_command: Option<&str>) -> Result<Self, String> {
         let names = request.repository.split_once('/');
         let valid = |(owner, repo): &(&str, &str)| is_repository_name(owner) && is_repository_name(repo);
         let (owner, repo) = names.filter(valid).ok_or_else(|| {
@@ -136,33 +164,61 @@ impl<'a> Wanted<'a> {
         if !request.reference.is_empty() && !is_reference(&request.reference) {
             return Err(format!("'{}' is not a branch, tag, or commit", request.reference));
         }
-        if request.lfs {
-            let advice = "leave 'lfs' out, or use --real-checkout";
-            return Err(format!("the built-in actions/checkout fetches no LFS files; {advice}"));
-        }
-        Ok(Wanted { owner, repo, server: server(&request.server)?, request })
+        let server = server(&request.server)?;
+        let access = Access::new(request, &server, ssh_command)?;
+        Ok(Wanted { owner, repo, server, request, access })
     }
 
-    /// The address on the server that was asked for, whichever mirror serves it.
-    fn url(&self) -> String {
+    /// The address on the server that was asked for.
+    fn address(&self) -> String {
         format!("{}/{}/{}", self.server, self.owner, self.repo)
     }
 
-    /// Gives the token to git, and git to the server that it is for: to no mirror, and to nobody who
-    /// looks at the list of processes.
-    fn with_token(&self, git: Git) -> Git {
-        let token = &self.request.token.0;
-        if token.is_empty() {
-            return git;
+    /// The URL that the job's clone has, whichever mirror serves it.
+    fn url(&self) -> String {
+        match &self.request.ssh {
+            Some(ssh) => ssh.url(&self.server, self.owner, self.repo),
+            None => self.address(),
         }
-        let basic = BASE64_STANDARD.encode(format!("x-access-token:{token}"));
-        git.env("GIT_CONFIG_COUNT", "1")
-            .env("GIT_CONFIG_KEY_0", format!("http.{}/.extraheader", self.server))
-            .env("GIT_CONFIG_VALUE_0", format!("AUTHORIZATION: basic {basic}"))
+    }
+
+    /// Settings under which the URL of the job's clone leads to the one that serves it.
+    fn served_by(&self, url: &str) -> Vec<(String, String)> {
+        let mut settings = Vec::new();
+        if url != self.url() {
+            settings.push((format!("url.{url}.insteadOf"), self.url()));
+        }
+        settings.extend(
+            upload_pack(url).map(|command| ("remote.origin.uploadpack".to_owned(), command.to_owned())),
+        );
+        settings
     }
 
     fn git(&self, url: &str, subcommand: &str) -> Git {
-        remote(url, self.with_token(Git::with_settings(subcommand, &TRANSFER_SETTINGS)))
+        remote(url, self.access.apply(Git::with_settings(subcommand, &TRANSFER_SETTINGS), &[]))
+    }
+
+    /// The way out, where git's words don't tell it.
+    fn hint(&self, told: &str) -> &'static str {
+        let says = |words: &[&str]| words.iter().any(|word| told.contains(word));
+        if self.request.ssh.is_none() {
+            return match says(&["could not read Username", "Authentication failed", "not found"]) {
+                true => {
+                    "; if it exists and is private, give the step 'token: ${{ secrets.NAME }}' of one who may read it"
+                }
+                false => "",
+            };
+        }
+        if says(&["Load key"]) {
+            return "; 'ssh-key' must be a whole private key without a passphrase, as ssh-keygen writes it";
+        }
+        if says(&["host key is known", "Host key verification failed", "HOST IDENTIFICATION HAS CHANGED"]) {
+            return "; if you trust the server, give the step its key: 'ssh-known-hosts' with the lines of: ssh-keyscan HOST";
+        }
+        if says(&["Permission denied", "not found", "does not appear to be"]) {
+            return "; the public half of 'ssh-key' must be a key of one who may read the repository";
+        }
+        ""
     }
 
     async fn fetch(&self, url: &str, clone: &Path) -> Result<Fetched, RemoteError> {
@@ -179,24 +235,31 @@ impl<'a> Wanted<'a> {
         let found = Repository::find(clone).await.map_err(|error| failed(error.to_string()))?;
         let mut repository = found.ok_or_else(|| failed("the clone is gone".to_owned()))?;
         repository.origin = Some(self.url());
+        repository.filter = Some(self.request.filter.clone()).filter(|filter| !filter.is_empty());
         let commit =
             repository::commit(clone, &target.local()).await.map_err(|error| failed(error.to_string()))?;
         if commit.is_none() {
             return Err(failed(format!("it has no commit '{}'", self.request.reference)));
         }
         let head = Head { commit, branch: target.branch(), tag: target.tag() };
-        Ok(Fetched { repository, head })
+        Ok(Fetched { url: url.to_owned(), repository, head })
     }
 
     /// First as little as was asked for; then, for servers that don't know how, everything.
     async fn fetch_objects(&self, url: &str, clone: &Path, target: &Target) -> Result<(), GitError> {
+        let filter = &self.request.filter;
+        let filter = (!filter.is_empty()).then(|| format!("--filter={filter}"));
+        // A partial clone has a name for where it gets the rest.
+        let from = [("remote.origin.url".to_owned(), url.to_owned())];
         let fetch = |depth: Option<String>, what: Vec<String>| {
-            self.git(url, "fetch")
+            let git = self.access.apply(Git::with_settings("fetch", &TRANSFER_SETTINGS), &from);
+            remote(url, git)
                 .dir(clone)
                 .timeout(FETCH_TIMEOUT)
                 .args(["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"])
                 .args(depth)
-                .args(["--", url])
+                .args(filter.clone())
+                .args(["--", "origin"])
                 .args(what)
                 .output()
         };
@@ -224,22 +287,22 @@ impl<'a> Wanted<'a> {
         // With `.git` where the job will have it, the paths that git writes hold there as well.
         fs::rename(&git_dir, &inside).map_err(PackError::io("move", &git_dir))?;
         let depth = self.request.fetch_depth;
-        let update = self
-            .with_token(Git::with_settings("submodule", &TRANSFER_SETTINGS))
+        let update = Git::with_settings("submodule", &TRANSFER_SETTINGS)
             .dir(&files)
             .timeout(FETCH_TIMEOUT)
             .env("GIT_TEMPLATE_DIR", templates)
-            .env("GIT_LFS_SKIP_SMUDGE", "1")
             .args(["--quiet", "update", "--init", "--force"])
             .args((depth > 0).then(|| format!("--depth={depth}")))
             .args((self.request.submodules == "recursive").then_some("--recursive"));
+        let let_in = |git: Git, settings: &[(String, String)]| self.access.apply(git, settings);
+        let update = Contents::Fetched(&let_in).supply(update, self.request.lfs).await?;
         update.output().await?;
         fs::rename(&inside, &git_dir).map_err(PackError::io("move", &inside))
     }
 }
 
 /// Scheme, host, and port of `github-server-url`.
-fn server(given: &str) -> Result<String, String> {
+pub(crate) fn server(given: &str) -> Result<String, String> {
     if given.is_empty() {
         return Ok(GITHUB.to_owned());
     }

@@ -20,6 +20,8 @@ pub(super) struct Repository {
     pub(super) shallow_file: PathBuf,
     /// URL of `origin` without credentials.
     pub(super) origin: Option<String>,
+    /// What a partial clone was made with.
+    pub(super) filter: Option<String>,
 }
 
 /// What `HEAD` of the job's clone is.
@@ -67,7 +69,23 @@ impl Repository {
         let object_format = path().display().to_string();
         let shallow_file = root.join(path());
         let origin = origin.ok().map(|url| without_credentials(&url));
-        Ok(Some(Repository { root: root.to_owned(), top: path(), object_format, shallow_file, origin }))
+        let (root, top) = (root.to_owned(), path());
+        Ok(Some(Repository { root, top, object_format, shallow_file, origin, filter: None }))
+    }
+
+    /// A folder beside git's own files that all work trees of the repository share.
+    fn shared(&self, name: &str) -> PathBuf {
+        self.shallow_file.with_file_name(name)
+    }
+
+    /// Git's objects.
+    pub(super) fn objects(&self) -> PathBuf {
+        self.shared("objects")
+    }
+
+    /// Where LFS keeps its files.
+    pub(super) fn lfs_storage(&self) -> PathBuf {
+        self.shared("lfs")
     }
 
     /// Whether the folder is all of the repository, and not a folder in it.
