@@ -41,6 +41,7 @@ macro_rules! for_all_scenarios {
             fail_fast_off,
             groups,
             hash_files,
+            invalid_background,
             invalid_workflow,
             invalid_yaml,
             isolation_files vm,

@@ -97,6 +97,9 @@ pub struct Step {
     pub continue_on_error: Option<Template>,
     /// Minutes that the step may take.
     pub timeout_minutes: Option<Template>,
+    /// Whether the job goes on while it runs. What it leaves behind counts from the step on that waits for it.
+    #[serde(default)]
+    pub background: bool,
     /// What it does.
     pub work: StepWork,
 }
@@ -113,6 +116,16 @@ pub enum StepWork {
         uses: ActionRef,
         /// Its inputs.
         with: Option<Template>,
+    },
+    /// Nothing, until background steps have ended; it fails if one of them did.
+    Wait {
+        /// Their ids; `None`: all that were started.
+        steps: Option<Vec<String>>,
+    },
+    /// Ends a background step.
+    Cancel {
+        /// Its id.
+        step: String,
     },
 }
 

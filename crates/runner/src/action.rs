@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use model::{ActionRef, Step, StepWork, Template};
+use tokio::sync::Mutex;
 
 pub(crate) use manifest::{Manifest, ManifestInput, Runs};
 
@@ -57,11 +58,11 @@ pub(crate) struct LoadedAction {
 }
 
 /// The actions of a job.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Actions {
     loaded: HashMap<ActionRef, Arc<LoadedAction>>,
-    /// Repositories (`owner/repo@ref`) that are in the machine.
-    unpacked: HashSet<String>,
+    /// Repositories (`owner/repo@ref`) that are in the machine; locked while one is being unpacked.
+    unpacked: Arc<Mutex<HashSet<String>>>,
     /// Those of them that were there before the job went on.
     kept: HashSet<String>,
     /// Which repository the built-in checkout has put into which folder.
@@ -71,7 +72,9 @@ pub(crate) struct Actions {
 impl Actions {
     /// Repositories (`owner/repo@ref`) that are in the machine.
     pub(crate) fn in_machine(&self) -> Vec<String> {
-        self.unpacked.union(&self.kept).cloned().collect()
+        // Steps are over when a job halts: nothing is being unpacked then.
+        let unpacked = self.unpacked.try_lock().map(|unpacked| unpacked.clone()).unwrap_or_default();
+        unpacked.union(&self.kept).cloned().collect()
     }
 
     /// Takes these as they are in the machine: their references may mean something else by now.

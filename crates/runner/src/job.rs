@@ -90,6 +90,7 @@ pub(crate) struct Fixed {
 }
 
 /// What steps leave behind for later ones.
+#[derive(Clone)]
 pub(crate) struct Progress {
     /// How the job stands.
     pub(crate) status: Conclusion,
@@ -105,6 +106,18 @@ pub(crate) struct Progress {
     pub(crate) posts: Vec<usize>,
     /// How each step of the file ended.
     pub(crate) results: Vec<StepResult>,
+    /// What a background step asks for, which counts for the job only from the step on that waits for it;
+    /// `None` in the job itself.
+    pub(crate) deferred: Option<Deferred>,
+}
+
+/// What a background step leaves behind for the job.
+#[derive(Clone, Default)]
+pub(crate) struct Deferred {
+    /// Variables.
+    pub(crate) env: Variables,
+    /// Folders for `PATH`.
+    pub(crate) paths: Vec<String>,
 }
 
 /// Carries out one job.
@@ -118,10 +131,10 @@ pub(crate) struct JobRun<'a> {
     /// The job's own: also fires when its time is up.
     pub(crate) cancellation: Cancellation,
     pub(crate) evaluator: Evaluator,
-    pub(crate) fixed: Fixed,
+    pub(crate) fixed: Arc<Fixed>,
     pub(crate) progress: Progress,
     pub(crate) programs: Programs,
-    pub(crate) names: UniqueNames,
+    pub(crate) names: Arc<UniqueNames>,
     pub(crate) actions: Actions,
     /// Programs of Node.js, by the version that actions ask for.
     pub(crate) nodes: HashMap<u32, String>,

@@ -171,6 +171,16 @@ impl Matchers {
         Ok(owners)
     }
 
+    /// Adds those of another set whose owners have none here.
+    pub(crate) fn adopt(&mut self, others: Matchers) {
+        let is_new = |matcher: &Matcher| {
+            self.matchers.iter().all(|known| known.definition.owner != matcher.definition.owner)
+        };
+        let mut added: Vec<Matcher> = others.matchers.into_iter().filter(is_new).collect();
+        added.append(&mut self.matchers);
+        self.matchers = added;
+    }
+
     /// Removes the matcher of this owner.
     pub fn remove(&mut self, owner: &str) {
         self.matchers.retain(|matcher| !matcher.definition.owner.eq_ignore_ascii_case(owner));

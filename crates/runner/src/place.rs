@@ -100,7 +100,7 @@ impl UniqueNames {
 }
 
 /// Finds programs in the machine as its shells would, and remembers them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Programs {
     found: HashMap<(Vec<String>, String), String>,
 }

@@ -1,5 +1,6 @@
 //! One step: its condition, its work, and what becomes of both.
 
+mod background;
 mod commands;
 mod context;
 mod script;
@@ -7,6 +8,7 @@ mod settings;
 
 use std::time::{Duration, Instant};
 
+use background::Background;
 pub(crate) use context::set_origin;
 use model::{Conclusion, Step, StepPhase, StepRef, StepResult, StepWork};
 use serde_json::{Map, Value as Json};
@@ -19,6 +21,7 @@ use crate::job::{JobRun, MachineFailure, WorkError};
 use crate::process::Stop;
 
 /// The steps among which a step runs: those of the job, or those of a composite action.
+#[derive(Clone)]
 pub(crate) struct Frame {
     /// 0 for the job, one more for each composite action around.
     pub(crate) depth: usize,
@@ -89,6 +92,14 @@ pub(crate) struct StepRun {
     pub(crate) halts: bool,
 }
 
+/// A step before its work.
+enum Begun {
+    /// Its condition holds.
+    Wanted(Box<StepRun>),
+    /// It does not come to its work.
+    Over(StepEnd),
+}
+
 /// How the work of a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WorkEnd {
@@ -136,6 +147,7 @@ impl JobRun<'_> {
     /// All steps of the job: pre of actions, the steps, and post in reverse order.
     pub(crate) async fn run_steps(&mut self, frame: &mut Frame) -> Result<(), MachineFailure> {
         let job = self.job;
+        let mut background = Background::default();
         for index in 0..job.steps.len() {
             // A job that goes on has run them already.
             if self.watch.from.is_none() && self.has_pre(&job.steps[index]) {
@@ -148,13 +160,22 @@ impl JobRun<'_> {
             }
             let stood_well = self.progress.status == Conclusion::Success;
             self.note_before(frame);
-            self.run_job_step(index, Stage::Main, frame).await?;
+            match &job.steps[index] {
+                Step { work: StepWork::Wait { .. } | StepWork::Cancel { .. }, .. } => {
+                    self.run_control(index, frame, &mut background).await?;
+                }
+                Step { background: true, .. } => {
+                    self.start_in_background(index, frame, &mut background).await?;
+                }
+                _ => background.alongside(self.run_job_step(index, Stage::Main, frame)).await?,
+            }
             self.watch.into.clear();
             if frame.halts && stood_well && self.progress.status == Conclusion::Failure {
                 self.watch.failed = Some(index);
                 return Ok(());
             }
         }
+        self.end_background(frame, &mut background).await?;
         while let Some(index) = self.progress.posts.pop() {
             if self.cancellation.is_killed() {
                 break;
@@ -185,27 +206,31 @@ impl JobRun<'_> {
             Stage::Post => StepPhase::Post,
         };
         let at = StepRef { index, phase };
+        let begun = Instant::now();
         let stop = Stop { cancellation: self.cancellation.clone(), on_cancel: true, deadline: None };
         let mut instance = std::mem::take(&mut self.progress.instances[index]);
         let place = StepPlace { at, stage, stop, announce: true };
-        let begun = Instant::now();
         let ended = Box::pin(self.run_step(step, place, frame, &mut instance)).await;
         self.progress.instances[index] = instance;
+        self.step_over(at, begun, ended)
+    }
+
+    /// A step of the job has ended: what the job makes of it.
+    fn step_over(
+        &mut self,
+        at: StepRef,
+        begun: Instant,
+        ended: Result<StepEnd, MachineFailure>,
+    ) -> Result<(), MachineFailure> {
         let failed = StepEnd::both(Conclusion::Failure);
         let end = ended.as_ref().map_or(failed, |end| *end);
         self.log.step_finished(at, end.outcome, end.conclusion, begun.elapsed());
-        if stage == Stage::Main {
-            self.progress.results.push(StepResult {
-                id: step.id.clone(),
-                outcome: end.outcome,
-                conclusion: end.conclusion,
-            });
+        if at.phase == StepPhase::Main {
+            self.progress.results.push(self.result(at.index, end));
         }
-        let name = || format!("step {} ('{}')", index + 1, self.plain_name(step));
-        ended.map_err(|failure| MachineFailure(format!("{}: {failure}", name())))?;
-        let registered = self.progress.instances[index].has_post() && !self.progress.posts.contains(&index);
-        if registered && stage != Stage::Post {
-            self.progress.posts.push(index);
+        ended.map_err(|failure| self.in_step(at.index, &failure))?;
+        if at.phase != StepPhase::Post {
+            self.register_post(at.index);
         }
         self.note_cancellation();
         match end.conclusion {
@@ -218,6 +243,24 @@ impl JobRun<'_> {
         Ok(())
     }
 
+    fn result(&self, index: usize, end: StepEnd) -> StepResult {
+        let id = self.job.steps[index].id.clone();
+        StepResult { id, outcome: end.outcome, conclusion: end.conclusion }
+    }
+
+    /// A failure of the machine, with the step in which it was seen.
+    fn in_step(&self, index: usize, failure: &MachineFailure) -> MachineFailure {
+        let name = self.plain_name(&self.job.steps[index]);
+        MachineFailure(format!("step {} ('{name}'): {failure}", index + 1))
+    }
+
+    /// Notes that a step's action has a post, if it has.
+    fn register_post(&mut self, index: usize) {
+        if self.progress.instances[index].has_post() && !self.progress.posts.contains(&index) {
+            self.progress.posts.push(index);
+        }
+    }
+
     /// Runs one step of the job or of a composite action.
     pub(crate) async fn run_step(
         &mut self,
@@ -226,25 +269,39 @@ impl JobRun<'_> {
         frame: &mut Frame,
         instance: &mut ActionInstance,
     ) -> Result<StepEnd, MachineFailure> {
-        self.note_cancellation();
-        let mut run = self.begin(step, &place, frame);
-        let env = self.step_env(step, &mut run).await;
-        run.name = self.step_name(step, &mut run).await?;
-        if place.announce {
-            self.log.step_started(place.at, &run.name);
-        }
-        let end = match env {
-            Err(error) => self.failed(error, place.at)?,
-            Ok(()) => match self.wanted(step, &place, instance, &mut run).await {
-                Ok(true) => self.work(step, frame, instance, &mut run).await?,
-                Ok(false) => StepEnd::both(Conclusion::Skipped),
-                Err(error) => StepEnd { unjudged: true, ..self.failed(error, place.at)? },
-            },
+        let end = match self.begin_step(step, &place, frame, instance).await? {
+            Begun::Wanted(mut run) => self.work(step, frame, instance, &mut run).await?,
+            Begun::Over(end) => end,
         };
         if place.stage == Stage::Main {
             frame.records.set_result(&step.id, end.outcome, end.conclusion);
         }
         Ok(end)
+    }
+
+    /// Everything of a step that comes before its work: its environment, its name, and its condition.
+    async fn begin_step(
+        &mut self,
+        step: &Step,
+        place: &StepPlace,
+        frame: &Frame,
+        instance: &ActionInstance,
+    ) -> Result<Begun, MachineFailure> {
+        self.note_cancellation();
+        let mut run = Box::new(self.begin(step, place, frame));
+        let env = self.step_env(step, &mut run).await;
+        run.name = self.step_name(step, &mut run).await?;
+        if place.announce {
+            self.log.step_started(place.at, &run.name);
+        }
+        Ok(match env {
+            Err(error) => Begun::Over(self.failed(error, place.at)?),
+            Ok(()) => match self.wanted(step, place, instance, &mut run).await {
+                Ok(true) => Begun::Wanted(run),
+                Ok(false) => Begun::Over(StepEnd::both(Conclusion::Skipped)),
+                Err(error) => Begun::Over(StepEnd { unjudged: true, ..self.failed(error, place.at)? }),
+            },
+        })
     }
 
     /// The end of a step that never came to its work.
@@ -334,7 +391,9 @@ impl JobRun<'_> {
         run.halts = frame.halts && run.stage == Stage::Main && !self.continues(step, run).await?;
         let ended = match (&step.work, run.stage) {
             (StepWork::Script(script), Stage::Main) => self.run_script(script, frame, run).await,
-            (StepWork::Script(_), _) => Ok(WorkEnd::Success),
+            (StepWork::Script(_) | StepWork::Wait { .. } | StepWork::Cancel { .. }, _) => {
+                Ok(WorkEnd::Success)
+            }
             (StepWork::Action { uses, with }, _) => {
                 Box::pin(self.run_action(uses, with.as_ref(), frame, instance, run)).await
             }
@@ -348,7 +407,8 @@ impl JobRun<'_> {
                     run.at,
                     match (minutes, frame.depth) {
                         (Some(minutes), 0) => {
-                            format!("The action '{}' has timed out after {minutes} minutes.", run.name)
+                            let kind = if step.background { "background step" } else { "action" };
+                            format!("The {kind} '{}' has timed out after {minutes} minutes.", run.name)
                         }
                         _ => "The action has timed out.".to_owned(),
                     },
@@ -379,4 +439,13 @@ pub(crate) struct StepPlace {
     pub(crate) stop: Stop,
     /// Whether events tell of its start.
     pub(crate) announce: bool,
+}
+
+/// A cancellation is worse than a failure, and a failure than anything else.
+pub(crate) fn worse(one: Conclusion, other: Conclusion) -> Conclusion {
+    match (one, other) {
+        (Conclusion::Cancelled, _) | (_, Conclusion::Cancelled) => Conclusion::Cancelled,
+        (Conclusion::Failure, _) | (_, Conclusion::Failure) => Conclusion::Failure,
+        _ => Conclusion::Success,
+    }
 }

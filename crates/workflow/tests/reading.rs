@@ -2,7 +2,7 @@
 
 use workflow::diagnostic::{Diagnostic, Severity};
 use workflow::schema::{ReadOptions, read_action, read_workflow};
-use workflow::syntax::{ActionRuns, JobWork, StepWork, Workflow};
+use workflow::syntax::{ActionRuns, JobWork, Step, StepWork, Workflow};
 
 const JOB: &str = "jobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo hi\n";
 
@@ -253,6 +253,48 @@ fn filters_may_be_empty_and_dispatch_inputs_may_say_nothing() {
     let workflow = workflow(&text);
     assert!(workflow.on[0].branches.is_none());
     assert_eq!(workflow.on[1].inputs.len(), 2);
+}
+
+fn steps(lines: &str) -> Vec<Step> {
+    let JobWork::Steps { steps, .. } = workflow(&job(lines)).jobs.remove(0).work else { panic!("no steps") };
+    steps
+}
+
+#[test]
+fn a_parallel_group_becomes_its_steps_and_one_that_waits_for_them() {
+    let found = steps(
+        "    steps:\n      - parallel:\n          - run: a\n          - id: b\n            run: b\n      - run: c\n",
+    );
+    let shape: Vec<(&str, bool)> = found.iter().map(|step| (step.id.as_str(), step.background)).collect();
+    assert_eq!(shape, [("__run", true), ("b", true), ("__wait", false), ("__run_2", false)]);
+    let StepWork::Wait { steps: Some(waited) } = &found[2].work else { panic!("no wait") };
+    assert_eq!((waited.join(" "), &*found[2].condition), ("__run b".to_owned(), "always()"));
+}
+
+#[test]
+fn a_job_waits_at_its_end_for_what_no_step_waits_for_or_cancels() {
+    let open =
+        "      - id: a\n        run: a\n        background: true\n      - run: b\n        background: true\n";
+    let ends = |rest: &str| {
+        let found = steps(&format!("    steps:\n{open}{rest}"));
+        matches!(found.last().unwrap().work, StepWork::Wait { steps: None })
+    };
+    assert!(ends("") && ends("      - wait: A\n") && ends("      - cancel: a\n"));
+    let found = steps(&format!("    steps:\n{open}      - wait-all:\n      - run: c\n"));
+    assert!(matches!(found.last().unwrap().work, StepWork::Run { .. }));
+}
+
+#[test]
+fn what_is_waited_for_or_cancelled_is_a_background_step_before() {
+    let steps = "    steps:\n      - wait: [later, plain]\n      - id: plain\n        run: a\n      - id: later\n        background: true\n        run: b\n      - cancel: LATER\n      - wait: plain\n";
+    assert_eq!(
+        said(&job(steps)),
+        [
+            "w.yml (Line: 6, Col: 16): The step 'later' is not a background step before this one",
+            "w.yml (Line: 6, Col: 23): The step 'plain' is not a background step before this one",
+            "w.yml (Line: 13, Col: 15): The step 'plain' is not a background step before this one",
+        ]
+    );
 }
 
 #[test]

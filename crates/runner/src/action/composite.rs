@@ -6,7 +6,7 @@ use super::{ActionInstance, LoadedAction};
 use crate::checkpoint::Inside;
 use crate::contexts::{Status, text_object};
 use crate::job::{JobRun, WorkError};
-use crate::step::{ActionFrame, Frame, Stage, StepPlace, StepRun, WorkEnd};
+use crate::step::{ActionFrame, Frame, Stage, StepPlace, StepRun, WorkEnd, worse};
 
 /// Composite actions within each other: GitHub's limit.
 const COMPOSITE_DEPTH: usize = 9;
@@ -138,14 +138,5 @@ impl JobRun<'_> {
             Conclusion::Cancelled => WorkEnd::Cancelled,
             Conclusion::Success | Conclusion::Skipped => WorkEnd::Success,
         }
-    }
-}
-
-/// A cancellation is worse than a failure, and a failure than anything else.
-fn worse(one: Conclusion, other: Conclusion) -> Conclusion {
-    match (one, other) {
-        (Conclusion::Cancelled, _) | (_, Conclusion::Cancelled) => Conclusion::Cancelled,
-        (Conclusion::Failure, _) | (_, Conclusion::Failure) => Conclusion::Failure,
-        _ => Conclusion::Success,
     }
 }

@@ -128,7 +128,8 @@ impl JobRun<'_> {
         })?;
         let (text, file) = read_host_manifest(&fetched.tree, path, action)?;
         let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?;
-        if !self.actions.unpacked.contains(&key) {
+        let mut unpacked = self.actions.unpacked.lock().await;
+        if !unpacked.contains(&key) {
             let commit = &fetched.commit;
             self.log.note(
                 SET_UP,
@@ -136,7 +137,7 @@ impl JobRun<'_> {
             );
             self.guest.make_dir(&folder).await?;
             self.guest.archive_in(&folder, pack(fetched.tree.clone())).await?;
-            self.actions.unpacked.insert(key);
+            unpacked.insert(key);
         }
         let folder = if path.is_empty() { folder } else { format!("{folder}/{path}") };
         Ok(LoadedAction { manifest, folder, origin })

@@ -40,7 +40,7 @@ impl<'a> JobRun<'a> {
         place.prepare(&guest, github.get("event").unwrap_or(&Json::Null)).await?;
         let debug = options.debug || debug_wanted(job);
         let (tunnel, service_variables) = results_service(&guest, services, log).await?;
-        let fixed = Fixed {
+        let fixed = Arc::new(Fixed {
             event: github.get("event").map_or(Value::Null, Value::from_json),
             github: job_github(github, job, &place, log),
             contexts: fixed_contexts(job),
@@ -51,7 +51,7 @@ impl<'a> JobRun<'a> {
                 variables
             },
             service_variables,
-        };
+        });
         let evaluator =
             Evaluator { guest: guest.clone(), workspace: place.workspace.clone(), home: place.home.clone() };
         let progress = Progress {
@@ -62,6 +62,7 @@ impl<'a> JobRun<'a> {
             instances: job.steps.iter().map(|_| ActionInstance::default()).collect(),
             posts: Vec::new(),
             results: Vec::new(),
+            deferred: None,
         };
         let mut run = JobRun {
             job,
@@ -75,7 +76,7 @@ impl<'a> JobRun<'a> {
             fixed,
             progress,
             programs: Programs::default(),
-            names: UniqueNames::default(),
+            names: Arc::new(UniqueNames::default()),
             actions: Actions::default(),
             nodes: HashMap::new(),
             watch: Watch::default(),
@@ -85,8 +86,12 @@ impl<'a> JobRun<'a> {
         run.refuse_containers().await?;
         run.actions.keep(task.from.map_or(&[], |halted| halted.checkpoint.actions()));
         run.fetch_actions(&job.steps).await?;
-        let mut frame = Frame { halts: options.halt_on_failure, ..Frame::of_job() };
-        run.watch_from_here(options.halt_on_failure);
+        let halts = options.halt_on_failure && !run.has_background_steps();
+        if options.halt_on_failure && !halts {
+            log.warning(SET_UP, "The job has background steps: its machine is not kept where a step fails.");
+        }
+        let mut frame = Frame { halts, ..Frame::of_job() };
+        run.watch_from_here(halts);
         if let Some(halted) = task.from {
             frame.records = run.go_on_from(halted)?;
             let step = halted.checkpoint.title();
@@ -131,6 +136,10 @@ impl<'a> JobRun<'a> {
         let mut scope = self.scope(&Frame::of_job(), status, "");
         scope.set_env(&self.progress.env);
         scope
+    }
+
+    fn has_background_steps(&self) -> bool {
+        self.job.steps.iter().any(|step| step.background)
     }
 
     /// Lays the workflow's and the job's `env` over each other.

@@ -85,7 +85,12 @@ impl JobRun<'_> {
         match reason {
             StopReason::TimedOut => WorkEnd::TimedOut,
             StopReason::Cancelled | StopReason::Killed => {
-                self.log.error(run.at, "The operation was canceled.");
+                const CANCELLED: &str = "The operation was canceled.";
+                // A background step that another one cancels has done what was wanted of it.
+                match self.progress.deferred {
+                    Some(_) => self.log.note(run.at, CANCELLED),
+                    None => self.log.error(run.at, CANCELLED),
+                }
                 WorkEnd::Cancelled
             }
         }
@@ -101,12 +106,19 @@ impl JobRun<'_> {
     ) -> Result<bool, MachineFailure> {
         let mut requests = requests;
         self.read_command_files(run, &mut requests).await?;
-        match add_paths(&self.progress.paths, std::mem::take(&mut requests.paths)) {
-            Ok(paths) => self.progress.paths = paths,
+        let paths = std::mem::take(&mut requests.paths);
+        match add_paths(&self.progress.paths, paths.clone()) {
+            Ok(all) => {
+                self.progress.paths = all;
+                self.progress.deferred.iter_mut().for_each(|deferred| deferred.paths.extend(paths.clone()));
+            }
             Err(reason) => self.file_failed(CommandFile::Path, &reason, run, &mut requests),
         }
         for (name, value) in requests.env {
             self.log.debug(run.at, &format!("{name}='{value}'"));
+            if let Some(deferred) = &mut self.progress.deferred {
+                deferred.env.insert(name.clone(), value.clone());
+            }
             self.progress.env.insert(name, value);
         }
         for (name, value) in &requests.outputs {
@@ -205,7 +217,7 @@ impl JobRun<'_> {
 const PATH_BYTES: usize = 128 * 1024;
 
 /// The folders with those of one more step behind them; one that is named again moves to the end.
-fn add_paths(known: &[String], added: Vec<String>) -> Result<Vec<String>, String> {
+pub(super) fn add_paths(known: &[String], added: Vec<String>) -> Result<Vec<String>, String> {
     let mut paths: IndexSet<String> = added.into_iter().rev().collect();
     paths.extend(known.iter().rev().cloned());
     let size: usize = paths.iter().map(|path| path.len() + 1).sum();

@@ -109,6 +109,9 @@ fn name_source(step: &Step) -> (&'static str, Template) {
         (None, StepWork::Script(script)) => ("Run ", script.script.clone()),
         (None, StepWork::Action { uses: ActionRef::Docker(image), .. }) => ("Run ", Template::text(image)),
         (None, StepWork::Action { uses, .. }) => ("Run ", Template::text(uses.to_string())),
+        (None, StepWork::Wait { steps: None }) => ("", Template::text("Wait for all background steps")),
+        (None, StepWork::Wait { steps: Some(ids) }) => ("Wait for ", Template::text(ids.join(", "))),
+        (None, StepWork::Cancel { step }) => ("Cancel ", Template::text(step)),
     }
 }
 

@@ -291,6 +291,7 @@ pub(crate) fn run(script: &str) -> Step {
         env: None,
         continue_on_error: None,
         timeout_minutes: None,
+        background: false,
         work: StepWork::Script(ProcessStep {
             script: Template::text(script),
             shell: None,

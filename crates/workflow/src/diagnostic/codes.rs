@@ -81,6 +81,8 @@ codes! {
     NEEDS_CYCLE = "needs-cycle", Exact;
     /// Every job needs another.
     NO_FIRST_JOB = "no-first-job", Exact;
+    /// A step waits for, or cancels, what is no background step before it.
+    UNKNOWN_STEP = "unknown-step", Exact;
     /// `uses` is not a reference to an action or workflow.
     USES_FORMAT = "uses-format", Exact;
     /// A container has no image.

@@ -1,6 +1,7 @@
 //! From checked trees to types: how the parts of a file fit together.
 
 mod action;
+mod background;
 mod condition;
 mod container;
 mod cron;

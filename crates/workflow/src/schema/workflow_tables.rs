@@ -3,7 +3,7 @@
 //! with the contexts of <https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#context-availability>.
 
 use super::definition::{
-    ANY, ANY_LIST, BOOL, Definition, Kind, Mapping, NAME, NAMES, NUMBER, Others, TEXT, Text, optional,
+    ANY, ANY_LIST, BOOL, Definition, Kind, Mapping, NAME, NAMES, NULL, NUMBER, Others, TEXT, Text, optional,
     required,
 };
 use super::event_tables::ON;
@@ -193,7 +193,8 @@ static CONTAINER_CREDENTIALS: Definition =
     Definition::mapping(&[optional("username", &NAME), optional("password", &NAME)]).with(CREDENTIALS);
 
 static STEPS: Definition = Definition::list(&EACH_STEP);
-static EACH_STEP: Definition = Definition::one_of(&[&RUN_STEP, &USES_STEP]);
+static EACH_STEP: Definition =
+    Definition::one_of(&[&RUN_STEP, &USES_STEP, &WAIT_STEP, &WAIT_ALL_STEP, &CANCEL_STEP, &PARALLEL_STEP]);
 static RUN_STEP: Definition = Definition::mapping(&[
     optional("name", &STEP_TEXT),
     optional("id", &NAME),
@@ -204,6 +205,7 @@ static RUN_STEP: Definition = Definition::mapping(&[
     optional("env", &STEP_TEXTS),
     optional("working-directory", &STEP_TEXT),
     optional("shell", &NAME),
+    optional("background", &BOOL),
 ]);
 static USES_STEP: Definition = Definition::mapping(&[
     optional("name", &STEP_TEXT),
@@ -214,7 +216,31 @@ static USES_STEP: Definition = Definition::mapping(&[
     required("uses", &NAME),
     optional("with", &STEP_TEXTS),
     optional("env", &STEP_TEXTS),
+    optional("background", &BOOL),
 ]);
+static WAIT_STEP: Definition = Definition::mapping(&[
+    optional("name", &STEP_TEXT),
+    optional("id", &NAME),
+    optional("continue-on-error", &STEP_BOOL),
+    required("wait", &NAME_OR_NAMES),
+]);
+static WAIT_ALL_STEP: Definition = Definition::mapping(&[
+    optional("name", &STEP_TEXT),
+    optional("id", &NAME),
+    optional("continue-on-error", &STEP_BOOL),
+    required("wait-all", &NOTHING_OR_BOOL),
+]);
+static NOTHING_OR_BOOL: Definition = Definition::one_of(&[&NULL, &BOOL]);
+static CANCEL_STEP: Definition = Definition::mapping(&[
+    optional("name", &STEP_TEXT),
+    optional("id", &NAME),
+    optional("continue-on-error", &STEP_BOOL),
+    required("cancel", &NAME),
+]);
+static PARALLEL_STEP: Definition =
+    Definition::mapping(&[optional("name", &STEP_TEXT), required("parallel", &PARALLEL_STEPS)]);
+static PARALLEL_STEPS: Definition = Definition::list(&EACH_PARALLEL_STEP);
+static EACH_PARALLEL_STEP: Definition = Definition::one_of(&[&RUN_STEP, &USES_STEP]);
 static STEP_IF: Definition =
     Definition::new(Kind::Text(Text::Any)).with(STEP_WITHOUT_SECRETS).calling(STEP_STATUS);
 static STEP_TEXT: Definition = Definition::new(Kind::Text(Text::Any)).with(STEP).calling(HASH_FILES);

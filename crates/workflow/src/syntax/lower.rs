@@ -14,6 +14,7 @@ impl Step {
             env: self.env.as_ref().map(Node::to_template),
             continue_on_error: self.continue_on_error.as_ref().map(Node::to_template),
             timeout_minutes: self.timeout_minutes.as_ref().map(Node::to_template),
+            background: self.background,
             work: self.work.to_model(),
         }
     }
@@ -32,6 +33,8 @@ impl StepWork {
                 uses: uses.value.clone(),
                 with: with.as_ref().map(Node::to_template),
             },
+            StepWork::Wait { steps } => model::StepWork::Wait { steps: steps.clone() },
+            StepWork::Cancel { step } => model::StepWork::Cancel { step: step.clone() },
         }
     }
 }

@@ -271,6 +271,8 @@ pub struct Step {
     pub continue_on_error: Option<Node>,
     /// `timeout-minutes`.
     pub timeout_minutes: Option<Node>,
+    /// `background`.
+    pub background: bool,
     /// What it does.
     pub work: StepWork,
 }
@@ -293,5 +295,15 @@ pub enum StepWork {
         uses: Spanned<ActionRef>,
         /// `with`.
         with: Option<Node>,
+    },
+    /// `wait` or `wait-all`, or the end of a `parallel` group.
+    Wait {
+        /// Ids of the background steps; `None`: all before it.
+        steps: Option<Vec<String>>,
+    },
+    /// `cancel`.
+    Cancel {
+        /// Id of the background step.
+        step: String,
     },
 }

@@ -192,6 +192,7 @@ impl<'a> Writer<'a> {
                 out.insert("uses".into(), self.text(&uses.value.to_string(), &uses.span));
                 put(&mut out, "with", with.as_ref().map(|node| self.node(node)));
             }
+            StepWork::Wait { .. } | StepWork::Cancel { .. } => {}
         }
         Json::Object(out)
     }

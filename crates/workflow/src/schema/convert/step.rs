@@ -2,8 +2,8 @@
 
 use model::ActionRef;
 
-use super::condition;
 use super::ids::Ids;
+use super::{background, condition};
 use crate::diagnostic::codes;
 use crate::schema::definition::Definition;
 use crate::span::Spanned;
@@ -12,14 +12,31 @@ use crate::yaml::Problems;
 
 const DOCKER: &str = "docker://";
 
-/// All steps of a list, each with an id.
+/// All steps of a list, each with an id. A `parallel` group becomes its steps, and one that waits for them.
 pub(super) fn steps(node: &Node, condition: &Definition, problems: &mut Problems) -> Vec<Step> {
     let mut ids = Ids::default();
-    let mut steps: Vec<Step> =
-        node.items().iter().map(|item| step(item, condition, &mut ids, problems)).collect();
-    // Those that the file gives come first, whatever their place.
-    for step in steps.iter_mut().filter(|step| step.id.is_empty()) {
-        step.id = ids.make(&work_name(&step.work));
+    let mut steps: Vec<Step> = Vec::new();
+    let mut groups = Vec::new();
+    for item in node.items() {
+        let Some(group) = item.get("parallel") else {
+            steps.push(step(item, condition, &mut ids, problems));
+            continue;
+        };
+        let first = steps.len();
+        for member in group.items() {
+            steps.push(Step { background: true, ..step(member, condition, &mut ids, problems) });
+        }
+        groups.push(first..steps.len());
+        steps.push(background::end_of_group(item));
+    }
+    background::check(node.items(), problems);
+    // Ids that the file gives come first, whatever their place.
+    let make = |step: &mut Step, ids: &mut Ids| step.id = ids.make(&work_name(&step.work));
+    steps.iter_mut().filter(|step| step.id.is_empty()).for_each(|step| make(step, &mut ids));
+    background::link(&mut steps, groups);
+    if let Some(mut last) = background::last_wait(&steps, &node.span) {
+        make(&mut last, &mut ids);
+        steps.push(last);
     }
     steps
 }
@@ -33,15 +50,22 @@ fn step(node: &Node, place: &Definition, ids: &mut Ids, problems: &mut Problems)
         problems.error(codes::INVALID_ID, &id.span, message);
     }
     let get = |name| node.get(name).cloned();
+    let control = background::control(node);
+    // Waiting and cancelling is done whatever happened before.
+    let condition = match control {
+        Some(_) => "always()".into(),
+        None => condition::condition(node.get("if"), place, problems),
+    };
     Step {
         span: node.span.clone(),
         id: id.map(|id| id.value).unwrap_or_default(),
         name: get("name"),
-        condition: condition::condition(node.get("if"), place, problems),
+        condition,
         env: get("env"),
         continue_on_error: get("continue-on-error"),
         timeout_minutes: get("timeout-minutes"),
-        work: work(node, problems),
+        background: background::is_background(node),
+        work: control.unwrap_or_else(|| work(node, problems)),
     }
 }
 
@@ -97,5 +121,7 @@ fn work_name(work: &StepWork) -> String {
             ActionRef::Docker(image) => image.clone(),
             ActionRef::Repository { owner, repo, .. } => format!("{owner}/{repo}"),
         },
+        StepWork::Wait { .. } => "wait".to_owned(),
+        StepWork::Cancel { .. } => "cancel".to_owned(),
     }
 }

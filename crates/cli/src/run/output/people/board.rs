@@ -16,6 +16,9 @@ const PREFIX_WIDTH: usize = 32;
 /// On a narrow terminal, names of jobs take at most this part of it.
 const PREFIX_PART: usize = 3;
 
+/// Widest name of a step in front of its lines, where several steps of a job speak at once.
+const SPEAKER_WIDTH: usize = 24;
+
 /// Lines of a step's summary that are shown where logs are folded: a summary is read as a page, not as a log.
 const SUMMARY_LINES: usize = 20;
 
@@ -201,13 +204,13 @@ impl Board {
         self.view(job, now);
         match event {
             JobEvent::JobStarted { .. } => {
-                self.view(job, now).state = JobState::Running { step: None };
+                self.view(job, now).state = JobState::Running { steps: Vec::new() };
             }
             JobEvent::StepStarted { step, name, .. } => self.step_started(id, *step, one_line(name), now),
             JobEvent::Log(line) => self.log(id, line),
-            JobEvent::GroupStarted { title, .. } => self.group_started(id, title),
-            JobEvent::GroupEnded { .. } => {
-                if let Some(step) = self.job(id).step() {
+            JobEvent::GroupStarted { step, title } => self.group_started(id, *step, title),
+            JobEvent::GroupEnded { step } => {
+                if let Some(step) = self.job(id).step(*step) {
                     step.section = Section::Body;
                 }
             }
@@ -287,7 +290,7 @@ impl Board {
     fn step_started(&mut self, id: JobId, step: StepRef, name: String, now: Instant) {
         let Manner { logs, debug, .. } = self.manner;
         let text = self.paint(Ink::Strong, &format!("▸ {name}"));
-        self.job(id).step_started(name, logs.tail(), now);
+        self.job(id).step_started(step, name, logs.tail(), now);
         if logs == Logs::Shown && (debug || !is_frame(step)) {
             self.job_line(id, &text);
         }
@@ -299,7 +302,7 @@ impl Board {
         let own = line.stream == Stream::Hearth;
         let text = printable(&line.text, palette.colour);
         let mut section = Section::Body;
-        if let Some(step) = self.job(id).step() {
+        if let Some(step) = self.job(id).step(line.step) {
             section = step.section;
             if own && section == Section::Head && !debug {
                 return;
@@ -311,14 +314,25 @@ impl Board {
         }
         let indent = if section == Section::Group { "    " } else { "  " };
         let text = if own { palette.paint(Ink::Faint, &text) } else { text.into_owned() };
-        self.job_line(id, &format!("{indent}{text}"));
+        let speaker = self.speaker(id, line.step);
+        self.job_line(id, &format!("{indent}{speaker}{text}"));
     }
 
-    fn group_started(&mut self, id: JobId, title: &str) {
+    /// Which step speaks, where several do: `build · `.
+    fn speaker(&mut self, id: JobId, at: StepRef) -> String {
+        let job = self.job(id);
+        let name = job.steps().iter().find(|step| step.at == at && job.steps().len() > 1);
+        let Some(name) = name.map(|step| fit(&step.name, SPEAKER_WIDTH).into_owned()) else {
+            return String::new();
+        };
+        self.paint(Ink::Faint, &format!("{name} · "))
+    }
+
+    fn group_started(&mut self, id: JobId, at: StepRef, title: &str) {
         let Manner { logs, debug, .. } = self.manner;
         let is_head = title.starts_with("Run ") && !debug;
         let mut before = Section::Body;
-        if let Some(step) = self.job(id).step() {
+        if let Some(step) = self.job(id).step(at) {
             before = step.section;
             step.section = if is_head { Section::Head } else { Section::Group };
             if !is_head {
@@ -329,10 +343,11 @@ impl Board {
             return;
         }
         let text = match is_head {
-            true => self.paint(Ink::Faint, &format!("  ▹ {}", one_line(title))),
-            false => self.paint(Ink::Strong, &format!("  ▾ {}", one_line(title))),
+            true => self.paint(Ink::Faint, &format!("▹ {}", one_line(title))),
+            false => self.paint(Ink::Strong, &format!("▾ {}", one_line(title))),
         };
-        self.job_line(id, &text);
+        let speaker = self.speaker(id, at);
+        self.job_line(id, &format!("  {speaker}{text}"));
     }
 
     fn summary(&mut self, id: JobId, markdown: &str) {
@@ -352,7 +367,7 @@ impl Board {
         let (outcome, conclusion) = ended;
         let Manner { palette, logs, debug, columns } = self.manner;
         let failed = conclusion == Conclusion::Failure;
-        let name = self.job(id).step_finished(conclusion);
+        let name = self.job(id).step_finished(step, conclusion);
         if is_frame(step) && !failed && !debug {
             return;
         }

@@ -40,10 +40,10 @@ pub(super) enum JobState {
         /// Since when.
         since: Instant,
     },
-    /// It runs; between two steps there is none.
+    /// It runs.
     Running {
-        /// The step that runs.
-        step: Option<RunningStep>,
+        /// The steps that run, as they were started: none between two steps, several where some are background steps.
+        steps: Vec<RunningStep>,
     },
     /// It is over.
     Ended {
@@ -58,6 +58,8 @@ pub(super) enum JobState {
 
 /// A step that runs.
 pub(super) struct RunningStep {
+    /// Which it is.
+    pub(super) at: StepRef,
     /// Its name, in one line.
     pub(super) name: String,
     /// Since when.
@@ -104,24 +106,38 @@ impl JobView {
         }
     }
 
-    /// The step that runs.
-    pub(super) fn step(&mut self) -> Option<&mut RunningStep> {
+    /// The steps that run, as they were started.
+    pub(super) fn steps(&self) -> &[RunningStep] {
+        match &self.state {
+            JobState::Running { steps } => steps,
+            JobState::Starting { .. } | JobState::Ended { .. } => &[],
+        }
+    }
+
+    /// A step that runs.
+    pub(super) fn step(&mut self, at: StepRef) -> Option<&mut RunningStep> {
         match &mut self.state {
-            JobState::Running { step } => step.as_mut(),
+            JobState::Running { steps } => steps.iter_mut().find(|step| step.at == at),
             JobState::Starting { .. } | JobState::Ended { .. } => None,
         }
     }
 
     /// A step begins; `tail` lines of its log are kept.
-    pub(super) fn step_started(&mut self, name: String, tail: usize, now: Instant) {
-        let step = RunningStep { name, since: now, tail: Tail::new(tail), section: Section::Beginning };
-        self.state = JobState::Running { step: Some(step) };
+    pub(super) fn step_started(&mut self, at: StepRef, name: String, tail: usize, now: Instant) {
+        let step = RunningStep { at, name, since: now, tail: Tail::new(tail), section: Section::Beginning };
+        match &mut self.state {
+            JobState::Running { steps } => steps.push(step),
+            JobState::Starting { .. } | JobState::Ended { .. } => {
+                self.state = JobState::Running { steps: vec![step] };
+            }
+        }
     }
 
     /// A step has ended. Gives back its name; of the first that failed, the end of the log is remembered.
-    pub(super) fn step_finished(&mut self, conclusion: Conclusion) -> String {
-        let JobState::Running { step } = &mut self.state else { return String::new() };
-        let Some(step) = step.take() else { return String::new() };
+    pub(super) fn step_finished(&mut self, at: StepRef, conclusion: Conclusion) -> String {
+        let JobState::Running { steps } = &mut self.state else { return String::new() };
+        let Some(place) = steps.iter().position(|step| step.at == at) else { return String::new() };
+        let step = steps.remove(place);
         if conclusion == Conclusion::Failure && self.failure.is_none() {
             self.failure = Some(FailedStep { name: step.name.clone(), tail: step.tail });
         }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use model::{Conclusion, JobEvent, JobId};
+use model::{Conclusion, JobEvent, JobId, StepRef};
 
 use super::super::JobTitle;
 use super::style::{Palette, elapsed, word};
@@ -33,6 +33,24 @@ struct LogFile {
     path: PathBuf,
     /// None when the job has ended.
     out: Option<BufWriter<File>>,
+    /// The steps that run, by name: where there are several, each line says whose it is.
+    steps: Vec<(StepRef, String)>,
+}
+
+impl LogFile {
+    /// `build · ` where several steps run.
+    fn speaker(&self, at: StepRef) -> String {
+        let name = self.steps.iter().find(|(step, _)| *step == at && self.steps.len() > 1);
+        name.map_or(String::new(), |(_, name)| format!("{name} · "))
+    }
+
+    fn note_steps(&mut self, event: &JobEvent) {
+        match event {
+            JobEvent::StepStarted { step, name, .. } => self.steps.push((*step, one_line(name))),
+            JobEvent::StepFinished { step, .. } => self.steps.retain(|(known, _)| known != step),
+            _ => {}
+        }
+    }
 }
 
 impl LogFiles {
@@ -58,12 +76,15 @@ impl LogFiles {
             return None;
         }
         let written = match event {
-            JobEvent::Log(line) => self.line(job, &printable(&line.text, false)),
+            JobEvent::Log(line) => self.line(job, Some(line.step), &printable(&line.text, false)),
             event => match describe(event) {
-                Some(text) => self.line(job, &text),
+                Some(text) => self.line(job, speaking_step(event), &text),
                 None => Ok(()),
             },
         };
+        if let Some(file) = self.jobs.get_mut(&job.id) {
+            file.note_steps(event);
+        }
         let written = written.and_then(|()| match event {
             JobEvent::JobFinished { .. } => self.close(job.id),
             _ => Ok(()),
@@ -79,8 +100,12 @@ impl LogFiles {
         open.into_iter().for_each(|job| drop(self.close(job)));
     }
 
-    fn line(&mut self, job: &JobTitle, text: &str) -> std::io::Result<()> {
-        let bytes = text.len() as u64 + 1;
+    fn line(&mut self, job: &JobTitle, at: Option<StepRef>, text: &str) -> std::io::Result<()> {
+        let speaker = match (at, self.jobs.get(&job.id)) {
+            (Some(at), Some(file)) => file.speaker(at),
+            _ => String::new(),
+        };
+        let bytes = (speaker.len() + text.len()) as u64 + 1;
         self.left = self.left.checked_sub(bytes).ok_or_else(|| {
             std::io::Error::other(format!("more than {} MiB in one run", RUN_BYTES / 1024 / 1024))
         })?;
@@ -88,7 +113,7 @@ impl LogFiles {
             self.open(job)?;
         }
         match self.jobs.get_mut(&job.id).and_then(|file| file.out.as_mut()) {
-            Some(out) => writeln!(out, "{text}"),
+            Some(out) => writeln!(out, "{speaker}{text}"),
             None => Ok(()),
         }
     }
@@ -102,7 +127,7 @@ impl LogFiles {
         }
         let path = self.folder.join(file_name(job));
         let out = Some(BufWriter::new(File::create(&path)?));
-        self.jobs.insert(job.id, LogFile { path, out });
+        self.jobs.insert(job.id, LogFile { path, out, steps: Vec::new() });
         Ok(())
     }
 
@@ -134,6 +159,16 @@ fn file_name(job: &JobTitle) -> String {
         }
     }
     format!("{}-{}.log", job.id, name.trim_end_matches('-'))
+}
+
+/// The step that an event other than a line of the log speaks of, where its text does not name it.
+fn speaking_step(event: &JobEvent) -> Option<StepRef> {
+    match event {
+        JobEvent::GroupStarted { step, .. }
+        | JobEvent::Debug { step, .. }
+        | JobEvent::StepFinished { step, .. } => Some(*step),
+        _ => None,
+    }
 }
 
 /// An event other than a line of the log, as the file shows it.
@@ -168,7 +203,7 @@ fn describe(event: &JobEvent) -> Option<String> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use model::{LogLine, StepPhase, StepRef, Stream};
+    use model::{LogLine, StepPhase, Stream};
 
     use super::*;
 
@@ -201,6 +236,22 @@ mod tests {
         let path = files.of(JobId(3)).unwrap();
         assert_eq!(path, data.path().join("logs/7/3-Prüfen-a-b-..-c.log"));
         assert_eq!(std::fs::read_to_string(path).unwrap(), "▸ Say\nrot\n✗ step failed  2.0s\n");
+    }
+
+    #[test]
+    fn where_steps_run_at_once_each_line_says_whose_it_is() {
+        let data = tempfile::tempdir().unwrap();
+        let mut files = LogFiles::new(&data.path().join("logs/7"));
+        let job = title(1, "a");
+        let beside = StepRef { index: 1, ..STEP };
+        for (step, name) in [(STEP, "Serve"), (beside, "Test")] {
+            let name = name.to_owned();
+            files.job_event(&job, &JobEvent::StepStarted { step, name, at: SystemTime::now() });
+            files.job_event(&job, &log("said"));
+        }
+        files.finish();
+        let text = std::fs::read_to_string(files.of(JobId(1)).unwrap()).unwrap();
+        assert_eq!(text, "▸ Serve\nsaid\n▸ Test\nServe · said\n");
     }
 
     #[test]

@@ -68,14 +68,18 @@ impl View<'_> {
         rows
     }
 
-    /// `job │ ⠹ step  1.2s`
+    /// `job │ ⠹ step  1.2s`: the step that began last; those that run beside it are counted.
     fn job(&self, job: &JobView) -> String {
-        let (name, since) = match &job.state {
-            JobState::Starting { since } => ("starting its machine", *since),
-            JobState::Running { step: Some(step) } => (step.name.as_str(), step.since),
-            JobState::Running { step: None } | JobState::Ended { .. } => ("", self.now),
+        let (name, since) = match (&job.state, job.steps().last()) {
+            (JobState::Starting { since }, _) => ("starting its machine", *since),
+            (_, Some(step)) => (step.name.as_str(), step.since),
+            (JobState::Running { .. } | JobState::Ended { .. }, None) => ("", self.now),
         };
-        let took = format!("  {}", seconds(self.now.saturating_duration_since(since)));
+        let beside = match job.steps().len() {
+            0 | 1 => String::new(),
+            steps => format!("  +{} in the background", steps - 1),
+        };
+        let took = format!("{beside}  {}", seconds(self.now.saturating_duration_since(since)));
         let taken = self.board.prefix_width() + " │ ⠹ ".chars().count() + took.chars().count();
         let name = fit(name, self.columns.saturating_sub(taken)).into_owned();
         let palette = self.board.manner().palette;
@@ -85,7 +89,7 @@ impl View<'_> {
 
     /// The last lines of the step's log.
     fn tail(&self, job: &JobView, count: usize) -> Vec<String> {
-        let JobState::Running { step: Some(step) } = &job.state else { return Vec::new() };
+        let Some(step) = job.steps().last() else { return Vec::new() };
         if self.now.saturating_duration_since(step.since) < LOG_AFTER {
             return Vec::new();
         }

@@ -55,6 +55,35 @@ fn logs_are_folded_but_for_the_last_lines_of_what_runs() {
 }
 
 #[test]
+fn of_steps_that_run_at_once_the_last_is_shown_and_each_line_says_whose_it_is() {
+    let mut stage = Stage::with(60, 20, Logs::Shown);
+    stage.start_step("build", "Server");
+    stage.log("build", "alone");
+    stage.turn_to(1);
+    stage.start_step("build", "Test");
+    stage.log("build", "tested");
+    stage.turn_to(0);
+    stage.log("build", "served");
+    stage.draw();
+    let shown = [
+        "build │ ▸ Server",
+        "build │   alone",
+        "build │ ▸ Test",
+        "build │   Test · tested",
+        "build │   Server · served",
+        "",
+        "build │ ⠋ Test  +1 in the background  0.0s",
+        "1 running  0.0s",
+    ];
+    assert_eq!(stage.screen(), shown);
+    stage.end_step("build", Failure, SECOND);
+    stage.turn_to(1);
+    stage.end_step("build", Success, SECOND);
+    stage.draw();
+    assert_eq!(stage.screen()[5..7], ["build │ ✗ Server  1.0s", "build │ ✓ Test  1.0s"]);
+}
+
+#[test]
 fn a_region_that_shrinks_leaves_nothing_below_it() {
     let mut stage = Stage::new(60, 20);
     stage.start_step("a", "Compile");

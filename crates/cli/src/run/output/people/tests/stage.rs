@@ -21,6 +21,8 @@ pub(super) struct Stage {
     live: Live<Vec<u8>>,
     size: Size,
     now: Instant,
+    /// The step that events speak of.
+    at: StepRef,
 }
 
 /// The first step of a job.
@@ -43,6 +45,7 @@ impl Stage {
             live: Live::new(Vec::new()),
             size,
             now,
+            at: STEP,
         }
     }
 
@@ -50,6 +53,11 @@ impl Stage {
         self.terminal.set_size(cells(rows), cells(columns));
         self.size = Size { columns: columns.into(), rows: rows.into() };
         self.board.set_columns(columns.into());
+    }
+
+    /// From here on, events speak of this step of their job.
+    pub(super) fn turn_to(&mut self, index: usize) {
+        self.at.index = index;
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
@@ -70,30 +78,36 @@ impl Stage {
 
     pub(super) fn start_step(&mut self, job: &str, name: &str) {
         let (name, at) = (name.to_owned(), SystemTime::UNIX_EPOCH);
-        self.tell(job, &JobEvent::StepStarted { step: STEP, name, at });
+        self.tell(job, &JobEvent::StepStarted { step: self.at, name, at });
     }
 
     pub(super) fn log(&mut self, job: &str, text: &str) {
         let (text, at) = (text.to_owned(), SystemTime::UNIX_EPOCH);
-        self.tell(job, &JobEvent::Log(LogLine { step: STEP, sequence: 0, stream: Stream::Stdout, at, text }));
+        self.tell(
+            job,
+            &JobEvent::Log(LogLine { step: self.at, sequence: 0, stream: Stream::Stdout, at, text }),
+        );
     }
 
     /// Hearth repeats a script, as the head of its step.
     pub(super) fn head(&mut self, job: &str, text: &str) {
-        self.tell(job, &JobEvent::GroupStarted { step: STEP, title: format!("Run {text}") });
+        self.tell(job, &JobEvent::GroupStarted { step: self.at, title: format!("Run {text}") });
         let (text, at) = (text.to_owned(), SystemTime::UNIX_EPOCH);
-        self.tell(job, &JobEvent::Log(LogLine { step: STEP, sequence: 0, stream: Stream::Hearth, at, text }));
-        self.tell(job, &JobEvent::GroupEnded { step: STEP });
+        self.tell(
+            job,
+            &JobEvent::Log(LogLine { step: self.at, sequence: 0, stream: Stream::Hearth, at, text }),
+        );
+        self.tell(job, &JobEvent::GroupEnded { step: self.at });
     }
 
     pub(super) fn annotate(&mut self, job: &str, annotation: Annotation) {
-        self.tell(job, &JobEvent::Annotation { step: STEP, annotation });
+        self.tell(job, &JobEvent::Annotation { step: self.at, annotation });
     }
 
     pub(super) fn end_step(&mut self, job: &str, conclusion: Conclusion, took: Duration) {
         self.tell(
             job,
-            &JobEvent::StepFinished { step: STEP, outcome: conclusion, conclusion, duration: took },
+            &JobEvent::StepFinished { step: self.at, outcome: conclusion, conclusion, duration: took },
         );
     }
 
