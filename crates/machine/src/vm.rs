@@ -4,10 +4,12 @@
 pub(crate) mod console;
 pub(crate) mod folder;
 pub(crate) mod guest_side;
+pub(crate) mod leash;
 pub(crate) mod renewal;
 pub(crate) mod scratch_disk;
 pub(crate) mod sparse;
 pub(crate) mod spawn;
+pub(crate) mod trouble;
 
 use std::{fs, io};
 

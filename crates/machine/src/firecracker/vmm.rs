@@ -23,7 +23,9 @@ use crate::network::user::UserNetwork;
 use crate::processes::wait_for_end;
 use crate::vm::console::Console;
 use crate::vm::folder::Folder;
+use crate::vm::leash::{self, Leash};
 use crate::vm::spawn::Spawner;
+use crate::vm::trouble::{HOST_DISK_FULL, Trouble};
 use crate::vm::{Doing, Failure};
 
 /// Between two looks whether Firecracker listens, or the agent: nothing tells of a call of
@@ -37,6 +39,10 @@ const AGENT_DEADLINE: Duration = Duration::from_secs(180);
 const WORDS_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a killed process has to be gone.
 const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How Firecracker's log says that the host could not carry out what a guest wanted of its disk. The
+/// guest's console has the same output: one that writes this ends itself.
+const FAILED_REQUEST: &str = "virtio block request:";
 
 /// Bars that stand around a Firecracker.
 #[derive(Debug)]
@@ -61,10 +67,12 @@ pub(super) struct Vmm {
     /// Firecracker's working folder.
     root: PathBuf,
     console: Console,
+    trouble: Trouble,
     readers: Vec<AbortOnDropHandle<()>>,
     child: Child,
     groups: Vec<PathBuf>,
     _lease: Option<UnixListener>,
+    _leash: Option<Leash>,
     folder: Option<Folder>,
 }
 
@@ -93,18 +101,42 @@ impl Vmm {
                 command
             }
         };
-        command.env_clear().process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+        // The jailer changes its user, at which it forgets whom it wanted to die with.
+        let leash = match bars {
+            Some(_) => Some(leash::put_on(&mut command).doing("starting Firecracker")?),
+            None => {
+                command.stdin(Stdio::null()).process_group(0);
+                None
+            }
+        };
         let mut child = spawner.spawn(command, Vec::new(), namespace).await.doing("starting Firecracker")?;
         let console = Console::default();
-        let stdout = child.stdout.take().map(|stdout| tokio::spawn(console.clone().follow(stdout)));
+        let trouble = Trouble::default();
+        let end = trouble.ends(child.id()).doing("starting Firecracker")?;
+        let meaning = move |line: &str| end(failed_request(line));
+        let stdout = child.stdout.take();
+        let stdout = stdout
+            .map(|stdout| tokio::spawn(console.clone().follow_for(stdout, Some(FAILED_REQUEST), meaning)));
         let stderr = child.stderr.take().map(|stderr| tokio::spawn(console.clone().follow(stderr)));
         let readers = stdout.into_iter().chain(stderr).map(AbortOnDropHandle::new).collect();
         let (groups, lease) = bars.map_or((Vec::new(), None), |bars| (bars.groups, Some(bars.lease)));
         let client = Client::new(id.clone(), root.join(API));
         let (root, folder) = (root.to_owned(), Some(folder));
         let network = None;
-        let mut vmm = Self { client, network, root, console, readers, child, groups, _lease: lease, folder };
+        let mut vmm = Self {
+            client,
+            network,
+            root,
+            console,
+            trouble,
+            readers,
+            child,
+            groups,
+            _lease: lease,
+            _leash: leash,
+            folder,
+        };
         vmm.note_process().doing("noting Firecracker's process")?;
         vmm.listening().await?;
         Ok(vmm)
@@ -213,6 +245,9 @@ impl Vmm {
     /// Why it has ended, if it has.
     pub(super) async fn last_words(&mut self) -> Option<String> {
         let status = self.ended().await?;
+        if let Some(trouble) = self.trouble.told() {
+            return Some(trouble.to_owned());
+        }
         Some(format!("Firecracker has ended ({status})\n{}", self.console.last_words()))
     }
 
@@ -259,6 +294,15 @@ impl Drop for Vmm {
     }
 }
 
+/// What a line of Firecracker's log about a request of the guest's disks means.
+fn failed_request(line: &str) -> String {
+    if line.contains("StorageFull") || line.contains("No space left") {
+        return HOST_DISK_FULL.to_owned();
+    }
+    let reason = line.split_once(FAILED_REQUEST).map_or(line, |(_, reason)| reason);
+    format!("the host can't write to or read from its disk, so the machine was ended: {}", reason.trim())
+}
+
 /// A group can be removed once its last process is gone.
 pub(super) fn remove_groups(groups: &[PathBuf]) {
     for group in groups {
@@ -278,4 +322,23 @@ fn is_not_yet(error: &io::Error) -> bool {
 
 fn late(operation: &'static str, deadline: Duration) -> Failure {
     Failure::new(operation, format!("no answer within {} s", deadline.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_others() {
+        let line = |error: &str| {
+            format!(
+                "2026-11-21T12:00:00 [m:fc_vmm:ERROR] Failed to execute Out virtio block request: {error}"
+            )
+        };
+        let full =
+            line("FileEngine(Sync(Transfer(IOError(Os { code: 28, kind: StorageFull, message: .. }))))");
+        assert_eq!(failed_request(&full), HOST_DISK_FULL);
+        let broken = failed_request(&line("FileEngine(Os { code: 5 })"));
+        assert!(broken.ends_with("so the machine was ended: FileEngine(Os { code: 5 })"), "{broken}");
+    }
 }

@@ -3,10 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::io::FdFlags;
+
 use super::error::ImageError;
+use crate::vm::spawn::as_path;
 
 /// Lines of a failed program that its error shows.
 const LAST_WORDS: usize = 12;
@@ -32,9 +36,15 @@ pub(crate) const ZSTD: Program = Program { name: "zstd", package: "zstd" };
 pub(crate) const SQFSTAR: Program = Program { name: "sqfstar", package: "squashfs-tools" };
 /// Runs something with mounts and processes that are gone when it is.
 const UNSHARE: Program = Program { name: "unshare", package: "util-linux" };
+/// Starts a program beside a watchman, who ends all of its process group: at once when a line comes
+/// over the leash, and once nobody holds the other end, however that went, with ten seconds for the
+/// program to clean up. The watchman is nobody's child: a program may wait for its own.
+const LEASHED: &str = r#"
+    exec 3<"$1"; shift
+    ( (trap '' TERM; read -r _ || { kill -TERM 0; sleep 10; }; kill -KILL 0) <&3 >/dev/null 2>&1 & )
+    exec "$@" 3<&-
+"#;
 const WALLS: [&str; 6] = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
-/// Ends what it runs together with us, however we end.
-const SETPRIV: Program = Program { name: "setpriv", package: "util-linux" };
 
 /// Where programs are looked for.
 #[derive(Clone, Debug)]
@@ -121,7 +131,8 @@ impl Tools {
     ) -> Result<(), ImageError> {
         let path = self.find(call.program)?;
         let failed = |error| ImageError::io("running", &path)(error);
-        let mut command = self.command(&path, call.walled);
+        let (leash, mut held) = io::pipe().map_err(failed)?;
+        let mut command = self.command(&path, call.walled, &leash).map_err(failed)?;
         command.args(&call.args).envs(call.environment.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &call.folder {
             command.current_dir(folder);
@@ -132,6 +143,7 @@ impl Tools {
             None => Stdio::null(),
         });
         let mut child = command.stderr(Stdio::piped()).spawn().map_err(failed)?;
+        drop(leash);
         let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
         let mut last = Vec::new();
         let written = std::thread::scope(|scope| {
@@ -148,6 +160,8 @@ impl Tools {
             writer.map_or(Ok(()), |writer| writer.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())))
         });
         let status = child.wait().map_err(failed)?;
+        // What it left running goes too; a watchman who is gone has nobody to watch.
+        let _ = held.write_all(b"\n");
         if !status.success() {
             let program = call.program.name;
             return Err(ImageError::Program { program, status: status.to_string(), said: last });
@@ -167,24 +181,20 @@ impl Tools {
         Ok(printed)
     }
 
-    /// The program, told to end when the thread that called it does.
-    fn command(&self, program: &Path, walled: bool) -> Command {
-        let walls = if walled { self.walls() } else { None };
-        // What stands between it and us forwards no signal: only its end reaches the program.
-        let signal = if walls.is_some() { "KILL" } else { "TERM" };
+    /// The program, so that it ends with all that it started when this process does: by walls where there
+    /// are any, and by its leash.
+    fn command(&self, program: &Path, walled: bool, leash: &io::PipeReader) -> io::Result<Command> {
+        // Whoever else inherits this end of the pipe keeps nobody alive.
+        rustix::io::fcntl_setfd(leash, FdFlags::empty())?;
         let mut words: Vec<OsString> = Vec::new();
-        if let Ok(setpriv) = self.find(SETPRIV) {
-            words.push(setpriv.into());
-            words.extend(["--pdeathsig", signal, "--"].map(OsString::from));
-        }
-        if let Some(unshare) = walls {
+        if let Some(unshare) = if walled { self.walls() } else { None } {
             words.push(unshare.into());
             words.extend(WALLS.map(OsString::from));
         }
         words.push(program.into());
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
-        command
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", LEASHED, "leash", &as_path(leash)]).args(words).process_group(0);
+        Ok(command)
     }
 
     /// The program that gives walls, if they are to be had: not by an ordinary user, nor by root in
@@ -248,6 +258,24 @@ mod tests {
             "sqfstar is not installed; install the package squashfs-tools (Debian, Ubuntu: apt-get install \
              squashfs-tools)"
         );
+    }
+
+    #[test]
+    fn a_program_ends_with_its_leash_and_so_do_those_that_it_started() {
+        let (leash, held) = io::pipe().unwrap();
+        let script = "trap 'echo cleans up; exit 3' TERM; sleep 1000 & echo started; wait";
+        let mut command = Tools::of_host().command(Path::new("/bin/sh"), false, &leash).unwrap();
+        let mut child = command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "started\n");
+        drop(held);
+        assert_eq!(child.wait().unwrap().code(), Some(3));
+        // Its output ends when nobody can write to it any more.
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "cleans up\n");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::arguments::Configuration;
 use super::meeting::Door;
 use super::qmp::Qmp;
-use super::trouble::Trouble;
+use super::trouble::meaning;
 use super::{DEFAULT_DISK_MIB, DEFAULT_MEMORY_MIB, MOST_DEFAULT_VCPUS, NAME};
 use crate::image::Image;
 use crate::network::NetworkPolicy;
@@ -24,6 +24,7 @@ use crate::vm::folder::Folder;
 use crate::vm::guest_side::usual_layout;
 use crate::vm::renewal::fresh_word;
 use crate::vm::spawn::Spawner;
+use crate::vm::trouble::Trouble;
 use crate::vm::{Doing, Failure};
 use crate::{Layout, MachineError, MachineGuard, MachineSpec, Network};
 
@@ -136,7 +137,12 @@ impl QemuMachine {
 
     /// What looks at QEMU's events for what must end the machine.
     pub(super) fn watch(&self) -> std::io::Result<impl Fn(&serde_json::Value) + Send + 'static> {
-        self.trouble.watch(self.child.id())
+        let end = self.trouble.ends(self.child.id())?;
+        Ok(move |event: &serde_json::Value| {
+            if let Some(reason) = meaning(event) {
+                end(reason);
+            }
+        })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

@@ -25,13 +25,30 @@ pub(crate) struct Console {
 
 impl Console {
     /// Reads until the end, and keeps the last of it.
-    pub(crate) async fn follow(self, mut from: impl AsyncRead + Unpin) {
+    pub(crate) async fn follow(self, from: impl AsyncRead + Unpin) {
+        self.follow_for(from, None, |_| {}).await;
+    }
+
+    /// As [`Self::follow`], and shows each line in which `word` comes up to `found`, as far as it is
+    /// there by then.
+    pub(crate) async fn follow_for(
+        self,
+        mut from: impl AsyncRead + Unpin,
+        word: Option<&str>,
+        found: impl Fn(&str),
+    ) {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.extend(&buffer[..length]);
-            let surplus = kept.len().saturating_sub(KEPT_BYTES);
-            kept.drain(..surplus);
+            let line = {
+                let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend(&buffer[..length]);
+                let surplus = kept.len().saturating_sub(KEPT_BYTES);
+                kept.drain(..surplus);
+                word.and_then(|word| last_with(word, kept.make_contiguous(), length))
+            };
+            if let Some(line) = line {
+                found(&line);
+            }
         }
     }
 
@@ -67,6 +84,15 @@ impl Console {
     }
 }
 
+/// The last line with `word` in it, if a part of the word is among the last `new` bytes.
+fn last_with(word: &str, text: &[u8], new: usize) -> Option<String> {
+    let from = text.len().saturating_sub(new + word.len() - 1);
+    let at = from + text[from..].windows(word.len()).rposition(|window| window == word.as_bytes())?;
+    let begin = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let end = text[at..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| at + end);
+    Some(String::from_utf8_lossy(&text[begin..end]).into_owned())
+}
+
 /// Without what a guest could move the cursor of a terminal with.
 fn printable(text: &str) -> String {
     text.chars().filter(|letter| *letter == '\n' || *letter == '\t' || !letter.is_control()).collect()
@@ -75,6 +101,19 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_word_is_found_once_in_its_line_even_in_pieces() {
+        let found = Mutex::new(Vec::new());
+        let pieces = b"first\nit fai".chain(&b"led: why\nlast\n"[..]).chain(&b"more\n"[..]);
+        let console = Console::default();
+        console
+            .clone()
+            .follow_for(pieces, Some("failed"), |line| found.lock().unwrap().push(line.to_owned()))
+            .await;
+        assert_eq!(found.into_inner().unwrap(), ["it failed: why"]);
+        assert_eq!(console.text(), "first\nit failed: why\nlast\nmore\n");
+    }
 
     #[tokio::test]
     async fn the_end_of_a_flood_is_kept() {

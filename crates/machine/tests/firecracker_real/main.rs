@@ -216,8 +216,11 @@ async fn a_hearth_that_was_killed_leaves_nothing_that_the_next_does_not_remove()
     }
     left.kill().unwrap();
     left.wait().unwrap();
-    // Its user is another one: it outlives the one who started it.
-    assert_eq!(firecrackers().len(), 1);
+    // Its user is another one; its terminal hangs up on it all the same.
+    while !firecrackers().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "it outlives the one who started it");
+        tokio::task::yield_now().await;
+    }
     assert_eq!(bench.driver.reap().await.unwrap(), ["virtual machine left-1"]);
     assert_eq!(firecrackers(), Vec::<u32>::new());
     assert_eq!(left_behind(&bench.data), Vec::<String>::new());
