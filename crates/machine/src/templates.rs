@@ -12,7 +12,8 @@
 //!           make it ──fails, or another process is at it──▶ started as without templates
 //! ```
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,8 @@ use crate::{Capabilities, Driver, Machine, MachineError, MachineSpec, Probe, Sna
 const KEPT: usize = 4;
 /// What begins their names.
 pub(crate) const PREFIX: &str = "template-";
+/// What ends the names of their locks.
+const LOCK: &str = ".lock";
 /// Hexadecimal digits of a recipe's hash in a name: no two recipes have the same.
 const DIGITS: usize = 32;
 
@@ -54,6 +57,26 @@ enum Found {
     Elsewhere,
 }
 
+/// The right to make a template, among all processes. Dropped, its file is gone.
+struct Turn {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Turn {
+    /// `None`: another process has it.
+    fn take(path: PathBuf) -> io::Result<Option<Turn>> {
+        Ok(lock_file::take(&path)?.map(|lock| Turn { path, _lock: lock }))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Before the lock is let go: who takes it afterwards sees that its file is not there any more.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 /// Why there is no template.
 enum NoTemplate {
     /// No machine can be started, with or without.
@@ -75,21 +98,16 @@ impl Templates {
             return Ok(Found::Template(template));
         }
         let all = Snapshot::all(&self.data);
-        let path = all.join(format!("{id}.lock"));
-        let lock = fs::create_dir_all(&all).and_then(|()| lock_file::take(&path));
-        let Some(lock) = lock.map_err(|error| NoTemplate::Keeping(format!("{}: {error}", path.display())))?
-        else {
-            return Ok(Found::Elsewhere);
-        };
-        // Another process may have made it before we had the lock.
-        let found = match Snapshot::open(&self.data, id) {
+        let path = all.join(format!("{id}{LOCK}"));
+        let turn = fs::create_dir_all(&all).and_then(|()| Turn::take(path));
+        let turn =
+            turn.map_err(|error| NoTemplate::Keeping(format!("locking in {}: {error}", all.display())))?;
+        let Some(_turn) = turn else { return Ok(Found::Elsewhere) };
+        // Another process may have made it before it was our turn.
+        match Snapshot::open(&self.data, id) {
             Ok(template) => Ok(Found::Template(template)),
             Err(_) => self.make(id, spec).await,
-        };
-        // Before the lock is let go: who takes it afterwards sees that its file is not there any more.
-        let _ = fs::remove_file(&path);
-        drop(lock);
-        found
+        }
     }
 
     /// Starts a machine and freezes it.
@@ -113,6 +131,18 @@ impl Templates {
         for surplus in templates.iter().skip(KEPT) {
             // What stays is removed when the next one is made.
             let _ = Snapshot::remove(&self.data, &surplus.id);
+        }
+    }
+
+    /// Removes the locks of processes that were killed as they made a template.
+    fn sweep(&self) {
+        for entry in fs::read_dir(Snapshot::all(&self.data)).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(PREFIX) && name.ends_with(LOCK) {
+                // What can't be locked is alive; one that can is removed at once.
+                let _ = Turn::take(entry.path());
+            }
         }
     }
 
@@ -186,6 +216,7 @@ impl Driver for Templates {
     }
 
     async fn reap(&self) -> Result<Vec<String>, MachineError> {
+        self.sweep();
         self.driver.reap().await
     }
 

@@ -151,3 +151,22 @@ async fn a_machine_does_not_wait_for_a_template_that_another_process_makes() {
     assert!(machine.notes.is_empty());
     assert_eq!(host.driver.started(), before + 1, "only the machine itself");
 }
+
+#[tokio::test]
+async fn a_template_that_is_given_up_or_whose_maker_is_killed_leaves_nothing() {
+    let host = Host::new();
+    host.driver.hold_starts(Arc::new(tokio::sync::Notify::new()));
+    let templates = host.templates();
+    let starting = templates.start(spec("one"));
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), starting).await.is_err());
+    assert_eq!((host.kept(), host.driver.started()), (0, 1), "it was being made, and left no lock");
+
+    let lock = Snapshot::all(host.data()).join("template-0.lock");
+    let holder = std::fs::File::create(&lock).unwrap();
+    holder.lock().unwrap();
+    templates.reap().await.unwrap();
+    assert!(lock.exists(), "its holder is alive");
+    drop(holder);
+    templates.reap().await.unwrap();
+    assert!(!lock.exists());
+}
