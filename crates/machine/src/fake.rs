@@ -223,6 +223,9 @@ impl Driver for FakeDriver {
             return Err(failed(name, "snapshotting", reason));
         }
         let folder = Snapshot::all(&self.root).join(&id.0);
+        if folder.exists() {
+            return Err(failed(name, "snapshotting", format!("there is a snapshot {id} already")));
+        }
         freeze::copy_tree(&self.root.join(&name.0), &folder)
             .map_err(|error| failed(name.clone(), "snapshotting", error.to_string()))?;
         let snapshot = Snapshot {
