@@ -46,8 +46,9 @@ pub trait Driver: Send + Sync {
         Err(no_snapshots(spec.id, self.name(), "restoring"))
     }
 
-    /// All that a fresh machine of this spec depends on but its id: image, sizes, versions, the host's life.
-    /// Where two recipes are equal, a restored snapshot of the one machine serves as well as a start of the other.
+    /// All that a fresh machine of this spec depends on, but its id and what it may reach: image, sizes, versions,
+    /// the host's life. Where two recipes are equal, a restored snapshot of the one machine serves as well as a
+    /// start of the other.
     ///
     /// # Errors
     /// Where `start` refuses the spec, and where machines can't be snapshotted.

@@ -258,7 +258,8 @@ impl Driver for FakeDriver {
     }
 
     async fn recipe(&self, spec: &MachineSpec) -> Result<String, MachineError> {
-        let spec = MachineSpec { id: MachineId(String::new()), ..spec.clone() };
+        let (id, policy) = (MachineId(String::new()), crate::network::NetworkPolicy::default());
+        let spec = MachineSpec { id, policy, ..spec.clone() };
         Ok(format!("{NAME} {spec:?}"))
     }
 }

@@ -425,9 +425,9 @@ impl Driver for FirecrackerDriver {
             // The processor may be another once the host has been started anew.
             let life = host_life().doing("looking at what it is made of")?;
             let facts = facts(spec, &image);
-            let Facts { image, vcpus, memory_mib, disk_mib, layout, network, policy } = facts;
+            let Facts { image, vcpus, memory_mib, disk_mib, layout, network, policy: _ } = facts;
             let sizes = (vcpus, memory_mib, disk_mib);
-            let recipe = serde_json::json!([NAME, version, life, image, sizes, layout, network, policy]);
+            let recipe = serde_json::json!([NAME, version, life, image, sizes, layout, network]);
             Ok::<_, Failure>(recipe.to_string())
         };
         recipe.await.map_err(|failure| failure.of(spec.id.clone(), NAME))

@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use crate::lock_file;
+use crate::network::NetworkPolicy;
 use crate::{Capabilities, Driver, Machine, MachineError, MachineSpec, Probe, Snapshot, SnapshotId};
 
 /// Templates that are kept in a data folder, the newest: one for each image and size that somebody goes
@@ -116,7 +117,8 @@ impl Templates {
         let keeping = |error: &dyn std::fmt::Display| NoTemplate::Keeping(error.to_string());
         // One that can't be read is in the way.
         Snapshot::remove(&self.data, id).map_err(|error| keeping(&error))?;
-        let fresh = MachineSpec { id: MachineId(format!("template-{}", std::process::id())), ..spec.clone() };
+        let fresh = MachineId(format!("template-{}", std::process::id()));
+        let fresh = MachineSpec { id: fresh, policy: NetworkPolicy::default(), ..spec.clone() };
         let machine = self.driver.start(fresh).await.map_err(NoTemplate::Driver)?;
         let template = self.driver.snapshot(machine, id).await.map_err(|error| keeping(&error))?;
         self.prune();
@@ -193,6 +195,8 @@ impl Driver for Templates {
                 return self.without(spec, Some(why)).await;
             }
         };
+        // No job was in it that may reach no more than it did: each machine has a list of its own.
+        let template = Snapshot { policy: spec.policy.clone(), ..template };
         match self.driver.restore(&template, spec.clone()).await {
             Ok(mut machine) => {
                 machine.notes.extend(made.map(|took| {

@@ -66,15 +66,16 @@ async fn a_fresh_machine_is_frozen_once_and_all_that_are_alike_start_from_it_in_
 }
 
 #[tokio::test]
-async fn machines_that_differ_in_anything_but_their_ids_start_from_other_templates() {
+async fn machines_that_differ_in_more_than_id_and_what_they_may_reach_start_from_other_templates() {
     let host = Host::new();
     let templates = host.templates();
     start(&templates, spec("a")).await;
     start(&templates, MachineSpec { memory_mib: Some(512), ..spec("b") }).await;
-    let policy = machine::network::NetworkPolicy::parse(["example.org"]).unwrap();
-    start(&templates, MachineSpec { policy, ..spec("c") }).await;
+    start(&templates, MachineSpec { network: Network::User, ..spec("c") }).await;
     start(&templates, MachineSpec { image: Some("other".to_owned()), ..spec("d") }).await;
     assert_eq!(host.kept(), 4);
+    let policy = machine::network::NetworkPolicy::parse(["example.org"]).unwrap();
+    assert!(!made_one(&start(&templates, MachineSpec { policy, network: Network::User, ..spec("e") }).await));
 }
 
 #[tokio::test]

@@ -159,9 +159,9 @@ pub(super) async fn recipe(driver: &QemuDriver, spec: &MachineSpec) -> Result<St
     super::check(spec)?;
     let image = driver.image(spec.image.as_deref()).await?;
     let (version, life) = (version(driver).await?, host_life().doing(ASK)?);
-    let Facts { id: _, image, vcpus, memory_mib, disk_mib, layout, network, policy } =
+    let Facts { id: _, image, vcpus, memory_mib, disk_mib, layout, network, policy: _ } =
         Facts::of(spec, &image);
-    let recipe = json!([NAME, version, life, image, vcpus, memory_mib, disk_mib, layout, network, policy]);
+    let recipe = json!([NAME, version, life, image, vcpus, memory_mib, disk_mib, layout, network]);
     Ok(recipe.to_string())
 }
 

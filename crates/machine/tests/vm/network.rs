@@ -1,8 +1,11 @@
 //! What a machine reaches on a network of its own. The servers are this test's, in a network
 //! namespace of its own, on addresses that are like others' there.
 
+use std::sync::Arc;
+
 use machine::network::NetworkPolicy;
-use machine::{Driver, MachineSpec, Network, SnapshotId};
+use machine::templates::Templates;
+use machine::{Driver, MachineSpec, Network, Snapshot, SnapshotId};
 
 use crate::house::{House, run, spec, start, told};
 use crate::network_world::{self as world, ALLOWED, OTHERS, in_a_world};
@@ -37,5 +40,26 @@ fn a_machine_reaches_what_is_allowed_by_name_and_nothing_else_and_all_of_it_is_n
         let (output, _) = run(&clone.guest, &hello(OTHERS[0])).await;
         assert!(!output.contains("reached"), "{output}");
         clone.destroy().await.unwrap();
+    });
+}
+
+#[test]
+fn machines_from_one_template_reach_what_their_own_lists_say() {
+    let Some(house) = House::open() else { return };
+    in_a_world(async || {
+        let port = world::greet_all();
+        let driver = house.driver().with_name_servers(vec![world::name_server()]);
+        let templates = Templates::new(Arc::new(driver), house.data.path());
+        let hello = format!("bash -c 'exec 3<>/dev/tcp/{ALLOWED}/{port} && cat <&3'");
+        for (name, list, reached) in [("one", ALLOWED, true), ("two", "other.example", false)] {
+            let policy = NetworkPolicy::parse([list]).unwrap();
+            let spec = MachineSpec { network: Network::User, policy, ..spec(name) };
+            let machine = templates.start(spec).await.unwrap();
+            assert!(machine.boot.iter().all(|(part, _)| *part != "kernel"), "{name} was booted");
+            let (output, _) = run(&machine.guest, &hello).await;
+            assert_eq!(output.contains("reached"), reached, "{name}: {output}");
+            machine.destroy().await.unwrap();
+        }
+        assert_eq!(Snapshot::list(house.data.path()).unwrap().len(), 1);
     });
 }
