@@ -32,13 +32,14 @@ use crate::expr::Value;
 use crate::syntax::{self, Workflow};
 
 pub use attempt::{JobPath, JobPlace};
+pub use concurrency::begin_together;
 pub use graph::select;
 pub use preview::{Outlook, PreviewJob, preview};
 
 use call::TOKEN;
 use concurrency::Groups;
 use context::{Contexts, job_context, object};
-use evaluate::Evaluator;
+use evaluate::{Concurrency, Evaluator};
 use state::{Call, Frame, FrameId, Leg, LegId, Node, NodeId, NodeState, Outcome, together};
 
 /// What is known of a run before it starts.
@@ -122,13 +123,15 @@ pub struct RunPlan {
     vars: Value,
     /// `github.workflow`: the name, or the file.
     workflow_name: String,
-    /// Concurrency group of the run as a whole; its owner guards it, the plan only knows
+    /// Concurrency group of the run as a whole: [`begin_together`] guards it, the plan only knows
     /// that no job can ask for it again.
-    run_group: Option<String>,
+    run_group: Option<Concurrency>,
+    /// Why the run was cancelled, if it was not the user.
+    cancel_reason: Option<String>,
     frames: Vec<Frame>,
     nodes: Vec<Node>,
     legs: Vec<Leg>,
-    groups: Groups,
+    groups: Groups<LegId>,
     /// How jobs ended in an earlier attempt: those of them whose needs are the same are not run again.
     earlier: BTreeMap<JobPath, JobResult>,
     /// Ids given out.
@@ -162,6 +165,7 @@ impl RunPlan {
             vars: Value::from_json(&context.vars),
             workflow_name,
             run_group: None,
+            cancel_reason: None,
             frames: Vec::new(),
             nodes: Vec::new(),
             legs: Vec::new(),
@@ -215,11 +219,11 @@ impl RunPlan {
         blocked + self.legs.iter().filter(|leg| leg.state.waits()).count()
     }
 
-    fn evaluate_run_group(&self, workflow: &Workflow) -> Result<Option<String>, Vec<Diagnostic>> {
+    fn evaluate_run_group(&self, workflow: &Workflow) -> Result<Option<Concurrency>, Vec<Diagnostic>> {
         let Some(node) = &workflow.concurrency else { return Ok(None) };
         let contexts = self.base_contexts(Value::from_json(&self.context.inputs));
         match (Evaluator { job: "", contexts: &contexts }).concurrency(node) {
-            Ok(concurrency) => Ok(Some(concurrency.group)),
+            Ok(concurrency) => Ok(Some(concurrency)),
             Err(message) => Err(vec![error(codes::CONCURRENCY_GROUP, Some(node.span.clone()), message)]),
         }
     }

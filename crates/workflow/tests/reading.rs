@@ -246,6 +246,22 @@ fn contexts_are_checked_where_github_has_them() {
 }
 
 #[test]
+fn who_waits_in_line_does_not_cancel_who_is_in_progress() {
+    for (wish, codes) in [
+        ("{ group: g, queue: max, cancel-in-progress: true }", &["concurrency-queue"][..]),
+        ("{ group: g, queue: max, cancel-in-progress: false }", &[]),
+        ("{ group: g, queue: single, cancel-in-progress: true }", &[]),
+        ("{ group: g, queue: many }", &["unexpected-value"]),
+    ] {
+        let of_job = job(&format!("    concurrency: {wish}\n    steps: [run: a]\n"));
+        for text in [format!("on: push\nconcurrency: {wish}\n{JOB}"), of_job] {
+            let found: Vec<_> = problems(&text).into_iter().map(|problem| problem.code).collect();
+            assert_eq!(found, codes, "{text}");
+        }
+    }
+}
+
+#[test]
 fn filters_may_be_empty_and_dispatch_inputs_may_say_nothing() {
     let text = format!(
         "on:\n  push:\n    branches:\n  workflow_dispatch:\n    inputs:\n      a:\n      b: {{ type: boolean, default: 'true' }}\n{JOB}"

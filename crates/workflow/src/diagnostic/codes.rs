@@ -95,6 +95,8 @@ codes! {
     RUNNER_GROUP = "runner-group", Exact;
     /// The name of a concurrency group is too long.
     CONCURRENCY_GROUP = "concurrency-group", Exact;
+    /// `queue: max` beside `cancel-in-progress: true`.
+    CONCURRENCY_QUEUE = "concurrency-queue", Exact;
     /// The definition of an input contradicts itself.
     INPUT_DEFINITION = "input-definition", Exact;
     /// The version of a snapshot has the wrong form.

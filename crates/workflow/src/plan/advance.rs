@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use crate::syntax::{JobWork, Node as SyntaxNode, Step};
 
 use super::call::TOKEN;
-use super::concurrency::Entry;
+use super::concurrency::{Entry, displaced_by_newer, too_many_wait};
 use super::expand::plain_name;
 use super::state::{FrameId, Leg, LegId, LegState, LegWork, NodeId, NodeState, Outcome, together};
 use super::{PlanCommand, RunPlan, lower};
@@ -38,7 +38,7 @@ impl RunPlan {
         match self.condition(node) {
             Ok(true) => self.expand(node),
             Ok(false) if self.is_cancelled(self.node(node).frame) => {
-                self.decide(node, Conclusion::Cancelled, None)
+                self.decide(node, Conclusion::Cancelled, self.cancel_reason.clone())
             }
             Ok(false) => self.decide(node, Conclusion::Skipped, Some(self.why_skipped(node))),
             Err(problem) => self.decide(node, Conclusion::Failure, Some(problem)),
@@ -79,12 +79,12 @@ impl RunPlan {
             match self.groups.enter(leg, &wish) {
                 Entry::Holds => {}
                 Entry::Full => {
-                    let reason = format!("too many wait for concurrency group '{}' already", wish.group);
+                    let reason = too_many_wait(&wish.group);
                     return self.decide_leg(leg, Conclusion::Cancelled, Some(reason));
                 }
                 Entry::Waits { displaced, cancel } => {
                     self.leg_mut(leg).state = LegState::Waiting;
-                    let reason = format!("a higher priority waiting request for '{}' exists", wish.group);
+                    let reason = displaced_by_newer(&wish.group);
                     for other in displaced.into_iter().chain(cancel) {
                         self.stop(other, Some(&reason));
                     }
@@ -110,7 +110,7 @@ impl RunPlan {
             }
             frame = self.node(caller.node).frame;
         }
-        self.run_group.as_deref().is_some_and(same).then(|| "top level workflow".to_owned())
+        self.run_group.as_ref().is_some_and(|held| same(&held.group)).then(|| "top level workflow".to_owned())
     }
 
     /// Starts a ready leg; a job only if a machine is free.

@@ -3,9 +3,24 @@
 use model::Conclusion;
 
 use super::state::{FrameId, Leg, LegId, LegState, LegWork, NodeId, NodeState};
-use super::{PlanCommand, RunPlan};
+use super::{PlanCommand, ROOT, RunPlan};
 
 impl RunPlan {
+    /// Cancels the run as [`RunPlan::cancel`] does; the jobs that do not start are told why.
+    pub(super) fn cancel_because(&mut self, reason: String) {
+        self.cancel_reason.get_or_insert(reason);
+        self.cancel();
+    }
+
+    /// Ends a run of which nothing has started: no job does, whatever its `if` says.
+    pub(super) fn give_up(&mut self, reason: String) {
+        for node in self.frame(ROOT).nodes.clone() {
+            if matches!(self.node(node).state, NodeState::Blocked) {
+                self.decide(node, Conclusion::Cancelled, Some(reason.clone()));
+            }
+        }
+    }
+
     /// Cancels a frame. A job whose `if` holds although everything is being cancelled goes on, or still starts.
     /// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation>
     pub(super) fn cancel_frame(&mut self, frame: FrameId) {

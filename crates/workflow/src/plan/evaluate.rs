@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::expr::{EvaluateError, Expression, Scope, Value, evaluate_template};
 use crate::span::Span;
-use crate::syntax::{Node, NodeKind};
+use crate::syntax::{Node, NodeKind, QUEUE_CONFLICT};
 
 use super::RunsOn;
 use super::context::Contexts;
@@ -252,6 +252,9 @@ fn read_concurrency(value: &Value) -> Result<Concurrency, String> {
     }
     if read.group.is_empty() {
         return Err("Concurrency group name cannot be empty".to_owned());
+    }
+    if read.keep_all && read.cancel_in_progress {
+        return Err(QUEUE_CONFLICT.to_owned());
     }
     if read.group.encode_utf16().count() > GROUP_NAME_UNITS {
         return Err(format!("Concurrency group name must be less than {GROUP_NAME_UNITS} characters"));

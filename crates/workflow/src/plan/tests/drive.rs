@@ -35,7 +35,10 @@ impl Drive {
         earlier: BTreeMap<JobPath, JobResult>,
     ) -> Drive {
         let plan = RunPlan::new(build::workflow(workflow), called, context).expect("the workflow has a plan");
-        let plan = plan.after(earlier);
+        Drive::of(plan.after(earlier))
+    }
+
+    pub(super) fn of(plan: RunPlan) -> Drive {
         let mut drive = Drive {
             plan,
             started: Vec::new(),

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::build;
 use super::drive::Drive;
-use crate::plan::CalledWorkflows;
+use crate::plan::{CalledWorkflows, RunPlan, begin_together};
 
 #[test]
 fn one_job_of_a_group_runs_and_the_newest_that_waits_replaces_the_others() {
@@ -142,4 +142,57 @@ fn a_wrong_group_of_the_run_is_refused_before_anything_starts() {
         "{}",
         problems[0].message
     );
+}
+
+/// Runs of workflows with these keys that begin together.
+fn together<const N: usize>(concurrency: [Json; N]) -> [Drive; N] {
+    let jobs = json!({"a": {}, "b": {"needs": "a"}, "c": {"if": "always()"}});
+    let mut plans = concurrency.map(|wish| {
+        let workflow = build::workflow(&json!({"concurrency": wish, "jobs": jobs}));
+        RunPlan::new(workflow, CalledWorkflows::new(), build::context()).expect("the workflow has a plan")
+    });
+    begin_together(&mut plans.each_mut());
+    plans.map(Drive::of)
+}
+
+#[test]
+fn of_runs_that_begin_together_the_first_of_a_group_and_the_newest_run() {
+    let [first, mut between, last, free] =
+        together([json!("G"), json!("g"), json!({"group": "G"}), json!("other")]);
+    assert_eq!(
+        (first.running(), last.running(), free.running()),
+        (vec!["a", "c"], vec!["a", "c"], vec!["a", "c"])
+    );
+    between.poll();
+    assert_eq!((between.started.len(), between.finished), (0, Some(Cancelled)));
+    assert_eq!(between.reason("c"), "a higher priority waiting request for 'G' exists");
+}
+
+#[test]
+fn with_queue_max_no_run_is_displaced_and_a_line_has_an_end() {
+    let wish = json!({"group": "g", "queue": "max"});
+    let runs: [Drive; 102] = together(std::array::from_fn(|_| wish.clone()));
+    assert!(runs[..101].iter().all(|run| run.running() == ["a", "c"]));
+    assert_eq!(runs[101].finished, Some(Cancelled));
+    assert!(runs[101].reason("a").contains("too many wait"), "{}", runs[101].reason("a"));
+}
+
+#[test]
+fn a_run_may_cancel_the_one_that_begins_before_it() {
+    let [mut first, second] = together([json!("g"), json!({"group": "g", "cancel-in-progress": true})]);
+    assert_eq!(first.running(), ["c"], "always() holds");
+    assert_eq!(first.decision("a"), Cancelled);
+    assert_eq!(first.reason("a"), "a higher priority waiting request for 'g' exists");
+    first.succeed(&["c"]);
+    assert_eq!(first.finished, Some(Cancelled));
+    assert_eq!(second.running(), ["a", "c"]);
+}
+
+#[test]
+fn who_waits_in_line_can_not_cancel() {
+    let mut context = build::context();
+    context.vars = json!({"YES": "true"});
+    let wish = json!({"group": "g", "queue": "max", "cancel-in-progress": "${{ vars.YES == 'true' }}"});
+    let run = Drive::with(&json!({"jobs": {"a": {"concurrency": wish}}}), CalledWorkflows::new(), context);
+    assert!(run.reason("a").contains("can't stand together"), "{}", run.reason("a"));
 }

@@ -2,7 +2,7 @@
 
 use super::{event, job, needs, permissions};
 use crate::diagnostic::codes;
-use crate::syntax::{Defaults, Node, NodeKind, Workflow};
+use crate::syntax::{Defaults, Node, NodeKind, QUEUE_CONFLICT, Workflow};
 use crate::yaml::Problems;
 
 /// Characters of the name of a concurrency group.
@@ -48,5 +48,10 @@ pub(super) fn check_concurrency(node: &Node, problems: &mut Problems) {
     if group.is_some_and(|group| group.chars().count() > MAX_GROUP) {
         let message = format!("Concurrency group name must be less than {MAX_GROUP} characters");
         problems.error(codes::CONCURRENCY_GROUP, &node.span, message);
+    }
+    let queue = node.get("queue").filter(|queue| queue.text() == Some("max"));
+    if let (Some(queue), Some(true)) = (queue, node.get("cancel-in-progress").and_then(Node::boolean)) {
+        let hint = "with `cancel-in-progress: true` nobody waits in line: remove one of the two";
+        problems.error_with_hint(codes::CONCURRENCY_QUEUE, &queue.span, QUEUE_CONFLICT, hint);
     }
 }
