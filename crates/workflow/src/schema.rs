@@ -26,8 +26,9 @@ use crate::yaml::{self, Limits, Problems};
 pub struct ReadOptions {
     /// Bounds on the file.
     pub limits: Limits,
-    /// Whether to stop, as GitHub does, before judging how parts fit when some part is wrong in
-    /// itself. Hearth goes on by default, to show all problems at once.
+    /// Whether to stop, as GitHub's parser does, before judging how parts fit when some part is wrong
+    /// in itself, and to say no more and no less than that. Hearth goes on by default, to show all
+    /// problems at once.
     pub stop_at_wrong_shape: bool,
 }
 
@@ -42,7 +43,11 @@ pub fn read_workflow(file: &str, text: &str, options: &ReadOptions) -> (Option<W
         if options.stop_at_wrong_shape && problems.has_errors() {
             return None;
         }
-        convert::workflow(&root, &mut problems)
+        let workflow = convert::workflow(&root, &mut problems);
+        if !options.stop_at_wrong_shape {
+            convert::check_service(&root, &mut problems);
+        }
+        workflow
     });
     for problem in workflow.iter().flat_map(trigger::check_filters) {
         if problem.span.as_ref().is_none_or(|span| problems.is_sound(span)) {

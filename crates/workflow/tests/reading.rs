@@ -262,6 +262,50 @@ fn who_waits_in_line_does_not_cancel_who_is_in_progress() {
 }
 
 #[test]
+fn what_only_the_service_of_github_refuses_is_refused() {
+    let inputs = |count| (0..count).map(|number| format!("i{number}: ")).collect::<Vec<_>>().join(", ");
+    let dispatch =
+        |count| format!("on: {{ workflow_dispatch: {{ inputs: {{ {} }} }} }}\n{JOB}", inputs(count));
+    for (text, expected) in [
+        (format!("on: []\n{JOB}"), Some("(Line: 1, Col: 5): No event triggers defined in `on`")),
+        (format!("on: {{}}\n{JOB}"), Some("(Line: 1, Col: 5): No event triggers defined in `on`")),
+        (
+            job(""),
+            Some(
+                "(Line: 3, Col: 3): No steps defined in `steps` and no workflow called in `uses` for the following jobs: build",
+            ),
+        ),
+        (job("    steps: []\n"), Some("(Line: 3, Col: 3): No steps defined")),
+        (job("    stepps: [run: a]\n"), Some("(Line: 5, Col: 5): Unexpected value 'stepps'")),
+        (dispatch(25), None),
+        (dispatch(26), Some("you may only define up to 25 `inputs` for a `workflow_dispatch` event")),
+    ] {
+        let said = said(&text);
+        assert_eq!(said.len(), usize::from(expected.is_some()), "{said:?}");
+        assert!(said.iter().all(|said| expected.is_some_and(|text| said.contains(text))), "{said:?}");
+    }
+}
+
+#[test]
+fn of_a_value_whose_expression_is_wrong_nothing_else_is_said() {
+    let text =
+        job("    timeout-minutes: ${{ foo.bar }}\n    continue-on-error: ${{ 1 + }}\n    steps: [run: a]\n");
+    let codes: Vec<_> = problems(&text).into_iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["expression", "expression"]);
+}
+
+#[test]
+fn a_function_without_parentheses_is_guessed_and_so_are_jobs_that_are_missing() {
+    let found = problems(&job("    if: always\n    steps: [run: a]\n"));
+    assert_eq!(found[0].hint.as_deref(), Some("a function is called with parentheses: `always()`"));
+    let found = problems(&job("    needs: biuld\n    steps: [run: a]\n"));
+    assert_eq!(
+        found[0].hint.as_deref(),
+        Some("let one job need no other; there are no jobs of these names: biuld")
+    );
+}
+
+#[test]
 fn filters_may_be_empty_and_dispatch_inputs_may_say_nothing() {
     let text = format!(
         "on:\n  push:\n    branches:\n  workflow_dispatch:\n    inputs:\n      a:\n      b: {{ type: boolean, default: 'true' }}\n{JOB}"

@@ -79,6 +79,10 @@ codes! {
     UNKNOWN_JOB = "unknown-job", Exact;
     /// Jobs need each other.
     NEEDS_CYCLE = "needs-cycle", Exact;
+    /// A job has neither steps nor a workflow to call.
+    NO_STEPS = "no-steps", Exact;
+    /// `on` names no event.
+    NO_TRIGGER = "no-trigger", Exact;
     /// Every job needs another.
     NO_FIRST_JOB = "no-first-job", Exact;
     /// A step waits for, or cancels, what is no background step before it.

@@ -13,8 +13,10 @@ mod matrix;
 mod needs;
 mod permissions;
 mod runs_on;
+mod service;
 mod step;
 mod workflow;
 
 pub(super) use action::action;
+pub(super) use service::check_service;
 pub(super) use workflow::workflow;

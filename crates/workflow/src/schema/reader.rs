@@ -5,6 +5,8 @@
 mod mapping;
 mod scalar;
 
+pub(super) use scalar::expression_hint;
+
 use std::rc::Rc;
 
 use super::definition::Definition;

@@ -1,8 +1,9 @@
 //! Collects what is wrong with one file.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::span::{Position, Span};
 
 /// Problems that are kept of one file. A file with more has one cause, not a thousand; the
@@ -116,8 +117,13 @@ impl Problems {
         self.unread.extend(other.unread);
     }
 
-    /// All of them, in the order of their places.
+    /// All of them, in the order of their places. Of a value whose expression is wrong nothing else is
+    /// said: who knows what the right one gives?
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+        let of_expressions = self.found.iter().filter(|problem| problem.code == codes::EXPRESSION);
+        let places: HashSet<Option<Span>> = of_expressions.map(|problem| problem.span.clone()).collect();
+        self.found
+            .retain(|problem| problem.code != codes::UNEXPECTED_VALUE || !places.contains(&problem.span));
         self.found.sort_by_key(|problem| problem.span.as_ref().map(|span| span.start));
         self.found
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::expr::Expression;
 use crate::schema::definition::Definition;
-use crate::schema::reader::Names;
+use crate::schema::reader::{Names, expression_hint};
 use crate::span::Span;
 use crate::syntax::{Node, NodeKind};
 use crate::yaml::Problems;
@@ -49,7 +49,8 @@ fn parse(source: &str, span: &Span, place: &Definition, problems: &mut Problems)
         Ok(expression) => Some(expression),
         Err(error) => {
             if problems.is_sound(span) {
-                problems.error(codes::EXPRESSION, span, error.message);
+                let hint = expression_hint(&error.message, &names);
+                problems.error_with_hint(codes::EXPRESSION, span, error.message, hint);
             }
             None
         }

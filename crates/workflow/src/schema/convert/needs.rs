@@ -22,7 +22,7 @@ pub(super) fn check(node: &Node, jobs: &[Job], problems: &mut Problems) {
     if ready.is_empty() {
         if problems.is_sound(&node.span) && problems.is_whole(&node.span) {
             let message = "The workflow must contain at least one job with no dependencies.";
-            problems.error(codes::NO_FIRST_JOB, &node.span, message);
+            problems.error_with_hint(codes::NO_FIRST_JOB, &node.span, message, first_job_hint(jobs));
         }
         return;
     }
@@ -41,6 +41,15 @@ pub(super) fn check(node: &Node, jobs: &[Job], problems: &mut Problems) {
     settle(freed, &mut waiting);
     for job in &waiting {
         job.needs.iter().for_each(|need| report_cycle(job.id, need, problems));
+    }
+}
+
+fn first_job_hint(jobs: &[Job]) -> String {
+    let needs = jobs.iter().flat_map(|job| &job.needs).map(|need| need.as_str());
+    let unknown: Vec<_> = needs.filter(|need| !exists(need, jobs)).collect();
+    match unknown.as_slice() {
+        [] => "let one job need no other".to_owned(),
+        names => format!("let one job need no other; there are no jobs of these names: {}", names.join(", ")),
     }
 }
 

@@ -162,8 +162,16 @@ fn end_of_expression(text: &str) -> usize {
     text.len()
 }
 
-fn expression_hint(message: &str, names: &Names) -> String {
+/// What to do about a problem of an expression.
+pub(in crate::schema) fn expression_hint(message: &str, names: &Names) -> String {
     if message.starts_with("Unrecognized named-value") {
+        let called = message.split('\'').nth(1).unwrap_or_default();
+        let is_function =
+            |known: &&&str| known.split('(').next().is_some_and(|name| name.eq_ignore_ascii_case(called));
+        if let Some(function) = names.functions.iter().find(is_function) {
+            let name = function.split('(').next().unwrap_or_default();
+            return format!("a function is called with parentheses: `{name}()`");
+        }
         if names.contexts.is_empty() {
             return "no context is available here".to_owned();
         }

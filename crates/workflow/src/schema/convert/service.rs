@@ -1,0 +1,57 @@
+//! What GitHub's service refuses of a file that its parser takes.
+
+use crate::diagnostic::codes;
+use crate::syntax::{Node, NodeKind};
+use crate::yaml::Problems;
+
+/// Inputs of a manual start.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#providing-inputs>
+const MAX_DISPATCH_INPUTS: usize = 25;
+
+/// Checks a workflow.
+pub(in crate::schema) fn check_service(root: &Node, problems: &mut Problems) {
+    if let Some(on) = root.get("on") {
+        check_on(on, problems);
+    }
+    for (id, key, job) in root.get("jobs").into_iter().flat_map(Node::entries) {
+        check_steps(id, key, job, problems);
+    }
+}
+
+fn check_on(on: &Node, problems: &mut Problems) {
+    let is_empty = match &on.kind {
+        NodeKind::Sequence(names) => names.is_empty(),
+        NodeKind::Mapping(events) => events.is_empty(),
+        _ => false,
+    };
+    if is_empty && problems.is_sound(&on.span) && problems.is_whole(&on.span) {
+        let hint = "name an event, such as `push` or `workflow_dispatch`";
+        problems.error_with_hint(codes::NO_TRIGGER, &on.span, "No event triggers defined in `on`", hint);
+    }
+    let inputs = on.get("workflow_dispatch").and_then(|dispatch| dispatch.get("inputs"));
+    if let Some(inputs) = inputs.filter(|inputs| inputs.entries().count() > MAX_DISPATCH_INPUTS) {
+        let message = format!(
+            "you may only define up to {MAX_DISPATCH_INPUTS} `inputs` for a `workflow_dispatch` event"
+        );
+        let hint = "pass several values in one input, as JSON for `fromJSON`";
+        problems.error_with_hint(codes::INPUT_DEFINITION, &inputs.span, message, hint);
+    }
+}
+
+/// A job does something.
+fn check_steps(id: &str, key: &Node, job: &Node, problems: &mut Problems) {
+    let NodeKind::Mapping(pairs) = &job.kind else { return };
+    let spliced = pairs.iter().any(|(key, _)| key.is_expression());
+    let is_empty = match job.get("steps").map(|steps| &steps.kind) {
+        Some(NodeKind::Sequence(steps)) => steps.is_empty(),
+        Some(_) => false,
+        None => job.get("uses").is_none() && !spliced,
+    };
+    // A misspelled key may be the one that is missing.
+    if is_empty && problems.is_sound(&job.span) && problems.is_whole(&job.span) {
+        let message = format!(
+            "No steps defined in `steps` and no workflow called in `uses` for the following jobs: {id}"
+        );
+        problems.error_with_hint(codes::NO_STEPS, &key.span, message, "add `steps:` with at least one step");
+    }
+}
