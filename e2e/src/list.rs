@@ -78,6 +78,7 @@ macro_rules! for_all_scenarios {
             secret_outputs,
             secrets_scope,
             several_workflows,
+            shared_concurrency,
             shells vm,
             standard_input vm,
             step_conditions,

@@ -15,7 +15,7 @@ pub(crate) const MACHINE: u8 = 4;
 /// `vm exec`, `vm shell`, and `debug`: Hearth failed, not the command, whose own code it would be otherwise
 /// (as `env` and `timeout` have it).
 pub(crate) const NOT_THE_COMMAND: u8 = 125;
-/// Cancelled by the user (128 + SIGINT, as shells have it).
+/// Cancelled: by the user (128 + SIGINT, as shells have it), or a run by another of its concurrency group.
 pub(crate) const CANCELLED: u8 = 130;
 
 /// The code of a run that ended so.
@@ -26,4 +26,14 @@ pub(crate) fn of_run(conclusion: Conclusion, infrastructure_failed: bool) -> u8 
         Conclusion::Failure => FAILURE,
         Conclusion::Cancelled => CANCELLED,
     }
+}
+
+/// The graver of the codes of two runs: a failure is not hidden behind a run that was cancelled.
+pub(crate) fn graver(one: u8, other: u8) -> u8 {
+    let weight = |code: u8| match code {
+        SUCCESS => 0,
+        CANCELLED => 1,
+        code => u16::from(code) + 1,
+    };
+    if weight(one) >= weight(other) { one } else { other }
 }

@@ -188,6 +188,7 @@ fn what_stands_in_lines_that_cant_be_read_is_not_missed() {
         // The anchor and the job that are named stand there.
         "on: push\njobs:\n  a:\n    runs-on: x\n    env: \"&e { A: 1 }\n    steps: [run: x]\n  b:\n    runs-on: x\n    env: *e\n    steps: [run: x]\n",
         "on: push\njobs:\n  a:\n    runs-on: x\n    needs: b\n    steps: [run: x]\n   b:\n    runs-on: x\n    steps: [run: x]\n  c:\n    runs-on: x\n    steps: [run: x]\n",
+        "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: x\n        background: true\n        id: 'b\n      - wait: b\n",
     ] {
         assert_eq!(said(text).len(), 1, "{text}{:#?}", problems(text));
     }

@@ -6,6 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    came: bool,
 }
 
 impl Interrupts {
@@ -14,6 +15,7 @@ impl Interrupts {
         Ok(Interrupts {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            came: false,
         })
     }
 
@@ -23,5 +25,11 @@ impl Interrupts {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+        self.came = true;
+    }
+
+    /// Whether the user has asked to end.
+    pub(crate) fn came(&self) -> bool {
+        self.came
     }
 }

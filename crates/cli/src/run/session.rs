@@ -1,6 +1,7 @@
 //! What all workflows of one `hearth run` share: the event, the repository, machines, services.
 
 mod record;
+mod together;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ use super::output::{RunEnd, RunStart};
 use super::reach::Reach;
 use super::supply::Supply;
 use super::workflows::{Sources, WorkflowFile};
-use super::{Task, called, given, machines, number, show_diagnostics};
+use super::{Task, called, given, machines, show_diagnostics};
 use crate::args::{DriverName, NetworkName, RunArgs};
 use crate::config::Config;
 use crate::data::DataFolder;
@@ -256,48 +257,9 @@ impl Session {
         let decision = decide(workflow, &event);
         (decision != Decision::Run).then(|| decision.to_string())
     }
-
-    /// Runs each workflow, one after the other. Returns the exit code of the worst.
-    pub(crate) async fn run_all(&self, chosen: &[Chosen], screen: &Screen) -> Result<u8> {
-        let mut interrupts = Interrupts::new().context("can't listen for Ctrl-C")?;
-        let mut code = exit::SUCCESS;
-        for one in chosen {
-            let this = self.run_one(one, screen, &mut interrupts).await?;
-            code = code.max(this);
-            if this == exit::CANCELLED {
-                break;
-            }
-        }
-        self.supply.close().await;
-        Ok(code)
-    }
 }
 
 impl Session {
-    async fn run_one(&self, one: &Chosen, screen: &Screen, interrupts: &mut Interrupts) -> Result<u8> {
-        let run = number::new_run(self.data.root())?;
-        let number = number::next_number(self.data.root(), &self.facts.repository, &one.file.path)?;
-        let github = self.github(one, run, number);
-        let Some(prepared) = self.prepare(one, run, github.clone()).await? else {
-            return Ok(exit::INVALID_WORKFLOW);
-        };
-        let what = format!("{} {}", one.event.name, self.facts.short());
-        let facts = self.run_facts(one, &what);
-        let log = match self.args.debug_on_failure {
-            true => Some(RunLog::begin(&self.data, self.record(one, &prepared, facts.clone())?)?),
-            false => None,
-        };
-        let plan = match RunPlan::new(prepared.workflow, prepared.called, prepared.context) {
-            Ok(plan) => plan,
-            Err(problems) => {
-                show_diagnostics(&problems, &prepared.sources, self.args.format);
-                return Ok(exit::INVALID_WORKFLOW);
-            }
-        };
-        let name = run_name(&one.workflow, &github, &one.inputs, &self.vars);
-        self.conduct(plan, Going { run, facts, name, env: self.env.clone(), log }, screen, interrupts).await
-    }
-
     /// Carries a plan out to the end of its run. Returns the exit code.
     pub(crate) async fn conduct(
         &self,

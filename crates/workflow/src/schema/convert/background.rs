@@ -55,9 +55,13 @@ pub(super) fn link(steps: &mut [Step], groups: Vec<Range<usize>>) {
 }
 
 /// Reports what waits for, or cancels, what is no background step before it.
-pub(super) fn check(items: &[Node], problems: &mut Problems) {
+pub(super) fn check(steps: &Node, problems: &mut Problems) {
+    // Who knows which steps stand in what can't be read?
+    if !problems.is_whole(&steps.span) {
+        return;
+    }
     let mut started: HashSet<String> = HashSet::new();
-    for item in items {
+    for item in steps.items() {
         for (key, id) in ["wait", "cancel"]
             .into_iter()
             .flat_map(|key| item.get(key).into_iter().flat_map(targets).map(move |id| (key, id)))

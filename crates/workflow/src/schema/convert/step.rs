@@ -29,7 +29,7 @@ pub(super) fn steps(node: &Node, condition: &Definition, problems: &mut Problems
         groups.push(first..steps.len());
         steps.push(background::end_of_group(item));
     }
-    background::check(node.items(), problems);
+    background::check(node, problems);
     // Ids that the file gives come first, whatever their place.
     let make = |step: &mut Step, ids: &mut Ids| step.id = ids.make(&work_name(&step.work));
     steps.iter_mut().filter(|step| step.id.is_empty()).for_each(|step| make(step, &mut ids));
