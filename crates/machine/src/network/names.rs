@@ -76,6 +76,13 @@ impl Question {
         answer
     }
 
+    /// An answer that says that the whole is to be had by a stream.
+    pub(super) fn cut(&self, message: &[u8]) -> Vec<u8> {
+        let mut answer = self.answer(message, Code::Nothing);
+        answer[2] |= 0b10;
+        answer
+    }
+
     /// Whether a message is an answer to this question.
     pub(super) fn is_answered_by(&self, asked: &[u8], answer: &[u8]) -> bool {
         answer.len() >= self.end

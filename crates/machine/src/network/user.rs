@@ -3,7 +3,8 @@
 //! The guest's frames come in on a socket. Each connection of the guest ends here, and is made anew
 //! from here if the [`NetworkPolicy`] allows its address; each question for a name is answered
 //! here. So there is nothing between guest and host that could be reached around the policy, and
-//! nothing that needs rights, a device, or a program. The guest has IPv4; there is no ping.
+//! nothing that needs rights, a device, or a program. The guest has IPv4: questions for addresses of
+//! IPv6 are answered with none, so nobody waits for one. Only we answer a ping.
 //!
 //! ```text
 //! guest ──frames──▶ policy ──refused──▶ reset, or unreachable
@@ -51,6 +52,10 @@ pub const PREFIX: u8 = 30;
 const OUR_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
 /// Connections at once: a browser's tests have some dozens.
 const CONNECTIONS: usize = 512;
+/// Where names are answered.
+const NAMES_AT: SocketAddrV4 = SocketAddrV4::new(GATEWAY, 53);
+/// Frames that are taken at once, before what they lead to is done.
+const BURST: usize = 64;
 /// How long the other side may take to answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest frame that is read; a guest's is 1514 bytes.
@@ -211,7 +216,13 @@ async fn serve(shared: Arc<Shared>, link: Link) {
         }
         tokio::select! {
             received = link.receive(&mut buffer) => match received {
-                Ok(length) => flows.take(&buffer[..length]),
+                Ok(length) => {
+                    flows.take(&buffer[..length]);
+                    for _ in 1..BURST {
+                        let Some(length) = link.receive_now(&mut buffer) else { break };
+                        flows.take(&buffer[..length]);
+                    }
+                }
                 Err(_) => return,
             },
             () = shared.changed.notified() => {}
@@ -250,6 +261,11 @@ impl Flows {
         match Packet::read(frame) {
             Packet::Opens { from, to } => self.open(from, to, frame),
             Packet::Datagram { from, to, payload } => self.datagram(from, to, payload, frame),
+            Packet::EchoElsewhere => {
+                if let Some(answer) = frames::prohibited(frame) {
+                    self.shared.stack().send(answer);
+                }
+            }
             Packet::Other => self.shared.stack().take(frame.to_vec()),
         }
     }
@@ -260,16 +276,22 @@ impl Flows {
         if self.open.contains_key(&id) {
             return;
         }
-        let room = self.tasks.len().max(self.shared.stack().connections()) < CONNECTIONS;
         // Without a socket for it, the stack resets the connection.
-        if !room || self.shared.judge(Protocol::Tcp, to) != Verdict::Allowed {
+        if !self.has_room(id) || (to != NAMES_AT && self.shared.judge(Protocol::Tcp, to) != Verdict::Allowed)
+        {
             self.shared.stack().take(frame.to_vec());
             return;
         }
         self.open.insert(id, Flow::Connection);
         let (shared, frame) = (self.shared.clone(), frame.to_vec());
         self.tasks.spawn(async move {
-            connect(shared, to, frame).await;
+            if to == NAMES_AT {
+                let stream = accept(&shared, to, frame);
+                // A guest that breaks off has its reasons.
+                let _ = resolver::serve(&shared, stream).await;
+            } else {
+                connect(shared, to, frame).await;
+            }
             id
         });
     }
@@ -282,9 +304,8 @@ impl Flows {
             let _ = way.try_send(payload);
             return;
         }
-        let room = self.tasks.len() < CONNECTIONS;
-        let is_name = to == SocketAddrV4::new(GATEWAY, 53);
-        if !room || (!is_name && self.shared.judge(Protocol::Udp, to) != Verdict::Allowed) {
+        let is_name = to == NAMES_AT;
+        if !self.has_room(id) || (!is_name && self.shared.judge(Protocol::Udp, to) != Verdict::Allowed) {
             self.shared.stack().take(frame.to_vec());
             return;
         }
@@ -292,7 +313,7 @@ impl Flows {
         let back = datagrams::Back { shared: shared.clone(), mac, from: to, to: from };
         if is_name {
             self.tasks.spawn(async move {
-                if let Some(answer) = resolver::answer(&shared, &payload).await {
+                if let Some(answer) = resolver::answer_datagram(&shared, &payload).await {
                     back.send(&answer);
                 }
                 id
@@ -307,6 +328,17 @@ impl Flows {
         });
     }
 
+    /// Whether there is room for one more; noted where there is none.
+    fn has_room(&self, id: FlowId) -> bool {
+        let room = self.tasks.len().max(self.shared.stack().connections()) < CONNECTIONS;
+        if !room {
+            let (address, port) = (Some(IpAddr::V4(*id.to.ip())), Some(id.to.port()));
+            let refused = Some(format!("more than {CONNECTIONS} at once"));
+            self.shared.contacts.note(Contact { protocol: id.protocol, name: None, address, port, refused });
+        }
+        room
+    }
+
     fn ended(&mut self, id: Option<FlowId>) {
         if let Some(id) = id {
             self.open.remove(&id);
@@ -317,17 +349,24 @@ impl Flows {
 /// Makes a connection of the guest's anew, and carries bytes until both sides have ended it.
 async fn connect(shared: Arc<Shared>, to: SocketAddrV4, frame: Vec<u8>) {
     let made = tokio::time::timeout(CONNECT_DEADLINE, TcpStream::connect(to)).await;
-    let mut guest = {
-        let mut stack = shared.stack();
-        let guest = made.as_ref().is_ok_and(Result::is_ok).then(|| stack.accept(to));
-        stack.take(frame);
-        guest.map(|handle| GuestStream::new(shared.clone(), handle))
+    let Ok(Ok(mut world)) = made else {
+        shared.stack().take(frame);
+        shared.changed.notify_one();
+        return;
     };
+    let mut guest = accept(&shared, to, frame);
+    // How a connection ends is the guest's business: it sees the same.
+    let _ = tokio::io::copy_bidirectional(&mut guest, &mut world).await;
+}
+
+/// Answers the guest that opens a connection by this frame.
+fn accept(shared: &Arc<Shared>, to: SocketAddrV4, frame: Vec<u8>) -> GuestStream {
+    let mut stack = shared.stack();
+    let handle = stack.accept(to);
+    stack.take(frame);
+    drop(stack);
     shared.changed.notify_one();
-    if let (Ok(Ok(mut world)), Some(guest)) = (made, guest.as_mut()) {
-        // How a connection ends is the guest's business: it sees the same.
-        let _ = tokio::io::copy_bidirectional(guest, &mut world).await;
-    }
+    GuestStream::new(shared.clone(), handle)
 }
 
 #[cfg(test)]

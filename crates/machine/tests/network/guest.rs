@@ -38,6 +38,12 @@ impl Guest {
         tokio::process::Command::from(inside(&self.house, argv)).output().await.unwrap()
     }
 
+    /// Starts a program in the guest, which gets no input.
+    pub(crate) fn begin(&self, argv: &[&str]) -> tokio::process::Child {
+        let mut command = tokio::process::Command::from(inside(&self.house, argv));
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap()
+    }
+
     /// What a Python script in the guest prints, which must not fail.
     pub(crate) async fn python(&self, script: &str) -> String {
         let output = self.run(&["python3", "-c", script]).await;

@@ -4,6 +4,7 @@
 #[path = "../network_world/mod.rs"]
 mod network_world;
 
+mod flows;
 mod guest;
 mod names;
 mod tap;

@@ -1,6 +1,6 @@
 //! A world of this test's own: a network namespace with addresses that are like others' there.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 
@@ -48,20 +48,43 @@ pub(crate) fn greet_all() -> u16 {
     port
 }
 
-/// Answers every question with the allowed address.
+/// Addresses of names that begin with `large`: too many for a datagram.
+pub(crate) const MANY: usize = 150;
+
+/// Answers every question with the allowed address, in datagrams and on streams.
 pub(crate) fn name_server() -> SocketAddr {
-    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = server.local_addr().unwrap();
+    let streams = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = streams.local_addr().unwrap();
+    let datagrams = UdpSocket::bind(address).unwrap();
+    std::thread::spawn(move || {
+        for stream in streams.incoming() {
+            let mut stream = stream.unwrap();
+            let mut length = [0; 2];
+            stream.read_exact(&mut length).unwrap();
+            let mut message = vec![0; u16::from_be_bytes(length).into()];
+            stream.read_exact(&mut message).unwrap();
+            let answer = answer(&message);
+            let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
+            stream.write_all(&[&length, answer.as_slice()].concat()).unwrap();
+        }
+    });
     std::thread::spawn(move || {
         let mut message = [0; 512];
-        while let Ok((length, from)) = server.recv_from(&mut message) {
-            // The question alone, whatever came after it; and one answer.
-            let end = 12 + message[12..length].iter().position(|byte| *byte == 0).unwrap() + 5;
-            let mut answer = message[..end].to_vec();
-            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 203, 0, 113, 80]);
-            server.send_to(&answer, from).unwrap();
+        while let Ok((length, from)) = datagrams.recv_from(&mut message) {
+            datagrams.send_to(&answer(&message[..length]), from).unwrap();
         }
     });
     address
+}
+
+fn answer(message: &[u8]) -> Vec<u8> {
+    // The question alone, whatever came after it; and the answers.
+    let end = 12 + message[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+    let count = if message[13..].starts_with(b"large") { MANY } else { 1 };
+    let mut answer = message[..end].to_vec();
+    answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::try_from(count).unwrap(), 0, 0, 0, 0]);
+    for _ in 0..count {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 203, 0, 113, 80]);
+    }
+    answer
 }

@@ -4,16 +4,18 @@ use std::net::SocketAddrV4;
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, UdpPacket,
-    UdpRepr,
+    EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet,
+    Icmpv4Repr, IpProtocol, Ipv4Packet, Ipv4Repr, TcpPacket, UdpPacket, UdpRepr,
 };
 
-use super::OUR_MAC;
+use super::{GATEWAY, OUR_MAC};
 
 const ETHERNET_BYTES: usize = 14;
 /// Longest payload of a datagram that needs no fragments.
 pub(super) const PAYLOAD_BYTES: usize = 1472;
 const HOP_LIMIT: u8 = 64;
+/// What of a packet's payload an answer about it has (RFC 792).
+const QUOTED_BYTES: usize = 8;
 
 /// What a frame of the guest's is to us.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(super) enum Packet {
     Opens { from: SocketAddrV4, to: SocketAddrV4 },
     /// A datagram.
     Datagram { from: SocketAddrV4, to: SocketAddrV4, payload: Vec<u8> },
+    /// An echo is asked of somebody but us, whom nothing of it will reach.
+    EchoElsewhere,
     /// Whatever the stack makes of it: it only answers.
     Other,
 }
@@ -57,9 +61,46 @@ impl Packet {
                     payload: datagram.payload().to_vec(),
                 })
             }
+            IpProtocol::Icmp if target != GATEWAY => {
+                let message = Icmpv4Packet::new_checked(packet.payload()).ok()?;
+                (message.msg_type() == Icmpv4Message::EchoRequest).then_some(Packet::EchoElsewhere)
+            }
             _ => None,
         }
     }
+}
+
+/// The answer to a frame whose packet is not let through; `None` to one that has none.
+pub(super) fn prohibited(frame: &[u8]) -> Option<Vec<u8>> {
+    let checksums = ChecksumCapabilities::ignored();
+    let frame = EthernetFrame::new_checked(frame).ok()?;
+    let packet = Ipv4Packet::new_checked(frame.payload()).ok()?;
+    let header = Ipv4Repr::parse(&packet, &checksums).ok()?;
+    let data = packet.payload().get(..QUOTED_BYTES)?;
+    let message = Icmpv4Repr::DstUnreachable { reason: Icmpv4DstUnreachable::CommProhibited, header, data };
+    let ip = Ipv4Repr {
+        src_addr: GATEWAY,
+        dst_addr: header.src_addr,
+        next_header: IpProtocol::Icmp,
+        payload_len: message.buffer_len(),
+        hop_limit: HOP_LIMIT,
+    };
+    let mut answer = around(frame.src_addr(), &ip);
+    let mut packet = Ipv4Packet::new_unchecked(&mut answer[ETHERNET_BYTES..]);
+    let mut payload = Icmpv4Packet::new_unchecked(packet.payload_mut());
+    message.emit(&mut payload, &ChecksumCapabilities::default());
+    Some(answer)
+}
+
+/// A frame of ours with an empty packet.
+fn around(to: EthernetAddress, ip: &Ipv4Repr) -> Vec<u8> {
+    let mut frame = vec![0; ETHERNET_BYTES + ip.buffer_len() + ip.payload_len];
+    let mut ethernet = EthernetFrame::new_unchecked(&mut frame);
+    ethernet.set_dst_addr(to);
+    ethernet.set_src_addr(OUR_MAC);
+    ethernet.set_ethertype(EthernetProtocol::Ipv4);
+    ip.emit(&mut Ipv4Packet::new_unchecked(ethernet.payload_mut()), &ChecksumCapabilities::default());
+    frame
 }
 
 /// The hardware address that a frame comes from.
@@ -86,13 +127,8 @@ pub(super) fn datagram(
         hop_limit: HOP_LIMIT,
     };
     let checksums = ChecksumCapabilities::default();
-    let mut frame = vec![0; ETHERNET_BYTES + ip.buffer_len() + ip.payload_len];
-    let mut ethernet = EthernetFrame::new_unchecked(&mut frame);
-    ethernet.set_dst_addr(mac);
-    ethernet.set_src_addr(OUR_MAC);
-    ethernet.set_ethertype(EthernetProtocol::Ipv4);
-    let mut packet = Ipv4Packet::new_unchecked(ethernet.payload_mut());
-    ip.emit(&mut packet, &checksums);
+    let mut frame = around(mac, &ip);
+    let mut packet = Ipv4Packet::new_unchecked(&mut frame[ETHERNET_BYTES..]);
     let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
     let (source, target) = (ip.src_addr.into(), ip.dst_addr.into());
     let fill = |space: &mut [u8]| space.copy_from_slice(payload);

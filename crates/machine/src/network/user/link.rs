@@ -22,6 +22,11 @@ impl Link {
         self.0.recv(buffer).await
     }
 
+    /// A frame that is there already.
+    pub(super) fn receive_now(&self, buffer: &mut [u8]) -> Option<usize> {
+        self.0.try_recv(buffer).ok()
+    }
+
     /// Sends a frame, once there is room. An error: nobody is there any more.
     pub(super) async fn send(&self, frame: &[u8]) -> io::Result<()> {
         match self.0.send(frame).await {

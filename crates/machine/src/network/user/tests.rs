@@ -102,6 +102,25 @@ async fn a_connection_to_what_is_closed_is_reset_and_nobody_here_hears_of_it() {
 }
 
 #[tokio::test]
+async fn flows_that_never_open_are_bounded_and_those_beyond_are_refused_and_noted() {
+    const TOO_MANY: usize = 40;
+    // Its queue is soon full: nobody takes connections, and later ones are never answered.
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let guest = Guest::on_a_network(&["127.0.0.1"]);
+    let ports = (0..CONNECTIONS + TOO_MANY).map(|number| 10_000 + u16::try_from(number).unwrap());
+    let streams: Vec<GuestStream> = ports.map(|port| guest.connect(address, port)).collect();
+    for mut stream in streams.into_iter().skip(CONNECTIONS) {
+        let error = soon(stream.read(&mut [0; 8])).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+    let noted = guest.network.contacts().all();
+    let times =
+        |refused: bool| noted.iter().find(|(contact, _)| contact.refused.is_some() == refused).unwrap().1;
+    assert_eq!((times(false), times(true)), (CONNECTIONS as u64, TOO_MANY as u64));
+}
+
+#[tokio::test]
 async fn where_nobody_listens_the_guest_is_told_so() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap();
