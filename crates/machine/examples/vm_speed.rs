@@ -4,11 +4,13 @@
 //! All figures are ratios within one run, since an emulated machine's times drift.
 
 use std::error::Error;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
+use machine::network::NetworkPolicy;
 use machine::pool::{Kind, Pool};
 use machine::qemu::QemuDriver;
 use machine::{Driver, Machine, MachineSpec, Network, Snapshot, SnapshotId};
@@ -20,6 +22,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const MEMORY_MIB: u64 = 256;
 /// Calls of which the median is taken.
 const CALLS: usize = 21;
+/// Bytes in each direction of the network.
+const SENT_BYTES: u64 = 64 << 20;
 /// Machines at once.
 const PARALLEL: usize = 4;
 
@@ -39,6 +43,7 @@ async fn main() -> Result<()> {
     let snapshot = bench.starts(rounds).await?;
     bench.calls(&snapshot).await?;
     bench.parallel(&snapshot).await?;
+    bench.network().await?;
     std::fs::remove_dir_all(&snapshot.folder)?;
     bench.pool(rounds).await
 }
@@ -126,6 +131,49 @@ impl Bench {
         let took = format!("{failures} failures in {:.2?}", begin.elapsed());
         row(&format!("{PARALLEL} jobs in machines at once"), took, "0 failures");
         Ok(())
+    }
+
+    /// Bytes through the machine's network, in each direction. This host plays the world, by an address
+    /// that is not its loopback's: the guest has one of its own.
+    async fn network(&self) -> Result<()> {
+        let finder = std::net::UdpSocket::bind("0.0.0.0:0")?;
+        // Nothing is sent: only the way is looked for.
+        let Ok(host) = finder.connect("192.0.2.1:9").and_then(|()| finder.local_addr()) else {
+            row("network", "not measured: this host has no address".to_owned(), "");
+            return Ok(());
+        };
+        let host = host.ip();
+        let (source, sink) =
+            (std::net::TcpListener::bind((host, 0))?, std::net::TcpListener::bind((host, 0))?);
+        let (from, to) = (source.local_addr()?.port(), sink.local_addr()?.port());
+        std::thread::spawn(move || {
+            let stream = source.accept().map(|(stream, _)| stream);
+            stream.and_then(|mut stream| std::io::copy(&mut std::io::repeat(7).take(SENT_BYTES), &mut stream))
+        });
+        std::thread::spawn(move || {
+            let stream = sink.accept().map(|(stream, _)| stream);
+            stream.and_then(|mut stream| std::io::copy(&mut stream, &mut std::io::sink()))
+        });
+        let policy = NetworkPolicy::parse([host.to_string().as_str()])?;
+        let machine =
+            self.driver.start(MachineSpec { network: Network::User, policy, ..self.spec() }).await?;
+        let megabytes = SENT_BYTES >> 20;
+        for (what, script) in [
+            ("network, to the machine", format!("cat < /dev/tcp/{host}/{from} > /dev/null")),
+            (
+                "network, from the machine",
+                format!("dd if=/dev/zero bs=1M count={megabytes} status=none > /dev/tcp/{host}/{to}"),
+            ),
+        ] {
+            let begin = Instant::now();
+            let ended = run(&machine.guest, &format!("bash -c '{script}'")).await?;
+            if ended != ExitStatus::Code(0) {
+                return Err(format!("{what}: {ended:?}").into());
+            }
+            let speed = megabytes as f64 / begin.elapsed().as_secs_f64();
+            row(what, format!("{speed:.0} MiB/s"), "");
+        }
+        Ok(machine.destroy().await?)
     }
 
     /// A lease of a warm machine until its first command has been answered.
