@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -359,9 +359,9 @@ impl Guest {
         self.over.is_cancelled()
     }
 
-    /// Waits until the stream to the agent is over.
-    pub async fn over(&self) {
-        self.over.cancelled().await;
+    /// Waits until the stream to the agent is over. Who waits does not keep it open, as a clone would.
+    pub fn over(&self) -> WaitForCancellationFutureOwned {
+        self.over.clone().cancelled_owned()
     }
 
     /// A handle for one call.

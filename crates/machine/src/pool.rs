@@ -191,12 +191,11 @@ impl Pool {
         }
         // Only now: between a failure and the next attempt the kind is not settled.
         lock(shelf).changed.notify_waiters();
-        let Some((id, guest)) = ready else { return };
+        let Some((id, over)) = ready else { return };
         tokio::select! {
-            () = guest.over() => {}
+            () = over => {}
             () = self.inner.closing.cancelled() => return,
         }
-        drop(guest);
         let dead = lock(shelf).remove_dead(&id);
         if let Some(machine) = dead {
             let _ = machine.destroy().await;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use guest::agent::Script;
@@ -55,6 +56,19 @@ async fn runs(machine: &Machine, script: &str) -> ExitStatus {
             return status;
         }
     }
+}
+
+#[tokio::test]
+async fn who_leases_a_machine_is_alone_with_its_agent() {
+    let host = Host::new();
+    let pool = host.pool(1, 1).await;
+    let Machine { guest, guard, .. } = pool.lease("small").await.unwrap();
+    let over = guest.over();
+    // A machine is frozen once nobody speaks to its agent any more.
+    drop(guest);
+    tokio::time::timeout(Duration::from_secs(10), over).await.expect("the stream ends with its last user");
+    guard.destroy().await.unwrap();
+    pool.close().await;
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guest::client::Guest;
 use model::MachineId;
 use tokio::sync::Notify;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::stock::Stock;
 use super::template::Template;
@@ -116,13 +116,17 @@ impl Shelf {
         None
     }
 
-    /// Takes in what was made. Its id and its agent, if it is a machine.
-    pub(super) fn put(&mut self, made: Result<Machine, MachineError>) -> Option<(MachineId, Guest)> {
+    /// Takes in what was made. If it is a machine, its id, and what waits for its end without a part in its stream:
+    /// whoever leases it is alone with it.
+    pub(super) fn put(
+        &mut self,
+        made: Result<Machine, MachineError>,
+    ) -> Option<(MachineId, WaitForCancellationFutureOwned)> {
         match made {
             Ok(machine) => {
                 self.in_a_row = 0;
                 self.stock.started();
-                let watched = (machine.id.clone(), machine.guest.clone());
+                let watched = (machine.id.clone(), machine.guest.over());
                 self.ready.push(machine);
                 Some(watched)
             }
