@@ -82,7 +82,7 @@ impl Service {
             () = vm.ended.cancelled() => return,
             leased = leased => leased,
         };
-        settle(&vm, &mut held, leased);
+        self.settle(&vm, &mut held, leased);
     }
 
     /// What the machine shall be.
@@ -131,7 +131,7 @@ impl Service {
             let snapshot = match taken {
                 Ok(snapshot) => snapshot,
                 Err(error) => {
-                    settle(&vm, &mut held, Err(error.to_string()));
+                    service.settle(&vm, &mut held, Err(error.to_string()));
                     return Err(ApiError::machine(&error));
                 }
             };
@@ -164,7 +164,12 @@ impl Service {
         .await
     }
 
-    async fn restore(&self, vm: &Vm, held: &mut Held, snapshot: &machine::Snapshot) -> Result<(), ApiError> {
+    async fn restore(
+        self: &Arc<Self>,
+        vm: &Arc<Vm>,
+        held: &mut Held,
+        snapshot: &machine::Snapshot,
+    ) -> Result<(), ApiError> {
         let restored = async { up(self.source.driver().restore(snapshot, self.spec(vm)).await?).await };
         let restored = tokio::select! {
             restored = restored => restored,
@@ -172,8 +177,28 @@ impl Service {
             () = vm.ended.cancelled() => return Err(ApiError::conflict(ENDING)),
         };
         let told = restored.as_ref().err().map(ApiError::machine);
-        settle(vm, held, restored.map_err(|error| error.to_string()));
+        self.settle(vm, held, restored.map_err(|error| error.to_string()));
         told.map_or(Ok(()), Err)
+    }
+
+    /// Notes how a start ended.
+    fn settle(self: &Arc<Self>, vm: &Arc<Vm>, held: &mut Held, started: Result<Up, String>) {
+        match started {
+            Ok(up) => {
+                vm.set_running(&up.machine);
+                vm.log.say("running");
+                let over = up.machine.guest.over();
+                **held = Some(up);
+                let vm = Arc::clone(vm);
+                self.tasks.spawn(async move {
+                    tokio::select! {
+                        () = over => bury(&vm).await,
+                        () = vm.ended.cancelled() => {}
+                    }
+                });
+            }
+            Err(error) => vm.set_failed(error),
+        }
     }
 
     /// Carries something out to its end, whether or not anybody still waits for it.
@@ -205,15 +230,15 @@ async fn up(machine: Machine) -> Result<Up, MachineError> {
     }
 }
 
-/// Notes how a start ended.
-fn settle(vm: &Vm, held: &mut Held, started: Result<Up, String>) {
-    match started {
-        Ok(up) => {
-            vm.set_running(&up.machine);
-            vm.log.say("running");
-            **held = Some(up);
-        }
-        Err(error) => vm.set_failed(error),
+/// Removes what is left of a machine that has ended by itself, and notes why it has.
+async fn bury(vm: &Vm) {
+    let mut held = Arc::clone(&vm.up).write_owned().await;
+    // It may have been frozen or put back meanwhile, and be another.
+    let Some(mut up) = held.take_if(|up| up.machine.guest.is_over()) else { return };
+    let words = up.machine.guard.last_words().await.unwrap_or_else(|| "its agent is gone".to_owned());
+    vm.set_failed(format!("it has ended by itself: {words}"));
+    if let Err(error) = up.machine.destroy().await {
+        vm.log.say(format!("while ending: {error}"));
     }
 }
 

@@ -215,8 +215,10 @@ async fn a_machine_that_dies_under_a_command_is_an_error_and_never_a_success() {
     bytes.extend(answer.collect().await.unwrap().to_bytes());
     let last = lines(&bytes).pop().unwrap();
     assert_eq!(last["event"], "error", "{last}");
+    let machine = format!("/api/vms/{id}");
+    until("it is gone", async || ann.get(&machine).await.json()["status"] == "failed").await;
     let again = ann.post("/api/llm/execute", json!({"language": "sh", "code": "true", "vm_id": id})).await;
-    again.refused(502);
+    again.refused(409);
     ann.delete(&format!("/api/vms/{id}")).await.ok(200);
 }
 

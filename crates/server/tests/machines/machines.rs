@@ -202,6 +202,22 @@ async fn a_warm_machine_is_handed_out_without_a_start_and_made_up_for() {
 }
 
 #[tokio::test]
+async fn a_machine_that_ends_by_itself_is_told_and_leaves_nothing() {
+    let server = Server::start().await;
+    let ann = server.ann();
+    let id = ann.vm().await;
+    server.driver.kill_agents();
+    let path = format!("/api/vms/{id}");
+    until("it has failed", async || ann.get(&path).await.json()["status"] == "failed").await;
+    assert!(ann.get(&path).await.json()["error"].as_str().unwrap().contains("ended by itself"));
+    until("nothing is left", async || server.driver.alive() == 0).await;
+    let refused = ann.post(&format!("{path}/exec"), json!({"argv": ["true"]})).await.refused(409);
+    assert!(refused.contains("ended by itself"), "{refused}");
+    ann.delete(&path).await.ok(200);
+    server.end().await;
+}
+
+#[tokio::test]
 async fn a_machine_that_answers_no_more_is_deleted_under_its_sessions() {
     let server = Server::start().await;
     let ann = server.ann();
