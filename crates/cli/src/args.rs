@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::image::args::ImageCommand;
+use crate::run::ServerUrl;
 pub(crate) use machines::{
     ADDRESS, ServeArgs, ServeMachinesArgs, ServeWhat, VmArgs, VmExecArgs, VmStartArgs, VmTokenArgs, VmWhat,
 };
@@ -113,6 +114,10 @@ pub(crate) struct RunArgs {
     /// Use the action actions/checkout itself instead of the built-in one
     #[arg(long)]
     pub(crate) real_checkout: bool,
+
+    /// Server that the repository is on: `github.server_url` and the addresses of its API [default: https://github.com]
+    #[arg(long, value_name = "URL")]
+    pub(crate) server_url: Option<ServerUrl>,
 
     /// Folder for artifacts [default: in the data folder]
     #[arg(long, value_name = "DIR")]

@@ -13,6 +13,7 @@ use server::machines::Bounds;
 use server::machines::limits::Tier;
 
 use crate::args::{DriverName, NetworkName};
+use crate::run::ServerUrl;
 
 /// The configuration file. Unknown keys are refused.
 #[derive(Debug, Default, Deserialize)]
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     /// Where actions are fetched from before github.com.
     #[serde(default)]
     pub(crate) actions_mirrors: Vec<String>,
+    /// Server that the repositories are on.
+    pub(crate) server_url: Option<ServerUrl>,
     /// Host folders that jobs see read-only.
     #[serde(default)]
     pub(crate) expose: Vec<PathBuf>,

@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::{diagnostics, exit, lint};
 
 use drive::Screen;
+pub(crate) use event::ServerUrl;
 use session::Session;
 use workflows::{Sources, WorkflowFile};
 

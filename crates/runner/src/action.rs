@@ -156,7 +156,11 @@ impl JobRun<'_> {
                 };
                 let Some(file) = file else { return Ok(WorkEnd::Success) };
                 let file = format!("{}/{file}", action.folder);
-                self.run_node(&file, node.version, frame, &mut instance.state, run).await
+                let end = self.run_node(&file, node.version, frame, &mut instance.state, run).await?;
+                if end == WorkEnd::Failure {
+                    self.warn_of_missing_token(&action.manifest, run);
+                }
+                Ok(end)
             }
             Runs::Docker => Err(fetch::needs_engine(&uses.to_string())),
         }

@@ -2,12 +2,14 @@
 
 mod payload;
 mod refs;
+mod server;
 
 use serde_json::{Map, Value as Json, json};
 use workflow::syntax::Workflow;
 
 pub(crate) use payload::read as read_payload;
 pub(crate) use refs::EventRefs;
+pub(crate) use server::ServerUrl;
 
 use super::facts::Facts;
 
@@ -78,6 +80,8 @@ pub(crate) struct RunIdentity<'a> {
     pub(crate) actor: &'a str,
     /// `github.token`, empty when there is none.
     pub(crate) token: &'a str,
+    /// Where the repository is.
+    pub(crate) server: &'a ServerUrl,
 }
 
 /// The `github` context of a run; the runner adds what belongs to a job.
@@ -101,7 +105,7 @@ pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunId
     set("repository_owner", json!(owner));
     set("repository_id", json!(payload_id(&event.payload, "/repository/id")));
     set("repository_owner_id", json!(payload_id(&event.payload, "/repository/owner/id")));
-    set("repositoryUrl", json!(format!("git://github.com/{repository}.git")));
+    set("repositoryUrl", json!(format!("git://{}/{repository}.git", identity.server.host())));
     set("run_id", json!(identity.run.to_string()));
     set("run_number", json!(identity.number.to_string()));
     set("run_attempt", json!("1"));
@@ -115,9 +119,9 @@ pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunId
     set("base_ref", json!(refs.base_ref));
     set("event_name", json!(event.name));
     set("event", event.payload.clone());
-    set("server_url", json!("https://github.com"));
-    set("api_url", json!("https://api.github.com"));
-    set("graphql_url", json!("https://api.github.com/graphql"));
+    set("server_url", json!(identity.server.to_string()));
+    set("api_url", json!(identity.server.api()));
+    set("graphql_url", json!(identity.server.graphql()));
     set("ref_name", json!(refs.name()));
     set("ref_protected", json!(false));
     set("ref_type", json!(refs.kind()));
@@ -172,8 +176,17 @@ mod tests {
             workflow_path: ".github/workflows/ci.yml",
             actor: "ada",
             token: "",
+            server: &"https://git.example.com".parse().expect("an address"),
         };
         github_context(event, &facts, &identity)
+    }
+
+    #[test]
+    fn the_addresses_are_those_of_the_server_that_was_named() {
+        let github = context("push");
+        assert_eq!(github["server_url"], "https://git.example.com");
+        assert_eq!(github["api_url"], "https://git.example.com/api/v3");
+        assert_eq!(github["repositoryUrl"], "git://git.example.com/octo/hello.git");
     }
 
     #[test]

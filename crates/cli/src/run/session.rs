@@ -359,6 +359,7 @@ impl Session {
 
     /// The `github` context of a run.
     pub(crate) fn github(&self, one: &Chosen, run: model::RunId, number: u64) -> Json {
+        let server = self.args.server_url.clone().or_else(|| self.config.server_url.clone());
         let identity = RunIdentity {
             run,
             number,
@@ -366,6 +367,7 @@ impl Session {
             workflow_path: &one.file.path,
             actor: &self.facts.actor(),
             token: self.secrets.get("GITHUB_TOKEN").map_or("", |secret| &secret.0),
+            server: &server.unwrap_or_default(),
         };
         github_context(&one.event, &self.facts, &identity)
     }

@@ -42,6 +42,22 @@ impl JobRun<'_> {
         Ok(inputs)
     }
 
+    /// Says of an action that has failed that it had no token, where GitHub would have given it one.
+    pub(super) fn warn_of_missing_token(&self, manifest: &Manifest, run: &StepRun) {
+        let is_token = |default: &Option<Template>| matches!(default, Some(Template::Expression(source)) if source.trim().eq_ignore_ascii_case("github.token"));
+        let is_empty = |name: &str| run.inputs.get(name).is_some_and(String::is_empty);
+        if let Some(input) =
+            manifest.inputs.iter().find(|input| is_token(&input.default) && is_empty(&input.name))
+        {
+            let warning = format!(
+                "The action had no '{}': it is github.token unless given, and this run has none. Give it one: --secret \
+                 GITHUB_TOKEN",
+                input.name
+            );
+            self.log.warning(run.at, warning);
+        }
+    }
+
     fn warn_of_unexpected(&self, manifest: &Manifest, inputs: &Variables, run: &StepRun) {
         let known = |name: &str| manifest.inputs.iter().any(|input| input.name.eq_ignore_ascii_case(name));
         let unexpected: Vec<&str> = inputs.keys().map(String::as_str).filter(|name| !known(name)).collect();

@@ -212,3 +212,18 @@ async fn a_broken_manifest_is_reported_with_its_place() {
         "{messages:?}"
     );
 }
+
+#[tokio::test]
+async fn an_action_that_fails_without_a_token_is_told_from_one_that_has_it() {
+    let bench = Bench::new();
+    let action = "name: t\ninputs: { token: { default: '${{ github.token }}' } }\nruns: { using: node20, main: main.js }";
+    bench.write("store/octo/token/action.yml", action);
+    bench.write("store/octo/token/main.js", "process.exit(1)");
+    let steps =
+        vec![uses("octo/token@v1", &[]), uses("octo/token@v1", &[("token", "mine")]).when("always()")];
+    let outcome = bench.run(job(steps)).await;
+    assert_eq!(outcome.conclusions(), [Failure, Failure]);
+    let told: Vec<_> = outcome.messages().into_iter().filter(|told| told.contains("no 'token'")).collect();
+    assert_eq!(told.len(), 1, "{}", outcome.all());
+    assert!(told[0].contains("--secret GITHUB_TOKEN"), "{told:?}");
+}
