@@ -110,6 +110,9 @@ pub(crate) struct VmTypeConfig {
     pub(crate) disk: Option<u64>,
     /// What it sees of the network.
     pub(crate) network: Option<NetworkName>,
+    /// What it may reach on a network of its own, and nothing else.
+    #[serde(default)]
+    pub(crate) allow_hosts: Vec<String>,
     /// How many are kept ready.
     pub(crate) warm: Option<Bounds>,
 }
@@ -174,10 +177,11 @@ mod tests {
         assert_eq!((config.jobs, config.memory, config.cold_boot), (Some(3), Some(512), true));
         let serve = Config::parse(
             "serve:\n  listen: 127.0.0.1:80\n  machines: 9\n  vm-types:\n  - name: big\n    image: trixie\n    \
-             vcpus: 4\n    memory: 8192\n    disk: 20480\n    network: host\n    warm: {min: 1, max: 4}\n  tiers:\n    gold: {machines: 20}\n",
+             vcpus: 4\n    memory: 8192\n    disk: 20480\n    network: host\n    allow-hosts: [a.example]\n    warm: {min: 1, max: 4}\n  tiers:\n    gold: {machines: 20}\n",
         );
         let serve = serve.unwrap().serve;
         assert_eq!((serve.machines, serve.vm_types[0].memory), (Some(9), Some(8192)));
+        assert_eq!(serve.vm_types[0].allow_hosts, ["a.example"]);
         assert_eq!(serve.vm_types[0].warm, Some(Bounds { min: 1, max: 4 }));
         assert_eq!(serve.tiers["gold"], Tier { machines: 20, sessions: 10 });
         assert!(Config::parse("serve: {tiers: {gold: {machine: 20}}}").is_err());

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use machine::network::NetworkPolicy;
 use machine::{FindingLevel, Network};
 use server::http;
 use server::machines::token::{DEFAULT_TIER, Key};
@@ -129,17 +130,21 @@ fn api_config(args: &ServeMachinesArgs, serve: &ServeConfig, data: &DataFolder) 
     let network = args.network.map(Network::from);
     let given: Vec<(String, VmType)> = if args.vm_types.is_empty() {
         let configured = serve.vm_types.iter().map(|kind| {
+            let policy = NetworkPolicy::parse(kind.allow_hosts.iter().map(String::as_str));
+            let policy =
+                policy.with_context(|| format!("allow-hosts of machine type {:?} is wrong", kind.name))?;
             let kind_of = VmType {
                 image: kind.image.clone(),
                 vcpus: kind.vcpus,
                 memory_mib: kind.memory,
                 disk_mib: kind.disk,
                 network: kind.network.map(Network::from).or(network),
+                policy,
                 warm: kind.warm,
             };
-            (kind.name.clone(), kind_of)
+            Ok((kind.name.clone(), kind_of))
         });
-        configured.collect()
+        configured.collect::<Result<_>>()?
     } else {
         let named = args.vm_types.iter().map(|given| {
             let (name, image) = given.split_once('=').map_or((given.as_str(), None), |(n, i)| (n, Some(i)));

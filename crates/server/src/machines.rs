@@ -39,6 +39,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post};
+use machine::network::NetworkPolicy;
 use machine::{Driver, MachineSpec, Network};
 use model::MachineId;
 use serde::Deserialize;
@@ -97,6 +98,9 @@ pub struct VmType {
     pub disk_mib: Option<u64>,
     /// What it sees of the network: only its own loopback when absent.
     pub network: Option<Network>,
+    /// What it may reach on a network of its own; all that is public when empty.
+    #[serde(default)]
+    pub policy: NetworkPolicy,
     /// How many are kept ready; none when absent.
     pub warm: Option<Bounds>,
 }
@@ -119,6 +123,7 @@ impl VmType {
             vcpus: self.vcpus,
             memory_mib: self.memory_mib,
             disk_mib: self.disk_mib,
+            policy: self.policy.clone(),
             ..MachineSpec::new(id, self.network.unwrap_or(Network::None))
         }
     }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use machine::image::{DEFAULT_NAME, Depth, ImageStore};
+use machine::network::NetworkPolicy;
 use machine::pool::{Kind, KindStatus, Pool};
-use machine::{Driver, Isolation, Machine, MachineSpec};
+use machine::{Driver, Isolation, Machine, MachineSpec, Network};
 use model::MachineId;
 
 use super::wire::Warm;
@@ -18,13 +19,18 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Checks that every type has its image, before anything is started or removed.
+    /// Checks that every type has its image, and a network that holds to its list, before anything is started or removed.
     pub(super) async fn check(
         driver: &Arc<dyn Driver>,
         data: &Path,
         types: &[(String, VmType)],
     ) -> Result<(), StartError> {
         for (name, kind) in types {
+            if kind.network != Some(Network::User) && kind.policy != NetworkPolicy::default() {
+                let reason = "a list of what may be reached needs a network of the machine's own: choose a driver of \
+                              virtual machines, and the network user";
+                return Err(StartError::Type { name: name.clone(), reason: reason.to_owned() });
+            }
             let checked = check_image(driver.as_ref(), data, kind.image.as_deref()).await;
             checked.map_err(|reason| StartError::Type { name: name.clone(), reason })?;
         }

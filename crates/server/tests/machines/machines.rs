@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine::Network;
+use machine::network::NetworkPolicy;
 use serde_json::json;
 use server::machines::{Bounds, Config, Machines, StartError, VmType};
 use tokio::sync::Notify;
@@ -279,4 +281,19 @@ async fn a_type_with_an_image_that_is_not_there_is_found_out_at_start_up() {
     let mut config = Config::new(folder.path());
     config.vm_types.clear();
     assert!(Machines::open(key(), config, driver).await.is_err());
+}
+
+#[tokio::test]
+async fn a_type_with_a_list_of_hosts_that_nothing_would_hold_to_is_found_out_at_start_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let driver = Arc::new(machine::fake::FakeDriver::new(folder.path()));
+    let policy = NetworkPolicy::parse(["good.example"]).unwrap();
+    for network in [None, Some(Network::None), Some(Network::Host)] {
+        let mut config = Config::new(folder.path());
+        let kind = VmType { network, policy: policy.clone(), ..VmType::default() };
+        config.vm_types.push(("narrow".to_owned(), kind));
+        let error = Machines::open(key(), config, driver.clone()).await.err().expect("it does not open");
+        let said = error.to_string();
+        assert!(said.contains("narrow") && said.contains("needs a network of the machine's own"), "{said}");
+    }
 }
