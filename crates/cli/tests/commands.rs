@@ -103,6 +103,28 @@ fn every_called_file_that_is_missing_or_wrong_is_named() {
 }
 
 #[test]
+fn calls_are_judged_although_something_else_in_the_file_is_wrong() {
+    let calls = "on: psh\nname: 'it's'\njobs:\n  a: {uses: ./.github/workflows/no.yml}\n  b: {uses: ./.github/workflows/good.yml, with: {x: 1}}\n  \
+                 c:\n    uses: ./.github/workflows/good.yml\n    with: {y: 1}\n    name: \"c\n";
+    let folder = repository(calls);
+    let good = folder.path().join(".github/workflows/good.yml");
+    std::fs::write(good, BAD.replace("psh", "workflow_call")).expect("a file");
+    let problems = parsed(&hearth(folder.path(), &["lint", "--format", "json"]));
+    let found: Vec<_> =
+        problems.as_array().into_iter().flatten().map(|one| (&one["line"], &one["code"])).collect();
+    let expected = [
+        (1, "unexpected-value"),
+        (2, "yaml-quote"),
+        (4, "call-not-found"),
+        (5, "call-input"),
+        // Of a job that can't be read as a whole no call is judged.
+        (9, "yaml-quote"),
+    ]
+    .map(|(line, code)| (json!(line), json!(code)));
+    assert!(found.into_iter().eq(expected.iter().map(|(line, code)| (line, code))), "{problems}");
+}
+
+#[test]
 fn lint_lists_problems_with_their_places_and_fails() {
     let folder = repository(BAD);
     let output = hearth(folder.path(), &["lint", "--format", "json"]);

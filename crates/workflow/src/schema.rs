@@ -17,7 +17,7 @@ mod workflow_tables;
 pub use encoding::decode;
 
 use crate::diagnostic::Diagnostic;
-use crate::syntax::{Action, Workflow};
+use crate::syntax::{Action, JobWork, Node, Workflow};
 use crate::trigger;
 use crate::yaml::{self, Limits, Problems};
 
@@ -38,17 +38,7 @@ pub struct ReadOptions {
 /// or of GitHub's stages where it is read in these.
 pub fn read_workflow(file: &str, text: &str, options: &ReadOptions) -> (Option<Workflow>, Vec<Diagnostic>) {
     let mut problems = Problems::new(file);
-    let workflow = yaml::parse(text, &options.limits, &mut problems).and_then(|tree| {
-        let root = reader::read(&tree, &workflow_tables::WORKFLOW, &mut problems);
-        if options.stop_at_wrong_shape && problems.has_errors() {
-            return None;
-        }
-        let workflow = convert::workflow(&root, &mut problems);
-        if !options.stop_at_wrong_shape {
-            convert::check_service(&root, &mut problems);
-        }
-        workflow
-    });
+    let workflow = read_parts(text, options, &mut problems).map(|(_, workflow)| workflow);
     for problem in workflow.iter().flat_map(trigger::check_filters) {
         if problem.span.as_ref().is_none_or(|span| problems.is_sound(span)) {
             problems.add(problem);
@@ -57,6 +47,31 @@ pub fn read_workflow(file: &str, text: &str, options: &ReadOptions) -> (Option<W
     let workflow = workflow.filter(|_| !problems.has_errors());
     let problems = if options.stop_at_wrong_shape { problems.into_found() } else { problems.into_sorted() };
     (workflow, problems)
+}
+
+/// Those jobs of a workflow file that call a workflow and are right themselves, although something
+/// else in the file may be wrong: their calls can be judged. Nothing else of it is to be relied on.
+pub fn read_calls(file: &str, text: &str) -> Option<Workflow> {
+    let mut problems = Problems::new(file);
+    let (root, mut workflow) = read_parts(text, &ReadOptions::default(), &mut problems)?;
+    let jobs = root.get("jobs").into_iter().flat_map(Node::entries);
+    let mut is_right = jobs.map(|(_, _, job)| problems.is_sound(&job.span) && problems.is_whole(&job.span));
+    workflow.jobs.retain(|job| is_right.next().unwrap_or(false) && matches!(job.work, JobWork::Call { .. }));
+    Some(workflow)
+}
+
+/// The tree of a workflow, checked, and its parts, as far as they go.
+fn read_parts(text: &str, options: &ReadOptions, problems: &mut Problems) -> Option<(Node, Workflow)> {
+    let tree = yaml::parse(text, &options.limits, problems)?;
+    let root = reader::read(&tree, &workflow_tables::WORKFLOW, problems);
+    if options.stop_at_wrong_shape && problems.has_errors() {
+        return None;
+    }
+    let workflow = convert::workflow(&root, problems);
+    if !options.stop_at_wrong_shape {
+        convert::check_service(&root, problems);
+    }
+    Some((root, workflow?))
 }
 
 /// Reads an `action.yml`. `file` is its name for people, and in diagnostics.

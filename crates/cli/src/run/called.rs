@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use model::ActionRef;
@@ -54,9 +55,13 @@ pub(crate) async fn load(
     if calls.problems.is_empty() { Ok(calls.called) } else { Err(LoadError::Wrong(calls.check(workflow))) }
 }
 
-/// What is wrong with the calls of `file`, as far as the files of its own repository tell.
+/// What is wrong with the calls of `file`, as far as the files of its own repository tell. Where
+/// something else in `file` is wrong, those of its jobs are judged that are right themselves.
 pub(crate) fn check_local(root: &Path, file: &WorkflowFile) -> anyhow::Result<Vec<Diagnostic>> {
-    let Some(workflow) = file.workflow.as_deref() else { return Ok(Vec::new()) };
+    let is_whole = file.workflow.is_some();
+    let right_jobs = || workflow::schema::read_calls(&file.path, &file.text).map(Arc::new);
+    let Some(workflow) = file.workflow.clone().or_else(right_jobs) else { return Ok(Vec::new()) };
+    let workflow = &*workflow;
     let mut calls = Calls::default();
     loop {
         let mut found = false;
@@ -70,7 +75,9 @@ pub(crate) fn check_local(root: &Path, file: &WorkflowFile) -> anyhow::Result<Ve
         }
     }
     let own = |problem: &Diagnostic| problem.span.as_ref().is_some_and(|span| *span.file == *file.path);
-    Ok(calls.check(workflow).into_iter().filter(own).collect())
+    // The permissions of a job may come from what is wrong.
+    let known = |problem: &Diagnostic| is_whole || problem.code != codes::CALL_PERMISSIONS;
+    Ok(calls.check(workflow).into_iter().filter(own).filter(known).collect())
 }
 
 /// The files that are called, as far as they have been looked at.
