@@ -66,6 +66,7 @@ macro_rules! for_all_scenarios {
             one_job,
             output_file_errors,
             outputs vm,
+            own_actions vm,
             parallel vm,
             parallel_steps,
             path_file vm,

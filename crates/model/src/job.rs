@@ -129,6 +129,18 @@ pub enum StepWork {
     },
 }
 
+impl StepWork {
+    /// Says which repository, in which version, an own action (`$/path`) is in.
+    pub fn own_is(&mut self, owner: &str, repo: &str, reference: &str) {
+        if let StepWork::Action { uses, .. } = self
+            && let ActionRef::Own(path) = uses
+        {
+            let [owner, repo, reference] = [owner, repo, reference].map(str::to_owned);
+            *uses = ActionRef::Repository { owner, repo, path: std::mem::take(path), reference };
+        }
+    }
+}
+
 /// A `run` step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessStep {
@@ -146,6 +158,8 @@ pub struct ProcessStep {
 pub enum ActionRef {
     /// `./path`: in the job's workspace.
     Local(String),
+    /// `$/path`: in the repository of the run, at its commit, whatever is in the workspace. The path has no `$/`.
+    Own(String),
     /// `owner/repo[/path]@ref`.
     Repository {
         /// Owner of the repository.
@@ -165,6 +179,7 @@ impl fmt::Display for ActionRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ActionRef::Local(path) => f.write_str(path),
+            ActionRef::Own(path) => write!(f, "$/{path}"),
             ActionRef::Docker(image) => write!(f, "docker://{image}"),
             ActionRef::Repository { owner, repo, path, reference } if path.is_empty() => {
                 write!(f, "{owner}/{repo}@{reference}")

@@ -89,7 +89,9 @@ const ALWAYS: &str = "always()";
 impl JobRun<'_> {
     /// Whether a step's action has a pre, its own or that of an action below.
     pub(crate) fn has_pre(&self, step: &Step) -> bool {
-        let StepWork::Action { uses: uses @ ActionRef::Repository { .. }, .. } = &step.work else {
+        let StepWork::Action { uses: uses @ (ActionRef::Repository { .. } | ActionRef::Own(_)), .. } =
+            &step.work
+        else {
             return false;
         };
         self.actions.loaded.get(uses).is_some_and(|action| match &action.manifest.runs {

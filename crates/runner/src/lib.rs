@@ -79,6 +79,8 @@ pub struct Services {
     pub actions: Arc<dyn ActionStore>,
     /// Backs the built-in `actions/checkout`; `None`: the real action is used.
     pub checkout: Option<Arc<dyn SourceProvider>>,
+    /// Gives out the repository of the run, for its actions that are used as `$/path`.
+    pub source: Option<Arc<dyn SourceProvider>>,
     /// Address of the results service on the host, reached through a tunnel, and the job's token.
     pub results: Option<ResultsEndpoint>,
 }

@@ -21,7 +21,7 @@ pub use permissions::DefaultPermissions;
 /// Where a reusable workflow is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WorkflowRef {
-    /// `./.github/workflows/x.yml`: in the repository of the run, at its commit.
+    /// `./.github/workflows/x.yml` or `$/.github/workflows/x.yml`: in the repository of the run, at its commit.
     Local {
         /// Path from the root of the repository, without `./`.
         path: String,
@@ -57,7 +57,7 @@ impl WorkflowRef {
     /// It has neither of the two forms, or leads out of `.github/workflows`.
     pub fn parse(uses: &str) -> Result<WorkflowRef, WorkflowRefError> {
         let wrong = |problem| WorkflowRefError { uses: uses.to_owned(), problem };
-        if let Some(path) = uses.strip_prefix("./") {
+        if let Some(path) = uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/")) {
             if path.contains('@') {
                 return Err(wrong("cannot specify version when calling local workflows"));
             }

@@ -419,13 +419,14 @@ impl Session {
         let actions = Arc::clone(&self.actions);
         let tree = Arc::new(WorkTree::new(&self.root));
         let sources: Arc<dyn SourceProvider> = Arc::new(FirstOf(vec![tree, self.remotes.clone()]));
-        let checkout = (!self.args.real_checkout).then_some(sources);
+        let checkout = (!self.args.real_checkout).then(|| Arc::clone(&sources));
         let results = self.results.clone();
         Box::new(move |job| {
             let grant = Grant { run: job.run, job: job.id, trust: job.trust, caches: caches.clone() };
             Services {
                 actions: actions.clone(),
                 checkout: checkout.clone(),
+                source: Some(Arc::clone(&sources)),
                 results: Some(results.endpoint(&grant)),
             }
         })

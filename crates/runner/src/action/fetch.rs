@@ -9,6 +9,7 @@ use model::{ActionRef, Step, StepWork};
 
 use super::manifest::{MANIFEST_BYTES, MANIFEST_FILES};
 use super::{LoadedAction, Manifest, Runs};
+use crate::CheckoutRequest;
 use crate::archive_stream::ArchiveStream;
 use crate::checkout;
 use crate::job::{JobRun, SET_UP, WorkError};
@@ -23,9 +24,9 @@ impl JobRun<'_> {
         let mut wanted: Vec<(ActionRef, usize)> = Vec::new();
         let uses = |steps: &[Step], depth: usize| -> Vec<(ActionRef, usize)> {
             let uses = steps.iter().filter_map(|step| match &step.work {
-                StepWork::Action { uses: uses @ ActionRef::Repository { .. }, .. } => {
-                    Some((uses.clone(), depth))
-                }
+                StepWork::Action {
+                    uses: uses @ (ActionRef::Repository { .. } | ActionRef::Own(_)), ..
+                } => Some((uses.clone(), depth)),
                 _ => None,
             });
             uses.collect()
@@ -56,7 +57,7 @@ impl JobRun<'_> {
         run: &StepRun,
     ) -> Result<Arc<LoadedAction>, WorkError> {
         match uses {
-            ActionRef::Repository { .. } => match self.actions.loaded.get(uses) {
+            ActionRef::Repository { .. } | ActionRef::Own(_) => match self.actions.loaded.get(uses) {
                 Some(action) => Ok(action.clone()),
                 None => {
                     Err(WorkError::Step(format!("Unable to resolve action `{uses}`: it was not fetched")))
@@ -75,8 +76,7 @@ impl JobRun<'_> {
             "" | "." => self.place.workspace.clone(),
             relative => format!("{}/{relative}", self.place.workspace),
         };
-        let (text, file) = self.read_local_manifest(&folder).await?;
-        let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?;
+        let manifest = self.read_manifest(&folder, LOCAL_HINT).await?;
         if let Runs::Node(node) = &manifest.runs
             && node.pre.is_some()
         {
@@ -89,11 +89,14 @@ impl JobRun<'_> {
         Ok(Arc::new(LoadedAction { manifest, folder, origin: None }))
     }
 
-    async fn read_local_manifest(&self, folder: &str) -> Result<(String, String), WorkError> {
+    /// The manifest of an action in the machine. `hint` ends the message where there is none.
+    async fn read_manifest(&self, folder: &str, hint: &str) -> Result<Manifest, WorkError> {
         for name in MANIFEST_FILES {
             let file = format!("{folder}/{name}");
             match self.guest.read_file(&file, MANIFEST_BYTES).await {
-                Ok(bytes) => return Ok((String::from_utf8_lossy(&bytes).into_owned(), file)),
+                Ok(bytes) => {
+                    return Manifest::read(&String::from_utf8_lossy(&bytes), &file).map_err(WorkError::Step);
+                }
                 Err(GuestError::Refused { kind: RefusalKind::NotFound, .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -102,14 +105,17 @@ impl JobRun<'_> {
             return Err(needs_engine(&format!("'{folder}'")));
         }
         Err(WorkError::Step(format!(
-            "Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '{folder}'. Did you forget to run \
-             actions/checkout before running your local action?"
+            "Can't find 'action.yml', 'action.yaml' or 'Dockerfile' under '{folder}'.{hint}"
         )))
     }
 
     async fn fetch(&mut self, action: &ActionRef) -> Result<LoadedAction, WorkError> {
-        let ActionRef::Repository { owner, repo, path, reference } = action else {
-            return Err(WorkError::Step(format!("{action} is not in a repository")));
+        let (owner, repo, path, reference) = match action {
+            ActionRef::Repository { owner, repo, path, reference } => (owner, repo, path, reference),
+            ActionRef::Own(path) => return self.fetch_own(path).await,
+            ActionRef::Local(_) | ActionRef::Docker(_) => {
+                return Err(WorkError::Step(format!("{action} is not in a repository")));
+            }
         };
         let origin = Some((format!("{owner}/{repo}"), reference.clone()));
         if self.services.checkout.is_some() && checkout::is_checkout(action) {
@@ -119,15 +125,14 @@ impl JobRun<'_> {
         let key = format!("{owner}/{repo}@{reference}");
         if self.actions.kept.contains(&key) {
             let folder = if path.is_empty() { folder } else { format!("{folder}/{path}") };
-            let (text, file) = self.read_local_manifest(&folder).await?;
-            let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?;
+            let manifest = self.read_manifest(&folder, "").await?.beside(owner, repo, reference);
             return Ok(LoadedAction { manifest, folder, origin });
         }
         let fetched = self.services.actions.fetch(action).await.map_err(|error| {
             WorkError::Step(format!("Unable to resolve action `{action}`: {}", error.reason))
         })?;
         let (text, file) = read_host_manifest(&fetched.tree, path, action)?;
-        let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?;
+        let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?.beside(owner, repo, reference);
         let mut unpacked = self.actions.unpacked.lock().await;
         if !unpacked.contains(&key) {
             let commit = &fetched.commit;
@@ -142,7 +147,38 @@ impl JobRun<'_> {
         let folder = if path.is_empty() { folder } else { format!("{folder}/{path}") };
         Ok(LoadedAction { manifest, folder, origin })
     }
+
+    /// An action of the repository of the run, whose tree is unpacked once.
+    async fn fetch_own(&mut self, path: &str) -> Result<LoadedAction, WorkError> {
+        let context = |key: &str| self.job.contexts.github[key].as_str().unwrap_or_default();
+        let (repository, commit) = (context("repository"), context("sha"));
+        let folder = format!("{}/{repository}/{commit}", self.place.actions);
+        let key = format!("{repository}@{commit}");
+        let mut unpacked = self.actions.unpacked.lock().await;
+        if !unpacked.contains(&key) && !self.actions.kept.contains(&key) {
+            let tree = match &self.services.source {
+                Some(source) => {
+                    source.archive(&CheckoutRequest { fetch_depth: 1, ..Default::default() }).await
+                }
+                None => Ok(None),
+            };
+            let tree = tree.map_err(|error| WorkError::Step(error.to_string()))?.ok_or_else(|| {
+                WorkError::Step(format!("Unable to resolve action `$/{path}`: {repository} is not at hand"))
+            })?;
+            self.log.note(SET_UP, &format!("Unpack this repository at {commit}, for `$/{path}`"));
+            self.guest.make_dir(&folder).await?;
+            self.guest.archive_in(&folder, tree).await?;
+            unpacked.insert(key);
+        }
+        drop(unpacked);
+        let origin = Some((repository.to_owned(), commit.to_owned()));
+        let folder = if path.is_empty() { folder } else { format!("{folder}/{path}") };
+        Ok(LoadedAction { manifest: self.read_manifest(&folder, "").await?, folder, origin })
+    }
 }
+
+/// What people who use a local action tend to forget.
+const LOCAL_HINT: &str = " Did you forget to run actions/checkout before running your local action?";
 
 /// A reference as the name of one folder, or of several for `a/b`; never one above.
 fn file_name(reference: &str) -> String {

@@ -74,6 +74,15 @@ impl Manifest {
         let (inputs, outputs) = (inputs.collect(), outputs.collect());
         Ok(Manifest { inputs, outputs, runs: runs(action.runs)? })
     }
+
+    /// The manifest of an action of this repository: there, `$/path` means another action beside it, of the same
+    /// version.
+    pub(crate) fn beside(mut self, owner: &str, repo: &str, reference: &str) -> Manifest {
+        if let Runs::Composite(steps) = &mut self.runs {
+            steps.iter_mut().for_each(|step| step.work.own_is(owner, repo, reference));
+        }
+        self
+    }
 }
 
 fn runs(runs: ActionRuns) -> Result<Runs, String> {

@@ -73,7 +73,7 @@ impl Bench {
             cancel: Cancellation::new(),
             sink: Arc::new(Recorder::default()),
             options: RunnerOptions::default(),
-            services: Services { actions, checkout: None, results: None },
+            services: Services { actions, checkout: None, source: None, results: None },
             wire: Mutex::new(None),
             agent_options: guest::agent::Options::new(guest::agent::Scope::Library),
             root,

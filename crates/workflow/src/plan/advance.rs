@@ -3,7 +3,7 @@
 use model::{Conclusion, Contexts as JobContexts, Job};
 use serde_json::Value as Json;
 
-use crate::syntax::{JobWork, Node as SyntaxNode, Step};
+use crate::syntax::{JobWork, Node as SyntaxNode};
 
 use super::call::TOKEN;
 use super::concurrency::{Entry, displaced_by_newer, too_many_wait};
@@ -159,7 +159,7 @@ impl RunPlan {
             attempt: self.context.attempt,
             key: job.id.value.clone(),
             name: leg.name.clone(),
-            steps: steps.iter().map(Step::to_model).collect(),
+            steps: lower::steps(steps, frame.reference.as_deref(), &self.context),
             contexts: self.job_contexts(leg),
             env: lower::env_layers(frame.workflow.env.as_ref(), job.env.as_ref()),
             defaults: lower::defaults(&frame.workflow.defaults, &job.defaults),

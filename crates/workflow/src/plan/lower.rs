@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::RunContext;
 use crate::resolve::WorkflowRef;
-use crate::syntax::{Defaults, Job, Node};
+use crate::syntax::{Defaults, Job, Node, Step};
 
 /// `job.workflow_ref` and its kin: the file that a job is defined in. `reference` is the key of a called file.
 ///
@@ -36,6 +36,19 @@ pub(super) fn origin(reference: Option<&str>, context: &RunContext) -> Json {
         "workflow_repository": repository,
         "workflow_file_path": path,
     })
+}
+
+/// The steps of a job of a file; `reference` is the key of a called one. In a file of another repository, own
+/// actions (`$/path`) are that repository's.
+pub(super) fn steps(steps: &[Step], reference: Option<&str>, context: &RunContext) -> Vec<model::Step> {
+    let mut steps: Vec<model::Step> = steps.iter().map(Step::to_model).collect();
+    if let Some(key) = reference
+        && let Ok(WorkflowRef::Remote { owner, repo, reference, .. }) = WorkflowRef::parse(key)
+    {
+        let version = context.commits.get(key).unwrap_or(&reference);
+        steps.iter_mut().for_each(|step| step.work.own_is(&owner, &repo, version));
+    }
+    steps
 }
 
 /// `defaults.run` of the job laid over the workflow's.

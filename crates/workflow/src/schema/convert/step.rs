@@ -81,12 +81,13 @@ fn work(node: &Node, problems: &mut Problems) -> StepWork {
     }
 }
 
-/// `uses` of a step: `./path`, `docker://image`, or `owner/repo[/path]@ref`.
+/// `uses` of a step: `./path`, `$/path`, `docker://image`, or `owner/repo[/path]@ref`.
 fn action_ref(uses: Spanned<String>, problems: &mut Problems) -> Spanned<ActionRef> {
     let value = parse_action_ref(&uses).unwrap_or_else(|| {
         if problems.is_sound(&uses.span) {
             let message = format!("Expected format {{org}}/{{repo}}[/path]@ref. Actual '{}'", uses.value);
-            let hint = "other forms are `./path` for an action in the repository, and `docker://image`";
+            let hint = "other forms are `$/path` and `./path` for an action in the repository, and \
+                        `docker://image`";
             problems.error_with_hint(codes::USES_FORMAT, &uses.span, message, hint);
         }
         ActionRef::Local(uses.value.clone())
@@ -100,6 +101,10 @@ fn parse_action_ref(uses: &str) -> Option<ActionRef> {
     }
     if uses.starts_with("./") || uses.starts_with(".\\") {
         return Some(ActionRef::Local(uses.to_owned()));
+    }
+    if let Some(path) = uses.strip_prefix("$/") {
+        let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        return (!parts.contains(&"..") && !path.contains('@')).then(|| ActionRef::Own(parts.join("/")));
     }
     let (name, reference) = uses.split_once('@')?;
     if reference.is_empty() || reference.contains('@') {
@@ -116,7 +121,7 @@ fn work_name(work: &StepWork) -> String {
     match work {
         StepWork::Run { .. } => "run".to_owned(),
         StepWork::Uses { uses, .. } => match &uses.value {
-            ActionRef::Local(_) => "self".to_owned(),
+            ActionRef::Local(_) | ActionRef::Own(_) => "self".to_owned(),
             ActionRef::Docker(image) if image.is_empty() => "run".to_owned(),
             ActionRef::Docker(image) => image.clone(),
             ActionRef::Repository { owner, repo, .. } => format!("{owner}/{repo}"),

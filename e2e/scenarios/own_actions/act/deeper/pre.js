@@ -1,0 +1,1 @@
+console.log('pre of the own action')
