@@ -115,7 +115,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) real_checkout: bool,
 
-    /// Server that the repository is on: `github.server_url` and the addresses of its API [default: https://github.com]
+    /// Server that the repository is on: `github.server_url` and the addresses of its API [default: github.com]
     #[arg(long, value_name = "URL")]
     pub(crate) server_url: Option<ServerUrl>,
 
