@@ -2,12 +2,11 @@
 
 mod shell;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use anyhow::{Context, Result, bail};
 use model::MachineId;
 use runner::Surroundings;
 
+use crate::age::age;
 use crate::args::DebugArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
@@ -74,18 +73,6 @@ fn list(data: &DataFolder) -> Result<()> {
         say!("{run:<18} {age:>8}  {:<28} {}", job.name, checkpoint.title());
     }
     Ok(())
-}
-
-/// How long ago, in the largest unit that says something.
-fn age(unix_ms: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.saturating_sub(Duration::from_millis(unix_ms)).as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
 }
 
 /// Opens a clone of the machine, runs a shell or the command in it, and destroys it.

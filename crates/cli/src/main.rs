@@ -8,6 +8,7 @@ macro_rules! say {
     }};
 }
 
+mod age;
 mod args;
 mod config;
 mod data;

@@ -15,6 +15,7 @@ use server::machines::wire::{
     Logs, NewSnapshot, NewVm, SnapshotList, SnapshotTaken, Status, Vm, VmList, VmStatus,
 };
 
+use crate::age::age;
 use crate::args::{VmArgs, VmStartArgs, VmTokenArgs, VmWhat};
 use crate::{exit, serve};
 
@@ -129,18 +130,6 @@ fn status(status: Status) -> &'static str {
         Status::Failed => "failed",
         Status::Ending => "ending",
         Status::Deleted => "deleted",
-    }
-}
-
-/// How long ago, in the largest unit that says something.
-fn age(unix_ms: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = now.saturating_sub(Duration::from_millis(unix_ms)).as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
     }
 }
 

@@ -1,5 +1,8 @@
 //! The machine API on virtual machines, where `HEARTH_VM_DATA` names a data folder with an image.
 
+#[path = "../../machine/tests/lent/mod.rs"]
+mod lent;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +16,8 @@ use server::machines::{Config, Machines, StartError, VmType};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use lent::borrow;
+
 /// A data folder of its own with the image of `HEARTH_VM_DATA`, where these tests were asked for.
 fn data_folder() -> Option<tempfile::TempDir> {
     let Some(lender) = std::env::var_os("HEARTH_VM_DATA").map(PathBuf::from) else {
@@ -24,21 +29,6 @@ fn data_folder() -> Option<tempfile::TempDir> {
     let data = tempfile::tempdir().unwrap();
     borrow(&lender.join("images"), &data.path().join("images"));
     Some(data)
-}
-
-/// Copies names, and links files: an image is big, and never changed in place.
-fn borrow(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() && entry.file_name() != "build" {
-            borrow(&entry.path(), &target);
-        } else if kind.is_file() && std::fs::hard_link(entry.path(), &target).is_err() {
-            std::fs::copy(entry.path(), &target).unwrap();
-        }
-    }
 }
 
 fn config(data: &Path, image: &str) -> Config {

@@ -1,8 +1,13 @@
 //! A repository and a data folder for tests that boot virtual machines.
 
+#[path = "../../../machine/tests/lent/mod.rs"]
+mod lent;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
+
+use lent::borrow;
 
 pub(crate) struct Place(tempfile::TempDir);
 
@@ -38,19 +43,5 @@ impl Place {
         let Output { status, stdout, stderr } = self.command(words).output().unwrap();
         let text = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
         (status.code(), text.into_owned())
-    }
-}
-
-/// Copies names, and links files: an image is big, and never changed in place.
-fn borrow(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let (kind, target) = (entry.file_type().unwrap(), to.join(entry.file_name()));
-        if kind.is_dir() && entry.file_name() != "build" {
-            borrow(&entry.path(), &target);
-        } else if kind.is_file() && fs::hard_link(entry.path(), &target).is_err() {
-            fs::copy(entry.path(), &target).unwrap();
-        }
     }
 }

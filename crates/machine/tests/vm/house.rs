@@ -13,6 +13,8 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::lent::borrow;
+
 /// A data folder of its own, gone with the test.
 pub(crate) struct House {
     pub(crate) data: tempfile::TempDir,
@@ -104,21 +106,6 @@ pub(crate) fn small_disks(places: &[&Path]) -> bool {
         mount(Some("small"), *place, Some("tmpfs"), MsFlags::empty(), Some(SMALL_DISK)).expect("a disk");
     }
     true
-}
-
-/// Copies names, and links files: an image is big, and never changed in place.
-fn borrow(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("images") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        let kind = entry.file_type().expect("a kind");
-        if kind.is_dir() && entry.file_name() != "build" {
-            borrow(&entry.path(), &target);
-        } else if kind.is_file() && std::fs::hard_link(entry.path(), &target).is_err() {
-            std::fs::copy(entry.path(), &target).expect("a copy");
-        }
-    }
 }
 
 /// A small machine with a name.

@@ -3,6 +3,8 @@
 //!
 //! `HEARTH_VM_DATA` names a data folder with an image called `default`.
 
+#[path = "../lent/mod.rs"]
+mod lent;
 #[path = "../network_world/mod.rs"]
 mod network_world;
 
