@@ -21,6 +21,7 @@ mod error;
 mod exec;
 mod execute;
 mod files;
+mod idle;
 mod language;
 mod lifecycle;
 mod read;

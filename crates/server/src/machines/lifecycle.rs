@@ -67,6 +67,9 @@ impl Service {
             NotAdded::Closed => ApiError::ending(),
         })?;
         self.tasks.spawn(Arc::clone(self).bring_up(Arc::clone(&vm), held));
+        if let Some(idle) = known.tier.idle() {
+            self.tasks.spawn(Arc::clone(self).end_when_unused(Arc::clone(&vm), idle));
+        }
         Ok(vm)
     }
 

@@ -1,5 +1,7 @@
 //! Who may have how much: tiers, and the decisions about them. Pure.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 /// Machines of one subject, unless its tier says otherwise.
@@ -11,6 +13,10 @@ pub const SESSIONS: usize = 10;
 /// Machines of all subjects together: a host that has more than one tier's worth says so.
 pub const ALL_MACHINES: usize = 150;
 
+/// Minutes after which a machine that nobody uses ends, unless its owner's tier says otherwise: longer than a
+/// pause, and far too short for a forgotten machine to be in anybody's way.
+pub const IDLE_MINUTES: u32 = 60;
+
 /// When it is worth asking again for a machine, in seconds: they live for minutes.
 const RETRY_MACHINE_SECONDS: u64 = 30;
 
@@ -19,7 +25,7 @@ const RETRY_SESSION_SECONDS: u64 = 1;
 
 /// What the subjects of a tier may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Tier {
     /// Machines of one subject.
     #[serde(default = "machines")]
@@ -27,11 +33,22 @@ pub struct Tier {
     /// Sessions of one subject at once.
     #[serde(default = "sessions")]
     pub sessions: usize,
+    /// Minutes after which a machine without a session ends; 0: never.
+    #[serde(default = "idle_minutes")]
+    pub idle_minutes: u32,
+}
+
+impl Tier {
+    /// For how long a machine may be without a session; `None`: for ever.
+    #[must_use]
+    pub fn idle(&self) -> Option<Duration> {
+        (self.idle_minutes > 0).then(|| Duration::from_secs(u64::from(self.idle_minutes) * 60))
+    }
 }
 
 impl Default for Tier {
     fn default() -> Self {
-        Tier { machines: MACHINES, sessions: SESSIONS }
+        Tier { machines: MACHINES, sessions: SESSIONS, idle_minutes: IDLE_MINUTES }
     }
 }
 
@@ -41,6 +58,10 @@ fn machines() -> usize {
 
 fn sessions() -> usize {
     SESSIONS
+}
+
+fn idle_minutes() -> u32 {
+    IDLE_MINUTES
 }
 
 /// A limit that is reached.
@@ -131,14 +152,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tier_without_numbers_has_150_machines_and_10_sessions() {
+    fn a_tier_without_numbers_has_150_machines_10_sessions_and_an_hour_of_idleness() {
         let tier: Tier = serde_json::from_str("{}").unwrap();
-        assert_eq!((tier.machines, tier.sessions), (150, 10));
+        assert_eq!((tier.machines, tier.sessions, tier.idle()), (150, 10, Some(Duration::from_secs(3600))));
+        let tier: Tier = serde_json::from_str(r#"{"idle-minutes": 0}"#).unwrap();
+        assert_eq!(tier.idle(), None);
     }
 
     #[test]
     fn a_limit_is_reached_by_the_last_that_it_allows() {
-        let tier = Tier { machines: 2, sessions: 1 };
+        let tier = Tier { machines: 2, sessions: 1, ..Tier::default() };
         assert_eq!(admit_machine(tier, 9, 1, 8), Ok(()));
         let reached = |what, limit| Err(Reached { what, limit });
         assert_eq!(admit_machine(tier, 9, 2, 2), reached(Limited::Machines, 2));

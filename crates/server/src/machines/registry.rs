@@ -8,6 +8,7 @@ use std::time::Duration;
 use guest::client::Info;
 use machine::{Machine, Snapshot};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
@@ -52,6 +53,7 @@ pub(crate) struct Vm {
     pub(crate) snapshots: Mutex<Vec<Kept>>,
     created_unix_ms: u64,
     sessions: AtomicUsize,
+    used: Mutex<Instant>,
     facts: Mutex<Facts>,
 }
 
@@ -173,6 +175,7 @@ impl Vm {
             snapshots: Mutex::default(),
             created_unix_ms: unix_ms(),
             sessions: AtomicUsize::new(0),
+            used: Mutex::new(Instant::now()),
             facts: Mutex::new(Facts {
                 status: Status::Starting,
                 error: None,
@@ -188,8 +191,31 @@ impl Vm {
         (facts.status, facts.error.clone())
     }
 
+    /// For how long nobody has used it; `None` while somebody does.
+    pub(crate) fn unused_for(&self) -> Option<Duration> {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.sessions.load(Ordering::Relaxed) == 0).then(|| used.elapsed())
+    }
+
+    /// A session begins.
+    pub(super) fn enter(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A session ends.
+    pub(super) fn leave(&self) {
+        self.touch();
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It is used.
+    fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
     /// It stands otherwise now.
     pub(crate) fn set_status(&self, status: Status) {
+        self.touch();
         let mut facts = self.facts();
         facts.status = status;
         facts.error = None;
@@ -205,6 +231,7 @@ impl Vm {
 
     /// It runs.
     pub(crate) fn set_running(&self, machine: &Machine) {
+        self.touch();
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let part = |(part, took): &(&'static str, Duration)| BootPart {
             part: (*part).to_owned(),
@@ -261,7 +288,7 @@ impl Visit {
         };
         let gone = |_| vm.status().1.unwrap_or_else(|| "it is not running".to_owned());
         let up = OwnedRwLockReadGuard::try_map(up, Option::as_ref).map_err(gone)?;
-        vm.sessions.fetch_add(1, Ordering::Relaxed);
+        vm.enter();
         Ok(Visit { vm, up, _session: session })
     }
 
@@ -296,6 +323,6 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.vm.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.vm.leave();
     }
 }

@@ -46,7 +46,7 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let driver = FakeDriver::new(folder.path());
         let mut config = Config::new(folder.path());
-        config.tiers.insert("small".to_owned(), Tier { machines: 2, sessions: 2 });
+        config.tiers.insert("small".to_owned(), Tier { machines: 2, sessions: 2, ..Tier::default() });
         change(&mut config, &driver);
         let shared: Arc<dyn Driver> = Arc::new(driver.clone());
         let (machines, _) = Machines::open(key(), config, shared).await.expect("it opens");

@@ -85,7 +85,7 @@ async fn the_session_beyond_the_tiers_is_refused_however_many_ask_at_once() {
 #[tokio::test]
 async fn code_that_gets_no_session_starts_no_machine() {
     let server = Server::start_with(|config, _| {
-        config.tiers = tiers(&[("default", Tier { machines: 5, sessions: 0 })]);
+        config.tiers = tiers(&[("default", Tier { machines: 5, sessions: 0, ..Tier::default() })]);
     })
     .await;
     server.ann().post("/api/llm/execute", json!({"language": "sh", "code": "true"})).await.refused(429);
@@ -103,4 +103,30 @@ async fn a_machine_that_is_starting_counts() {
     let ann = server.ann();
     ann.post("/api/vms", json!({"wait": false})).await.ok(202);
     ann.post("/api/vms", json!({"wait": false})).await.refused(429);
+}
+
+#[tokio::test]
+async fn a_machine_that_nobody_uses_ends_after_the_time_of_its_owners_tier() {
+    let server = Server::start_with(|config, _| {
+        let tier = |idle_minutes| Tier { idle_minutes, ..Tier::default() };
+        config.tiers = tiers(&[("default", tier(60)), ("patient", tier(0))]);
+    })
+    .await;
+    let (ann, bob) = (server.ann(), server.client("bob", "patient"));
+    for api in [&ann, &bob] {
+        api.post("/api/vms", json!({})).await.ok(201);
+    }
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(59 * 60)).await;
+    tokio::time::resume();
+    assert_eq!(ann.get("/api/vms").await.ok(200).json()["vms"].as_array().unwrap().len(), 1);
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    tokio::time::resume();
+    until("the machine is deleted", async || {
+        ann.get("/api/vms").await.ok(200).json()["vms"].as_array().unwrap().is_empty()
+    })
+    .await;
+    assert_eq!(bob.get("/api/vms").await.ok(200).json()["vms"].as_array().unwrap().len(), 1);
+    server.end().await;
 }
