@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use server::machines::Bounds;
 use server::machines::limits::Tier;
@@ -68,7 +69,7 @@ pub(crate) struct AllowRule {
     pub(crate) hosts: Vec<String>,
 }
 
-/// Where Firecracker is, when it is not in `PATH`.
+/// Where Firecracker is, when it is not in `PATH`, and what its machines have.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct FirecrackerConfig {
@@ -76,6 +77,42 @@ pub(crate) struct FirecrackerConfig {
     pub(crate) binary: Option<PathBuf>,
     /// Its jailer, when that is not beside it.
     pub(crate) jailer: Option<PathBuf>,
+    /// Bounds of each disk of a machine.
+    pub(crate) disk_limit: Option<LimitConfig>,
+    /// Bounds of a machine's network, in each direction.
+    pub(crate) network_limit: Option<LimitConfig>,
+    /// What the metadata service tells machines with a network; without it, there is no such service.
+    pub(crate) metadata: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Bounds of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct LimitConfig {
+    /// MiB a second.
+    pub(crate) mib_per_second: Option<NonZeroU32>,
+    /// Operations a second; packets, for a network.
+    pub(crate) operations_per_second: Option<NonZeroU32>,
+}
+
+/// Bytes of metadata: what Firecracker holds unless told otherwise.
+const METADATA_BYTES: usize = 51_200;
+
+impl FirecrackerConfig {
+    fn check(&self) -> Result<()> {
+        for (key, limit) in [("disk-limit", self.disk_limit), ("network-limit", self.network_limit)] {
+            if limit.is_some_and(|limit| limit.mib_per_second.or(limit.operations_per_second).is_none()) {
+                bail!(
+                    "firecracker: {key} bounds nothing; give it mib-per-second, operations-per-second, or both"
+                );
+            }
+        }
+        let bytes = self.metadata.as_ref().map_or(0, |data| serde_json::json!(data).to_string().len());
+        if bytes > METADATA_BYTES {
+            bail!("firecracker: metadata has {bytes} bytes as JSON; Firecracker takes {METADATA_BYTES}");
+        }
+        Ok(())
+    }
 }
 
 /// What an operator of `hearth serve machines` decides.
@@ -136,7 +173,9 @@ impl Config {
         if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Ok(Config::default());
         }
-        Ok(serde_saphyr::from_str(text)?)
+        let config: Config = serde_saphyr::from_str(text)?;
+        config.firecracker.check()?;
+        Ok(config)
     }
 }
 
@@ -151,6 +190,33 @@ fn default_path() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_firecracker_bound_something_and_metadata_fits() {
+        let parse = |text: &str| Config::parse(&format!("firecracker:\n  {text}\n"));
+        let config =
+            parse("disk-limit: {mib-per-second: 200, operations-per-second: 5000}\n  metadata: {stage: ci}");
+        let firecracker = config.unwrap().firecracker;
+        let limit = LimitConfig {
+            mib_per_second: NonZeroU32::new(200),
+            operations_per_second: NonZeroU32::new(5000),
+        };
+        assert_eq!(firecracker.disk_limit, Some(limit));
+        assert_eq!(firecracker.metadata.unwrap()["stage"], "ci");
+        assert!(Config::parse("jobs: 1\n").unwrap().firecracker.metadata.is_none());
+        for (wrong, words) in [
+            ("disk-limit: {}", "disk-limit bounds nothing"),
+            ("network-limit: {mib-per-second: 0}", "nonzero"),
+            ("network-limit: {mib: 1}", "mib"),
+            ("metadata: [1]", "map"),
+        ] {
+            let error = format!("{:#}", parse(wrong).unwrap_err());
+            assert!(error.contains(words), "{wrong}: {error}");
+        }
+        let error =
+            parse(&format!("metadata: {{a: {}}}", "x".repeat(METADATA_BYTES))).unwrap_err().to_string();
+        assert!(error.contains("51208 bytes"), "{error}");
+    }
 
     #[test]
     fn an_unknown_key_is_refused_with_its_line() {
@@ -183,7 +249,7 @@ mod tests {
         assert_eq!((serve.machines, serve.vm_types[0].memory), (Some(9), Some(8192)));
         assert_eq!(serve.vm_types[0].allow_hosts, ["a.example"]);
         assert_eq!(serve.vm_types[0].warm, Some(Bounds { min: 1, max: 4 }));
-        assert_eq!(serve.tiers["gold"], Tier { machines: 20, sessions: 10 });
+        assert_eq!(serve.tiers["gold"], Tier { machines: 20, ..Tier::default() });
         assert!(Config::parse("serve: {tiers: {gold: {machine: 20}}}").is_err());
         assert_eq!(config.actions_mirrors, ["file:///srv/{owner}/{repo}"]);
         assert_eq!(config.firecracker.binary, Some("/opt/fc/firecracker".into()));

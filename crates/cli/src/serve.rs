@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use machine::network::NetworkPolicy;
-use machine::{FindingLevel, Network};
+use machine::{FindingLevel, MachineSpec, Network};
+use model::MachineId;
 use server::http;
 use server::machines::token::{DEFAULT_TIER, Key};
 use server::machines::{Config as Api, Machines, VmType};
@@ -19,7 +20,7 @@ use crate::config::{Config, ServeConfig};
 use crate::data::DataFolder;
 use crate::exit;
 use crate::run::interrupt::Interrupts;
-use crate::run::machines::driver;
+use crate::run::machines::best;
 
 /// Where the key of tokens is.
 pub(crate) const SECRET_VARIABLE: &str = "HEARTH_JWT_SECRET";
@@ -37,7 +38,16 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
         );
     }
     let mut interrupts = Interrupts::new()?;
-    let driver = driver(name, &data, &config)?;
+    let first = config.serve.vm_types.first();
+    let network = first.and_then(|first| first.network).unwrap_or(name.usual_network());
+    let typical = MachineSpec {
+        image: first.and_then(|first| first.image.clone()),
+        ..MachineSpec::new(MachineId(String::new()), network.into())
+    };
+    let (driver, note) = best(name, &typical, &data, &config).await?;
+    if let Some(note) = note {
+        eprintln!("hearth: {note}");
+    }
     let api = api_config(&args, &config.serve, &data)?;
     let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
     for what in removed {

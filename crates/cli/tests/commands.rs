@@ -260,3 +260,20 @@ fn a_list_of_hosts_is_refused_by_a_driver_that_would_not_hold_to_it() {
         assert_eq!(code == 4, said.contains("a list of what may be reached needs a network"), "{said}");
     }
 }
+
+#[test]
+fn the_word_vm_stands_for_qemu_where_firecracker_cant_run_and_says_why() {
+    let folder = repository(GOOD);
+    std::fs::create_dir_all(folder.path().join("config/hearth")).expect("a folder");
+    let config = "firecracker: {binary: /nowhere/firecracker}\n";
+    std::fs::write(folder.path().join("config/hearth/hearth.yaml"), config).expect("a file");
+    let run = hearth(folder.path(), &["run", "--machine", "vm", "--format", "plain"]);
+    let said = text(&run.stdout) + &text(&run.stderr);
+    assert_eq!(run.status.code(), Some(4), "there is no image: {said}");
+    assert!(
+        said.contains("machines run in QEMU; Firecracker can't be used here: /nowhere/firecracker"),
+        "{said}"
+    );
+    let named = hearth(folder.path(), &["run", "--machine", "qemu", "--format", "plain"]);
+    assert!(!text(&named.stdout).contains("Firecracker"), "who names a driver needs no word on others");
+}

@@ -132,6 +132,20 @@ impl FirecrackerDriver {
         Self { name_servers: Some(servers), ..self }
     }
 
+    /// How it runs machines.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether it can be expected to run such a machine: what is installed, the host with this root folder, and
+    /// the image are right. Nothing is started; [`Driver::probe`] does that. Says which Firecracker it is.
+    ///
+    /// # Errors
+    /// The first obstacle.
+    pub async fn expect_to_run(&self, spec: &MachineSpec, host: &Path) -> Result<String, String> {
+        probe::expect_to_run(self, spec, host).await
+    }
+
     /// What is installed; found out once it is there.
     async fn find_installation(&self) -> Result<&Installation, String> {
         let Options { firecracker, jailer, .. } = &self.options;
@@ -227,6 +241,10 @@ impl FirecrackerDriver {
         let started = begin.elapsed();
         let mut boot = vec![("files", files), ("vmm", started - files)];
         vmm.call("loading its snapshot", &Call::LoadSnapshot(plan::load_snapshot())).await?;
+        if let Some(metadata) = self.options.metadata.as_ref().filter(|_| facts.network == Network::User) {
+            // A snapshot holds the service, and not what it tells.
+            vmm.call("telling its metadata", &Call::PutMetadata(metadata.clone())).await?;
+        }
         boot.push(("load", begin.elapsed() - started));
         let guest = vmm.meet_agent().await?;
         self.hand_over(spec, facts, vmm, guest, notes, boot, begin).await
@@ -427,7 +445,10 @@ impl Driver for FirecrackerDriver {
             let facts = facts(spec, &image);
             let Facts { image, vcpus, memory_mib, disk_mib, layout, network, policy: _ } = facts;
             let sizes = (vcpus, memory_mib, disk_mib);
-            let recipe = serde_json::json!([NAME, version, life, image, sizes, layout, network]);
+            let Options { disk_limit, network_limit, metadata, kernel_arguments, .. } = &self.options;
+            // Devices are as they were when a snapshot was taken.
+            let devices = (disk_limit, network_limit, metadata.is_some(), kernel_arguments);
+            let recipe = serde_json::json!([NAME, version, life, image, sizes, layout, network, devices]);
             Ok::<_, Failure>(recipe.to_string())
         };
         recipe.await.map_err(|failure| failure.of(spec.id.clone(), NAME))

@@ -1,20 +1,22 @@
 //! Drivers by name, machine specs for jobs, and the hidden arguments under which this program is part of a machine.
 
 use std::ffi::OsStr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use machine::firecracker::api::{RateLimiter, TokenBucket};
 use machine::firecracker::{self, FirecrackerDriver};
 use machine::host::HostDriver;
 use machine::qemu::QemuDriver;
 use machine::sandbox::{Exposures, KeeperProgram, SandboxDriver, default_exposures};
 use machine::templates::Templates;
-use machine::{AgentProgram, Driver};
+use machine::{AgentProgram, Driver, MachineSpec};
 
 use crate::args::DriverName;
-use crate::config::{Config, FirecrackerConfig};
+use crate::config::{Config, FirecrackerConfig, LimitConfig};
 use crate::data::DataFolder;
 
 /// The driver of this name on this data folder.
@@ -26,12 +28,49 @@ pub(crate) fn driver(name: DriverName, data: &DataFolder, config: &Config) -> Re
         DriverName::Host => Arc::new(HostDriver::new(data.root(), AgentProgram::current_exe())),
         // It works on any host, and without root.
         DriverName::Vm | DriverName::Qemu => Arc::new(QemuDriver::new(data.root())),
-        DriverName::Firecracker => {
-            let FirecrackerConfig { binary, jailer } = config.firecracker.clone();
-            let options = firecracker::Options { firecracker: binary, jailer, ..Default::default() };
-            Arc::new(FirecrackerDriver::new(data.root(), options))
-        }
+        DriverName::Firecracker => Arc::new(firecracker(data, config)),
     })
+}
+
+/// The driver of this name for such machines; for `vm`, the best that can be expected to run them here. Then it
+/// comes with a word on why it is not the stronger one, if it isn't.
+pub(crate) async fn best(
+    name: DriverName,
+    spec: &MachineSpec,
+    data: &DataFolder,
+    config: &Config,
+) -> Result<(Arc<dyn Driver>, Option<String>)> {
+    if name != DriverName::Vm {
+        return Ok((driver(name, data, config)?, None));
+    }
+    let firecracker = firecracker(data, config);
+    match firecracker.expect_to_run(spec, Path::new("/")).await {
+        Ok(_) => Ok((Arc::new(firecracker), None)),
+        Err(reason) => {
+            let note = format!("machines run in QEMU; Firecracker can't be used here: {reason}");
+            Ok((driver(DriverName::Qemu, data, config)?, Some(note)))
+        }
+    }
+}
+
+fn firecracker(data: &DataFolder, config: &Config) -> FirecrackerDriver {
+    let FirecrackerConfig { binary, jailer, disk_limit, network_limit, metadata } =
+        config.firecracker.clone();
+    let options = firecracker::Options {
+        firecracker: binary,
+        jailer,
+        disk_limit: disk_limit.map(limit),
+        network_limit: network_limit.map(limit),
+        metadata: metadata.map(Into::into),
+        ..Default::default()
+    };
+    FirecrackerDriver::new(data.root(), options)
+}
+
+fn limit(limit: LimitConfig) -> RateLimiter {
+    let mib = |mib: NonZeroU32| TokenBucket::per_second(u64::from(mib.get()) << 20);
+    let ops = |ops: NonZeroU32| TokenBucket::per_second(u64::from(ops.get()));
+    RateLimiter { bandwidth: limit.mib_per_second.map(mib), ops: limit.operations_per_second.map(ops) }
 }
 
 /// The same driver, whose machines go on from snapshots of fresh ones where it has snapshots.

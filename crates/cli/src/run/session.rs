@@ -113,13 +113,16 @@ impl Session {
     ) -> Result<Session> {
         let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
         let name = driver_name(&args, &config);
-        let driver = machines::driver(name, &data, &config)?;
-        let cold_boot = args.machine.cold_boot || config.cold_boot;
-        let driver = if cold_boot { driver } else { machines::from_templates(driver, &data) };
         let toolchains = machines::toolchains(name);
         check_memory(&args, &config)?;
         let spec = machine_spec(&args, &config, &toolchains);
         let reach = Reach::new(&args.machine.allow_hosts, &config)?;
+        let (driver, note) = machines::best(name, &spec, &data, &config).await?;
+        if let Some(note) = note.filter(|_| task != Task::Plan) {
+            warn(note);
+        }
+        let cold_boot = args.machine.cold_boot || config.cold_boot;
+        let driver = if cold_boot { driver } else { machines::from_templates(driver, &data) };
         let supply = Supply::new(driver, spec);
         if args.debug_on_failure
             && let Some(reason) = machines::cannot_keep(supply.driver())

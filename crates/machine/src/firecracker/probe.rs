@@ -56,6 +56,26 @@ pub(super) async fn probe(driver: &FirecrackerDriver) -> Probe {
     Probe { usable, findings }
 }
 
+/// Whether such a machine can be expected to run on the host with this root folder.
+pub(super) async fn expect_to_run(
+    driver: &FirecrackerDriver,
+    spec: &MachineSpec,
+    host: &Path,
+) -> Result<String, String> {
+    let version = &driver.find_installation().await?.version;
+    let obstacle =
+        HostFacts::read(host).findings().into_iter().find(|found| found.level == FindingLevel::Bad);
+    if let Some(obstacle) = obstacle {
+        return Err(format!("{} {}", obstacle.subject, obstacle.detail));
+    }
+    super::check(spec).map_err(|failure| failure.to_string())?;
+    if spec.network == Network::User && !rustix::process::geteuid().is_root() {
+        return Err("its machines have a network only where Hearth runs as root".to_owned());
+    }
+    driver.image(spec.image.as_deref()).await.map_err(|failure| failure.to_string())?;
+    Ok(format!("Firecracker {version}"))
+}
+
 fn jailer(jailer: &Result<std::path::PathBuf, String>) -> Finding {
     let root = rustix::process::geteuid().is_root();
     match jailer {

@@ -4,11 +4,12 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use machine::firecracker::api::{RateLimiter, TokenBucket};
 use machine::firecracker::{FirecrackerDriver, Options};
 use machine::image::ImageStore;
 use machine::network::NetworkPolicy;
 use machine::{Driver, FindingLevel, MachineSpec, Network};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::firecracker_suite::{self as suite, Bench, left_behind, spec};
@@ -26,13 +27,17 @@ struct Strict {
 }
 
 fn strict(trap: &str) -> Strict {
+    strict_with(trap, Options::default())
+}
+
+fn strict_with(trap: &str, options: Options) -> Strict {
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("firecracker");
     program(&binary, "Firecracker v1.16.1", trap);
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
     put_image(&data);
-    let options = Options { firecracker: Some(binary), ..Options::default() };
+    let options = Options { firecracker: Some(binary), ..options };
     Strict { bench: Bench { driver: FirecrackerDriver::new(&data, options), data }, folder }
 }
 
@@ -187,6 +192,104 @@ async fn a_firecracker_that_is_not_there_is_missed_by_name() {
         error.to_string().contains("looking for Firecracker: /nowhere/firecracker: No such file"),
         "{error}"
     );
+}
+
+/// What the VM of a machine was asked for: the bodies of this call.
+fn asked(bench: &Bench, machine: &str, call: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(bench.data.join("vms").join(machine).join("asked.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<(String, Value)>(line).unwrap());
+    lines.filter(|(asked, _)| asked == call).map(|(_, body)| body).collect()
+}
+
+#[tokio::test]
+async fn limits_and_metadata_reach_the_vm_and_metadata_a_clone_too() {
+    let bucket = |tokens: u64| json!({"size": tokens, "refill_time": 1000});
+    let options = Options {
+        disk_limit: Some(RateLimiter {
+            bandwidth: Some(TokenBucket::per_second(7 << 20)),
+            ops: Some(TokenBucket::per_second(500)),
+        }),
+        network_limit: Some(RateLimiter::bytes_per_second(1 << 20)),
+        metadata: Some(json!({"stage": "ci"})),
+        ..Options::default()
+    };
+    let strict = strict_with("", options);
+    let root = rustix::process::geteuid().is_root();
+    let network = if root { Network::User } else { Network::None };
+    let machine =
+        strict.bench.driver.start(MachineSpec { network, ..spec("lim-1") }).await.expect("a machine");
+    let asked_of = |machine: &str, call: &str| asked(&strict.bench, machine, call);
+    for disk in ["root", "scratch"] {
+        let drive = &asked_of("lim-1", &format!("PUT /drives/{disk}"))[0];
+        assert_eq!(drive["rate_limiter"], json!({"bandwidth": bucket(7 << 20), "ops": bucket(500)}));
+    }
+    if root {
+        let card = &asked_of("lim-1", "PUT /network-interfaces/eth0")[0];
+        assert_eq!(card["rx_rate_limiter"], json!({"bandwidth": bucket(1 << 20)}));
+        assert_eq!(card["tx_rate_limiter"], card["rx_rate_limiter"]);
+        assert_eq!(asked_of("lim-1", "PUT /mmds/config")[0]["version"], "V2");
+        assert_eq!(asked_of("lim-1", "PUT /mmds"), [json!({"stage": "ci"})]);
+    }
+    let snapshot = suite::snapshot(&strict.bench, machine, "lim").await;
+    let clone = strict.bench.driver.restore(&snapshot, spec("lim-2")).await.expect("a clone");
+    // A snapshot holds the service, and not what it tells.
+    assert_eq!(asked_of("lim-2", "PUT /mmds").len(), usize::from(root));
+    clone.destroy().await.expect("an end");
+    let bare = self::strict("");
+    let recipe = |bench: &Bench| {
+        let spec = MachineSpec { network: Network::None, ..spec("lim-3") };
+        let driver = FirecrackerDriver::new(
+            &bench.data,
+            Options {
+                firecracker: Some(bare.folder.path().join("firecracker")),
+                ..bench.driver.options().clone()
+            },
+        );
+        async move { driver.recipe(&spec).await.unwrap() }
+    };
+    assert_ne!(recipe(&strict.bench).await, recipe(&bare.bench).await, "other limits, another template");
+}
+
+#[tokio::test]
+async fn a_vm_has_no_limits_and_no_metadata_unless_asked() {
+    let strict = strict("");
+    let machine = strict.bench.driver.start(spec("plain-1")).await.expect("a machine");
+    assert_eq!(asked(&strict.bench, "plain-1", "PUT /drives/root")[0].get("rate_limiter"), None);
+    assert!(asked(&strict.bench, "plain-1", "PUT /mmds/config").is_empty());
+    machine.destroy().await.expect("an end");
+}
+
+/// A host that virtualizes, as far as its files tell.
+fn put_host(root: &Path) {
+    for (path, text) in [
+        ("proc/sys/kernel/osrelease", "6.1.0\n"),
+        ("proc/cpuinfo", "flags\t\t: fpu vmx lm\n"),
+        ("proc/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"),
+        ("dev/kvm", ""),
+    ] {
+        std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+        std::fs::write(root.join(path), text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_firecracker_from_running_a_machine_is_known_before_it_is_started() {
+    let strict = strict("");
+    let (host, driver) = (strict.folder.path().join("host"), &strict.bench.driver);
+    put_host(&host);
+    assert_eq!(driver.expect_to_run(&spec("m-1"), &host).await.unwrap(), "Firecracker 1.16.1");
+    let named = MachineSpec { image: Some("other".to_owned()), ..spec("m-1") };
+    let reason = driver.expect_to_run(&named, &host).await.unwrap_err();
+    assert!(reason.contains("other"), "{reason}");
+    std::fs::write(host.join("proc/cpuinfo"), "flags\t\t: fpu lm\n").unwrap();
+    let reason = driver.expect_to_run(&spec("m-1"), &host).await.unwrap_err();
+    assert!(reason.starts_with("processor shows neither vmx nor svm"), "{reason}");
+    std::fs::remove_file(host.join("dev/kvm")).unwrap();
+    assert_eq!(driver.expect_to_run(&spec("m-1"), &host).await.unwrap_err(), "/dev/kvm is not there");
+    let options = Options { firecracker: Some("/nowhere/firecracker".into()), ..Options::default() };
+    let missing = FirecrackerDriver::new(&strict.bench.data, options);
+    let reason = missing.expect_to_run(&spec("m-1"), &host).await.unwrap_err();
+    assert!(reason.contains("/nowhere/firecracker"), "{reason}");
 }
 
 /// A jailer that builds no walls: it makes the root, says what it was told, and starts the program there.

@@ -1,5 +1,6 @@
 //! The world behind a Unix socket.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,6 +32,7 @@ pub(crate) struct Server {
 }
 
 struct Shared {
+    root: PathBuf,
     world: Mutex<World>,
     trap: Option<Trap>,
     guest: Mutex<Option<AbortOnDropHandle<()>>>,
@@ -48,6 +50,7 @@ impl Server {
         let listener = UnixListener::bind(socket).expect("the socket can be bound");
         let world = World::new(Description::read(), root, id);
         let shared = Arc::new(Shared {
+            root: root.to_owned(),
             world: Mutex::new(world),
             trap,
             guest: Mutex::new(None),
@@ -89,6 +92,7 @@ async fn answer(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, bod
             Err(error) => return refusal(&format!("The body is no JSON: {error}")),
         },
     };
+    write_down(&shared, &call, body.as_ref());
     let answer = {
         let mut world = shared.world.lock().unwrap_or_else(PoisonError::into_inner);
         world.request(method.as_str(), uri.path(), body.as_ref())
@@ -105,6 +109,13 @@ async fn answer(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, bod
             Err(error) => refusal(&format!("Start microvm error: vsock: {error}")),
         },
     }
+}
+
+/// What it was asked for, a line each, for tests of programs that start this one.
+fn write_down(shared: &Shared, call: &str, body: Option<&Value>) {
+    let path = shared.root.join("asked.jsonl");
+    let mut asked = std::fs::File::options().append(true).create(true).open(path).expect("a journal");
+    writeln!(asked, "{}", json!([call, body])).expect("a line");
 }
 
 fn carry_out(shared: &Shared, deed: Deed) -> std::io::Result<()> {
