@@ -92,8 +92,8 @@ impl RemoteRepositories {
         let clone = folder.path().join("clone");
         let Fetched { url, repository, head } = self.fetch(&wanted, &clone).await?;
         let let_in = |git: Git, settings: &[(String, String)]| {
-            let settings: Vec<_> =
-                wanted.served_by(&url).into_iter().chain(settings.iter().cloned()).collect();
+            let place = wanted.served_by(&url).into_iter().chain([lfs_place(&url)]);
+            let settings: Vec<_> = place.chain(settings.iter().cloned()).collect();
             wanted.access.apply(git, &settings)
         };
         let contents = match request.lfs || repository.filter.is_some() {
@@ -294,11 +294,23 @@ impl<'a> Wanted<'a> {
             .args(["--quiet", "update", "--init", "--force"])
             .args((depth > 0).then(|| format!("--depth={depth}")))
             .args((self.request.submodules == "recursive").then_some("--recursive"));
-        let let_in = |git: Git, settings: &[(String, String)]| self.access.apply(git, settings);
+        let let_in = |git: Git, settings: &[(String, String)]| {
+            let settings: Vec<_> = settings.iter().cloned().chain([lfs_place(&self.url())]).collect();
+            self.access.apply(git, &settings)
+        };
         let update = Contents::Fetched(&let_in).supply(update, self.request.lfs).await?;
         update.output().await?;
         fs::rename(&inside, &git_dir).map_err(PackError::io("move", &inside))
     }
+}
+
+/// A repository can say itself where its LFS files are (`.lfsconfig`). One from a mirror in a folder has them there,
+/// so that a run without network stays without; any other has them in no folder of the host.
+fn lfs_place(url: &str) -> (String, String) {
+    if url.starts_with("file://") {
+        return ("lfs.url".to_owned(), url.to_owned());
+    }
+    ("lfs.customtransfer.lfs-standalone-file.path".to_owned(), "false".to_owned())
 }
 
 /// Scheme, host, and port of `github-server-url`.

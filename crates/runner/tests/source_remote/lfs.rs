@@ -25,10 +25,16 @@ fn oid(text: &str) -> String {
 
 /// Commits pointers to the files, and gives the server the files.
 fn add_lfs(fixture: &Fixture) {
+    add_lfs_from(fixture, "");
+}
+
+/// The same with the settings that a repository can have for LFS.
+fn add_lfs_from(fixture: &Fixture, settings: &str) {
     let (work, store) = (fixture.folder.path().join("work"), fixture.folder.path().join("remotes/lfs"));
     fs::create_dir_all(&store).unwrap();
     fs::create_dir_all(work.join("other")).unwrap();
     fs::write(work.join(".gitattributes"), "*.bin filter=lfs diff=lfs merge=lfs -text\n").unwrap();
+    fs::write(work.join(".lfsconfig"), settings).unwrap();
     for (path, text) in FILES {
         fs::write(store.join(oid(text)), text).unwrap();
         fs::write(work.join(path), pointer(text)).unwrap();
@@ -87,18 +93,33 @@ async fn a_sparse_checkout_fetches_the_lfs_files_of_its_folders_alone() {
     assert!(stored("other\n") && !stored("large\n"));
 }
 
-#[tokio::test]
-async fn lfs_files_come_from_a_mirror_in_a_folder() {
-    let fixture = Fixture::new();
-    add_lfs(&fixture);
+/// Puts the files to where LFS keeps those of the remote.
+fn store_in_remote(fixture: &Fixture) {
     for (_, text) in FILES {
         let oid = oid(text);
         let folder = fixture.remote().join(format!("lfs/objects/{}/{}", &oid[..2], &oid[2..4]));
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(&oid), text).unwrap();
     }
+}
+
+#[tokio::test]
+async fn lfs_files_come_from_a_mirror_in_a_folder_wherever_else_they_are() {
+    let fixture = Fixture::new();
+    add_lfs_from(&fixture, "[lfs]\n\turl = http://127.0.0.1:1/lfs\n");
+    store_in_remote(&fixture);
     let workspace = fixture.check_out(CheckoutRequest { lfs: true, ..request() }).await.unwrap();
     assert_eq!(read(&workspace, "big.bin"), "large\n");
+}
+
+#[tokio::test]
+async fn a_repository_of_a_server_gets_no_lfs_files_from_the_host() {
+    let fixture = Fixture::new();
+    add_lfs_from(&fixture, &format!("[lfs]\n\turl = file://{}\n", fixture.remote().display()));
+    store_in_remote(&fixture);
+    let request = CheckoutRequest { lfs: true, ..served(&fixture).await };
+    let error = fixture.check_out(request).await.unwrap_err();
+    assert!(error.contains("big.bin"), "{error}");
 }
 
 #[tokio::test]
