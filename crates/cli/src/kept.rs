@@ -28,6 +28,12 @@ pub(crate) const KEPT_MACHINES: usize = 5;
 /// A machine is kept this long: what holds secrets must not lie around for ever.
 pub(crate) const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// What begins the names of their snapshots: `debug-<run>-<job>-<attempt>`.
+const PREFIX: &str = "debug-";
+
+/// A snapshot this old whose record is not there will never have one: its Hearth was killed between the two.
+const STRAY_AFTER: Duration = Duration::from_secs(10 * 60);
+
 /// Counts up when records of before can't be read.
 const FORMAT: u32 = 2;
 
@@ -70,7 +76,7 @@ impl Keeper {
         (job, path): (&Job, &JobPath),
         halted: Halted,
     ) -> Result<String> {
-        let id = SnapshotId(format!("debug-{}-{}-{}", job.run, job.id, job.attempt));
+        let id = SnapshotId(format!("{PREFIX}{}-{}-{}", job.run, job.id, job.attempt));
         let snapshot = driver.snapshot(machine, &id).await?;
         let before = Kept::of_job(&self.data, job.run, path)?;
         let kept = Kept {
@@ -155,7 +161,7 @@ impl Kept {
 
     /// No two attempts share a name: a job has another id in each.
     fn file(&self) -> String {
-        format!("{}-{}.json", self.job.attempt, self.job.id)
+        record_name(self.job.attempt.into(), self.job.id.0)
     }
 
     /// Where the job stood, with what is kept with its machine.
@@ -219,6 +225,10 @@ fn folder(data: &DataFolder, run: RunId) -> PathBuf {
     record::folder(data, run).join("jobs")
 }
 
+fn record_name(attempt: u64, job: u64) -> String {
+    format!("{attempt}-{job}.json")
+}
+
 fn read(path: &Path) -> Result<Kept> {
     let text = fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
     let kept: Kept = serde_json::from_slice(&text).with_context(|| {
@@ -245,15 +255,35 @@ fn close_to_others(folder: &Path) -> Result<()> {
     close().with_context(|| format!("can't close {} to others", folder.display()))
 }
 
-/// Removes what is too old or too much. Returns what was removed.
+/// Removes what is too old or too much, and what nobody knows of. Returns what was removed of the former.
 pub(crate) fn prune(data: &DataFolder) -> Result<Vec<Kept>> {
+    let mut snapshots = Snapshot::list(data.root()).context("can't read the folder of snapshots")?;
+    snapshots.retain(|snapshot| snapshot.id.0.starts_with(PREFIX));
+    if snapshots.is_empty() {
+        // Nearly always; there may be many runs to look through.
+        return Ok(Vec::new());
+    }
+    let now = now_unix_ms();
+    for stray in snapshots.iter().filter(|snapshot| is_stray(data, snapshot, now)) {
+        Snapshot::remove(data.root(), &stray.id)?;
+    }
     let all = Kept::all(data)?;
-    let goes = too_many(&all, now_unix_ms());
+    let goes = too_many(&all, now);
     for kept in &goes {
         kept.remove(data)?;
         clean(data, kept.job.run)?;
     }
     Ok(goes)
+}
+
+/// Whether a snapshot has no record, and will have none.
+fn is_stray(data: &DataFolder, snapshot: &Snapshot, now_unix_ms: u64) -> bool {
+    let mut parts = snapshot.id.0.trim_start_matches(PREFIX).split('-').map(str::parse::<u64>);
+    let (Some(Ok(run)), Some(Ok(job)), Some(Ok(attempt))) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let age = Duration::from_millis(now_unix_ms.saturating_sub(snapshot.made_unix_ms));
+    age > STRAY_AFTER && !folder(data, RunId(run)).join(record_name(attempt, job)).exists()
 }
 
 /// Of the kept machines, the newest first, those that have to go.
@@ -299,6 +329,35 @@ mod tests {
         let gone = |all: &[Kept]| too_many(all, now).iter().map(|kept| kept.job.id.0).collect::<Vec<_>>();
         assert_eq!(gone(&all), [6, 7]);
         assert_eq!(gone(&[kept(1, now - 6 * DAY), kept(2, now - 8 * DAY)]), [2]);
+    }
+
+    #[test]
+    fn a_machine_whose_record_was_never_written_is_removed_and_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(Some(folder.path().to_owned())).unwrap();
+        let old = now_unix_ms() - 2 * u64::try_from(STRAY_AFTER.as_millis()).unwrap();
+        let recorded = Kept { kept_unix_ms: now_unix_ms(), ..kept(1, 0) };
+        recorded.write(&data).unwrap();
+        for (id, made_unix_ms) in
+            [("debug-7-1-1", old), ("debug-7-2-1", old), ("debug-7-3-1", now_unix_ms()), ("template-1", old)]
+        {
+            snapshot(data.root(), id, made_unix_ms);
+        }
+        assert!(prune(&data).unwrap().is_empty());
+        let left: Vec<String> =
+            Snapshot::list(data.root()).unwrap().into_iter().map(|snapshot| snapshot.id.0).collect();
+        assert_eq!(left, ["debug-7-1-1", "debug-7-3-1", "template-1"]);
+    }
+
+    fn snapshot(data: &Path, id: &str, made_unix_ms: u64) {
+        let manifest = serde_json::json!({
+            "id": id, "driver": "qemu", "image": "i", "vcpus": 1, "memory_mib": 1, "disk_mib": 1,
+            "layout": {"home": "/h", "work": "/w", "temp": "/t", "tool_cache": "/o"}, "network": "none",
+            "made_unix_ms": made_unix_ms, "version": "QEMU", "files": {},
+        });
+        let place = Snapshot::all(data).join(id);
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("manifest.json"), manifest.to_string()).unwrap();
     }
 
     #[test]

@@ -35,7 +35,7 @@ use crate::args::{DriverName, NetworkName, RunArgs};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit;
-use crate::kept::{Keeper, RunFacts, RunLog};
+use crate::kept::{Keeper, RunFacts, RunLog, prune};
 
 /// One `hearth run`.
 pub(crate) struct Session {
@@ -133,6 +133,10 @@ impl Session {
             supply.driver().reap().await.context("can't clean up what an earlier run left")?;
         }
         if task == Task::Run {
+            // What holds secrets goes in time, whether or not anybody asks for it again.
+            if let Err(error) = prune(&data) {
+                warn(format!("machines that were kept long enough can't be removed: {error:#}"));
+            }
             supply.prepare(reach.otherwise());
         }
         let actions = Arc::new(open_actions(&data, &args, &config, warn)?);
