@@ -177,6 +177,12 @@ fn a_machine_lives_from_start_to_rm() {
     for copy in ["out/sub/file", "single"] {
         assert_eq!(std::fs::read_to_string(folder.path().join(copy)).expect("a copy"), "content");
     }
+    // Larger than a single file may be in a request.
+    const LARGE: u64 = 65 * 1024 * 1024;
+    let large = File::create(folder.path().join("large")).expect("a file");
+    large.set_len(LARGE).expect("a size");
+    server.told(&["cp", "large", &format!("{id}:deep/renamed")]);
+    assert_eq!(server.told(&["exec", &id, "--", "stat", "-c", "%s", "deep/renamed"]), LARGE.to_string());
     let climbing = server.vm(&["cp", "tool", &format!("{id}:../tool")]);
     assert!(text(&climbing.stderr).contains("climbs"), "{}", text(&climbing.stderr));
 

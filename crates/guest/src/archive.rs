@@ -7,5 +7,5 @@
 mod pack;
 mod unpack;
 
-pub use pack::pack;
+pub use pack::{pack, pack_file_as};
 pub use unpack::{UnpackError, inside, unpack};

@@ -1,6 +1,7 @@
 //! `hearth vm cp`: files and folders, into a machine and out of it.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +9,14 @@ use anyhow::{Context, Result, bail};
 use guest::archive;
 use server::machines::client::{Body, Client, Method, escaped, reader, stream};
 use server::machines::wire::KIND_HEADER;
+use tokio::io::DuplexStream;
 use tokio_util::io::SyncIoBridge;
 
 /// Bytes on their way between the disk and the connection.
 const PIPE_BYTES: usize = 256 * 1024;
+
+/// The largest file that is sent as one; larger ones go as a stream, and are nowhere in memory as a whole.
+const WHOLE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// One side of a copy.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,13 +54,22 @@ async fn copy_in(client: &Client, from: &Path, id: &str, path: &str) -> Result<(
     let machine = super::machine(id);
     if found.is_dir() {
         let target = format!("{machine}/archive?path={}", escaped(path));
-        client.succeed(Method::PUT, &target, packed(from)).await?;
+        let from = from.to_owned();
+        client.succeed(Method::PUT, &target, packed(move |to| archive::pack(&from, to))).await?;
         return Ok(());
     }
     let path = match (path.ends_with('/') || path == ".", from.file_name()) {
         (true, Some(name)) => format!("{path}/{}", name.to_string_lossy()),
         _ => path.to_owned(),
     };
+    if found.len() > WHOLE_BYTES {
+        let (folder, name) = parted(&path).with_context(|| format!("{path} names no file"))?;
+        let target = format!("{machine}/archive?path={}", escaped(folder));
+        let (from, name) = (from.to_owned(), PathBuf::from(name));
+        let body = packed(move |to| archive::pack_file_as(&from, &name, to));
+        client.succeed(Method::PUT, &target, body).await?;
+        return Ok(());
+    }
     let data = fs::read(from).with_context(|| format!("can't read {}", from.display()))?;
     let mode = found.permissions().mode() & 0o777;
     client
@@ -64,11 +78,20 @@ async fn copy_in(client: &Client, from: &Path, id: &str, path: &str) -> Result<(
     Ok(())
 }
 
-/// A folder as a tar stream. One that can't be read to its end breaks off.
-fn packed(from: &Path) -> Body {
+/// The folder and the name in it that a path of a machine has.
+fn parted(path: &str) -> Option<(&str, &str)> {
+    let (folder, name) = match path.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some((folder, name)) => (folder, name),
+        None => (".", path),
+    };
+    (!["", ".", ".."].contains(&name)).then_some((folder, name))
+}
+
+/// A tar stream. One that can't be packed to its end breaks off.
+fn packed(pack: impl FnOnce(SyncIoBridge<DuplexStream>) -> io::Result<()> + Send + 'static) -> Body {
     let (to, packed) = tokio::io::duplex(PIPE_BYTES);
-    let from = from.to_owned();
-    let packing = tokio::task::spawn_blocking(move || archive::pack(&from, SyncIoBridge::new(to)));
+    let packing = tokio::task::spawn_blocking(move || pack(SyncIoBridge::new(to)));
     stream(packed, async { packing.await.map_err(std::io::Error::other)? })
 }
 
@@ -107,6 +130,16 @@ fn unpack_file(to: &Path, tar: impl std::io::Read) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_has_a_folder_and_a_name() {
+        assert_eq!(parted("big"), Some((".", "big")));
+        assert_eq!(parted("/big"), Some(("/", "big")));
+        assert_eq!(parted("a/b/big"), Some(("a/b", "big")));
+        for none in ["a/", "a/..", "."] {
+            assert_eq!(parted(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn a_colon_after_a_slash_is_part_of_a_name() {

@@ -17,14 +17,23 @@ const PERMISSIONS: u32 = 0o7777;
 /// # Errors
 /// When a file can't be read (the message names it), or `to` can't be written.
 pub fn pack(root: &Path, to: impl Write) -> io::Result<()> {
-    let mut tar = Builder::new(to);
     let found = fs::metadata(root).map_err(|error| about(root, &error))?;
-    if found.is_dir() {
-        pack_below(&mut tar, root)?;
-    } else {
+    if !found.is_dir() {
         let name = root.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        pack_file(&mut tar, root, Path::new(name), true)?;
+        return pack_file_as(root, Path::new(name), to);
     }
+    let mut tar = Builder::new(to);
+    pack_below(&mut tar, root)?;
+    tar.into_inner()?.flush()
+}
+
+/// Packs one file as a tar stream, under another name; otherwise as [`pack`] does.
+///
+/// # Errors
+/// When the file can't be read (the message names it), or `to` can't be written.
+pub fn pack_file_as(file: &Path, name: &Path, to: impl Write) -> io::Result<()> {
+    let mut tar = Builder::new(to);
+    pack_file(&mut tar, file, name, true)?;
     tar.into_inner()?.flush()
 }
 
