@@ -108,6 +108,11 @@ impl Expression {
         self.tree.functions().any(Function::is_status)
     }
 
+    /// The pattern of the `format` that it is as a whole: what text with expressions in it becomes.
+    pub fn format_pattern(&self) -> Option<&str> {
+        self.tree.format_pattern()
+    }
+
     /// Its value.
     pub fn evaluate(&self, scope: &dyn Scope) -> Result<Value, EvaluateError> {
         evaluator::evaluate(&self.tree, &self.source, scope)

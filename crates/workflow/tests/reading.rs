@@ -182,6 +182,19 @@ fn a_condition_with_text_around_its_expressions_is_a_warning() {
 }
 
 #[test]
+fn a_condition_that_compares_a_formatted_text_is_no_warning() {
+    for condition in [
+        "${{ format('refs/heads/{0}', github.base_ref) == github.ref }}",
+        "${{ contains(format('{0} {1}', github.a, github.b), 'x') }}",
+        "${{ format('{0}', github.ref) }}",
+    ] {
+        assert_eq!(said(&job(&format!("    if: {condition}\n    steps: [run: a]\n"))), [""; 0]);
+    }
+    let found = problems(&job("    if: ${{ format('refs/{0}', github.ref) }}\n    steps: [run: a]\n"));
+    assert_eq!((found.len(), found[0].code), (1, "condition-always-true"));
+}
+
+#[test]
 fn ids_that_the_file_gives_come_before_made_up_ones() {
     let text = job(
         "    steps:\n      - run: a\n      - uses: docker://alpine:3\n      - uses: ./here\n      - run: b\n        id: run\n",

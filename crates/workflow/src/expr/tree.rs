@@ -114,6 +114,15 @@ impl Tree {
         &self.nodes[id.0]
     }
 
+    /// The pattern of the call of `format` at the top, where it is written out.
+    pub(super) fn format_pattern(&self) -> Option<&str> {
+        let Node::Call { function: Function::Format, arguments } = self.node(self.root?) else { return None };
+        match self.node(*arguments.first()?) {
+            Node::Literal(pattern) => pattern.as_str(),
+            _ => None,
+        }
+    }
+
     /// Every function that is called, in the order of the closing parentheses.
     pub(super) fn functions(&self) -> impl Iterator<Item = Function> {
         self.nodes.iter().filter_map(|node| match node {

@@ -15,8 +15,9 @@ use crate::yaml::Problems;
 /// Without a status function in it, it holds only while all is well: `success() && (...)`.
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#status-check-functions>
 pub(super) fn condition(node: Option<&Node>, place: &Definition, problems: &mut Problems) -> Arc<str> {
-    let Some(node) = node else { return "success()".into() };
-    let Some(source) = source(node, problems) else { return "success()".into() };
+    let Some((node, source)) = node.and_then(|node| Some((node, source(node)?))) else {
+        return "success()".into();
+    };
     match parse(&source, &node.span, place, problems) {
         Some(expression) if !expression.calls_status_function() => format!("success() && ({source})").into(),
         _ => source,
@@ -25,20 +26,16 @@ pub(super) fn condition(node: Option<&Node>, place: &Definition, problems: &mut 
 
 /// `pre-if` or `post-if` of an action: as it is, and `always()` when absent.
 pub(super) fn plain(node: Option<&Node>, place: &Definition, problems: &mut Problems) -> Arc<str> {
-    let Some(node) = node else { return "always()".into() };
-    let Some(source) = source(node, problems) else { return "always()".into() };
+    let Some((node, source)) = node.and_then(|node| Some((node, source(node)?))) else {
+        return "always()".into();
+    };
     parse(&source, &node.span, place, problems);
     source
 }
 
-fn source(node: &Node, problems: &mut Problems) -> Option<Arc<str>> {
+fn source(node: &Node) -> Option<Arc<str>> {
     match &node.kind {
-        NodeKind::Expression(source) => {
-            if is_text_around_expression(source) {
-                problems.add(always_true(&node.span));
-            }
-            Some(source.clone())
-        }
+        NodeKind::Expression(source) => Some(source.clone()),
         _ => node.literal().map(|text| text.trim().into()).filter(|text: &Arc<str>| !text.is_empty()),
     }
 }
@@ -46,7 +43,12 @@ fn source(node: &Node, problems: &mut Problems) -> Option<Arc<str>> {
 fn parse(source: &str, span: &Span, place: &Definition, problems: &mut Problems) -> Option<Expression> {
     let names = Names::of(place);
     match Expression::parse(source, Some(&names.allowed())) {
-        Ok(expression) => Some(expression),
+        Ok(expression) => {
+            if expression.format_pattern().is_some_and(is_never_empty) {
+                problems.add(always_true(span));
+            }
+            Some(expression)
+        }
         Err(error) => {
             if problems.is_sound(span) {
                 let hint = expression_hint(&error.message, &names);
@@ -58,10 +60,8 @@ fn parse(source: &str, span: &Span, place: &Definition, problems: &mut Problems)
 }
 
 /// `if: ${{ a }} && ${{ b }}` has become `format('{0} && {1}', a, b)`: text, and so always true.
-fn is_text_around_expression(source: &str) -> bool {
-    let Some(pattern) = source.strip_prefix("format('") else { return false };
-    let text: String = pattern.split('\'').next().unwrap_or_default().chars().collect();
-    text.contains("{0}") && text != "{0}"
+fn is_never_empty(pattern: &str) -> bool {
+    pattern.contains("{0}") && pattern != "{0}"
 }
 
 fn always_true(span: &Span) -> Diagnostic {
