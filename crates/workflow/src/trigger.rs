@@ -33,8 +33,8 @@ pub struct Event {
     /// What the forge sends with it: GitHub's webhook payload. For `schedule`, `schedule` in it is
     /// the cron expression that is due.
     pub payload: Json,
-    /// Paths changed since the last push, or in the pull request; `None` when they are not known,
-    /// or the diff is over GitHub's limits: then path filters let everything pass.
+    /// Paths changed since the last push, or in the pull request, in their order; `None` when they are
+    /// not known: then path filters let everything pass.
     pub changed_files: Option<Vec<String>>,
     /// Message of the head commit. A push has it in its payload too; a pull request has not.
     pub head_commit_message: Option<String>,

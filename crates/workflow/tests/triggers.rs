@@ -81,17 +81,19 @@ fn a_pattern_that_can_not_be_read_is_reported_when_the_file_is() {
 }
 
 #[test]
-fn filters_that_github_would_not_accept_are_warnings() {
-    for (filters, code) in [
-        ("paths: ['!a']", "filter-includes-nothing"),
-        ("branches: [a]\n    branches-ignore: [b]", "filter-conflict"),
+fn filters_that_take_only_away_are_warned_of_and_those_beside_their_opposite_refused() {
+    for (filters, code, severity) in [
+        ("paths: ['!a']", "filter-includes-nothing", Severity::Warning),
+        ("branches: [a]\n    branches-ignore: [b]", "filter-conflict", Severity::Error),
+        ("tags: [a]\n    tags-ignore: [b]", "filter-conflict", Severity::Error),
+        ("paths: [a]\n    paths-ignore: [b]", "filter-conflict", Severity::Error),
     ] {
         let text =
             format!("on:\n  push:\n    {filters}\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: a\n");
         let (workflow, problems) = read_workflow("ci.yml", &text, &ReadOptions::default());
-        assert!(workflow.is_some());
-        assert_eq!(problems.len(), 1);
-        assert_eq!((problems[0].severity, problems[0].code), (Severity::Warning, code));
+        assert_eq!(workflow.is_some(), severity == Severity::Warning, "{filters}");
+        assert_eq!(problems.len(), 1, "{filters}");
+        assert_eq!((problems[0].severity, problems[0].code), (severity, code));
     }
 }
 

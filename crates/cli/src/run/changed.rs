@@ -38,7 +38,8 @@ impl<'a> ChangedFiles<'a> {
         let others = ["ls-files", "--others", "--exclude-standard", "-z"];
         let (tracked, untracked) = tokio::try_join!(git.ask(&diff), git.ask(&others))?;
         let names = tracked.iter().chain(&untracked).flat_map(|names| names.split('\0'));
-        let files: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mut files: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        files.sort();
         self.last = Some((base, files.clone()));
         Ok(Some(files))
     }
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!(changed(folder, "pull_request", to_main).await.unwrap(), ["a", "b", "new"]);
         assert_eq!(changed(folder, "push", json!({})).await.unwrap(), ["b", "new"]);
         let pushed = changed(folder, "push", json!({"before": first})).await.unwrap();
-        assert_eq!(pushed, ["a", "b", "second", "new"]);
+        assert_eq!(pushed, ["a", "b", "new", "second"]);
         let unknown = json!({"before": "1".repeat(40)});
         assert_eq!(changed(folder, "push", unknown).await.unwrap(), ["b", "new"]);
         let option = json!({"before": "--output=x", "pull_request": {"base": {"ref": "--all"}}});

@@ -109,7 +109,7 @@ codes! {
     INVALID_FILTER_PATTERN = "invalid-filter-pattern", Exact;
     /// A filter under `on` only takes away, so nothing is left.
     FILTER_INCLUDES_NOTHING = "filter-includes-nothing", Exact;
-    /// A filter under `on` stands beside its `-ignore` form, which GitHub refuses when it triggers.
+    /// A filter under `on` stands beside its `-ignore` form.
     FILTER_CONFLICT = "filter-conflict", Exact;
     /// An input of a manual start is missing or not of its type.
     INVALID_INPUT = "invalid-input", Exact;

@@ -12,8 +12,12 @@ use crate::syntax::{Trigger, Workflow};
 /// Activity types of pull requests that count when `types` is absent; for every other event all do.
 const PULL_REQUEST_TYPES: [&str; 3] = ["opened", "synchronize", "reopened"];
 
-/// Files of a diff that GitHub compares with path filters; beyond them it can't tell.
+/// Files of a diff that GitHub compares with path filters; it does not see those behind them.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#git-diff-comparisons>
 const MAX_CHANGED_FILES: usize = 300;
+
+/// Commits of a push up to which GitHub compares at all; a larger one passes every path filter.
+const MAX_COMMITS: usize = 1000;
 
 /// Whether the event starts the workflow, and if not, why.
 pub fn decide(workflow: &Workflow, event: &Event) -> Decision {
@@ -220,7 +224,11 @@ impl<'a> Filters<'a> {
     }
 
     fn reason_of_paths(&self, event: &Event) -> Option<String> {
-        let files = event.changed_files.as_ref().filter(|files| files.len() <= MAX_CHANGED_FILES)?;
+        if event.payload["commits"].as_array().is_some_and(|commits| commits.len() > MAX_COMMITS) {
+            return None;
+        }
+        let files = event.changed_files.as_deref()?;
+        let files = &files[..files.len().min(MAX_CHANGED_FILES)];
         if let (Some(paths), Some(patterns)) = (&self.paths, &self.trigger.paths)
             && !files.iter().any(|file| paths.includes(file))
         {

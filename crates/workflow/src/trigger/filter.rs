@@ -42,8 +42,8 @@ impl Filter {
     }
 }
 
-/// What is wrong with the filters of a workflow: patterns that can't be read, lists that include
-/// nothing because every pattern in them begins with `!`, and filters beside their `-ignore` form.
+/// What is wrong with the filters of a workflow: patterns that can't be read, and lists that include
+/// nothing because every pattern in them begins with `!`.
 pub fn check_filters(workflow: &Workflow) -> Vec<Diagnostic> {
     workflow.on.iter().flat_map(check_trigger).collect()
 }
@@ -66,9 +66,6 @@ fn check_trigger(trigger: &Trigger) -> Vec<Diagnostic> {
         if let Some(Err(found)) = ignored.as_deref().map(Filter::new) {
             problems.extend(found);
         }
-        if included.is_some() && ignored.is_some() {
-            problems.push(conflict(key, trigger));
-        }
     }
     problems
 }
@@ -82,14 +79,4 @@ fn includes_nothing(key: &str, patterns: &Option<Vec<Spanned<String>>>) -> Optio
         message: format!("Every pattern of '{key}' begins with '!', so it matches nothing"),
         hint: Some("Put '**' before it.".to_owned()),
     })
-}
-
-fn conflict(key: &str, trigger: &Trigger) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Warning,
-        code: codes::FILTER_CONFLICT,
-        span: Some(trigger.event.span.clone()),
-        message: format!("you may only define one of `{key}` and `{key}-ignore` for a single event"),
-        hint: Some(format!("Write what is ignored into '{key}', each with '!' before it.")),
-    }
 }

@@ -148,12 +148,31 @@ fn path_filters_look_at_the_changed_files() {
 }
 
 #[test]
-fn path_filters_pass_tags_and_diffs_over_the_limit() {
+fn path_filters_pass_tags_and_pushes_of_more_than_a_thousand_commits() {
     let trigger = || Trigger { paths: list(&["src/**"]), ..on("push") };
-    let tag = Event { changed_files: Some(vec!["a".to_owned()]), ..push("refs/tags/v1") };
-    runs(trigger(), &tag);
-    let many: Vec<String> = (0..301).map(|number| format!("docs/{number}")).collect();
-    runs(trigger(), &Event { changed_files: Some(many), ..push("refs/heads/main") });
+    let elsewhere = || Some(vec!["a".to_owned()]);
+    runs(trigger(), &Event { changed_files: elsewhere(), ..push("refs/tags/v1") });
+    let commits = |count| json!({"ref": "refs/heads/main", "commits": vec![json!({}); count]});
+    let pushed = |count| Event { changed_files: elsewhere(), ..event("push", commits(count)) };
+    runs(trigger(), &pushed(1001));
+    assert!(!decide(&workflow(trigger()), &pushed(1000)).runs());
+}
+
+#[test]
+fn path_filters_see_the_first_three_hundred_changed_files() {
+    let files = |last: &str| {
+        let docs = (0..299).map(|number| format!("docs/{number:03}"));
+        Event {
+            changed_files: Some(docs.chain([last.to_owned(), "src/z".to_owned()]).collect()),
+            ..push("refs/heads/main")
+        }
+    };
+    let including = || Trigger { paths: list(&["src/**"]), ..on("push") };
+    runs(including(), &files("src/a"));
+    skips(including(), &files("docs/z"), "no changed file matches a pattern of paths (src/**)");
+    let ignoring = || Trigger { paths_ignore: list(&["docs/**"]), ..on("push") };
+    runs(ignoring(), &files("src/a"));
+    skips(ignoring(), &files("docs/z"), "every changed file matches a pattern of paths-ignore (docs/**)");
 }
 
 #[test]

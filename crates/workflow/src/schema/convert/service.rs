@@ -8,6 +8,10 @@ use crate::yaml::Problems;
 /// <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#providing-inputs>
 const MAX_DISPATCH_INPUTS: usize = 25;
 
+/// Filters of events and their opposites, of which one excludes the other.
+const FILTERS: [[&str; 2]; 3] =
+    [["branches", "branches-ignore"], ["tags", "tags-ignore"], ["paths", "paths-ignore"]];
+
 /// Checks a workflow.
 pub(in crate::schema) fn check_service(root: &Node, problems: &mut Problems) {
     if let Some(on) = root.get("on") {
@@ -28,6 +32,9 @@ fn check_on(on: &Node, problems: &mut Problems) {
         let hint = "name an event, such as `push` or `workflow_dispatch`";
         problems.error_with_hint(codes::NO_TRIGGER, &on.span, "No event triggers defined in `on`", hint);
     }
+    for (_, _, event) in on.entries() {
+        FILTERS.iter().for_each(|[key, ignoring]| check_one_filter(event, key, ignoring, problems));
+    }
     let inputs = on.get("workflow_dispatch").and_then(|dispatch| dispatch.get("inputs"));
     if let Some(inputs) = inputs.filter(|inputs| inputs.entries().count() > MAX_DISPATCH_INPUTS) {
         let message = format!(
@@ -35,6 +42,19 @@ fn check_on(on: &Node, problems: &mut Problems) {
         );
         let hint = "pass several values in one input, as JSON for `fromJSON`";
         problems.error_with_hint(codes::INPUT_DEFINITION, &inputs.span, message, hint);
+    }
+}
+
+/// Names come in or stay out by one list of patterns.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#onpushbranchestagsbranches-ignoretags-ignore>
+fn check_one_filter(event: &Node, key: &str, ignoring: &str, problems: &mut Problems) {
+    let is_there = |wanted: &str| {
+        event.entries().find(|(name, _, list)| *name == wanted && !matches!(list.kind, NodeKind::Null))
+    };
+    if let (Some(_), Some((_, place, _))) = (is_there(key), is_there(ignoring)) {
+        let message = format!("you may only define one of `{key}` and `{ignoring}` for a single event");
+        let hint = format!("write what is ignored into `{key}`, each with `!` before it");
+        problems.error_with_hint(codes::FILTER_CONFLICT, &place.span, message, hint);
     }
 }
 
