@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use guest::client::{FileKind, Guest, GuestError};
+use indexmap::IndexSet;
 use sha2::{Digest, Sha256};
 
 use crate::glob::{Patterns, is_below};
@@ -40,18 +41,15 @@ pub async fn hash_files(
     let wrong = |reason: String| HashFilesError::Pattern { patterns: arguments.join(", "), reason };
     let (follow, lines) = options(arguments).map_err(wrong)?;
     let patterns = Patterns::parse(lines.iter().map(String::as_str), workspace, home).map_err(wrong)?;
-    let mut files = Vec::new();
+    let mut files = IndexSet::new();
     for root in patterns.search_paths() {
-        for file in search(guest, root, workspace, follow).await? {
-            if is_below(&file, workspace) && patterns.matches(&file) && !files.contains(&file) {
-                files.push(file);
-            }
-        }
+        let found = search(guest, root, workspace, follow).await?;
+        files.extend(found.into_iter().filter(|file| is_below(file, workspace) && patterns.matches(file)));
     }
     if files.is_empty() {
         return Ok(String::new());
     }
-    let digests = guest.digest(files).await?;
+    let digests = guest.digest(files.into_iter().collect()).await?;
     Ok(combine(&digests))
 }
 

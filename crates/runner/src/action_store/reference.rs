@@ -54,10 +54,12 @@ impl fmt::Display for ActionName {
     }
 }
 
-/// Whether GitHub allows the name; such a one means nothing else in a URL or a path.
+/// Whether GitHub allows the name; such a one means nothing else in a URL or a path. `.github` is one: what all
+/// repositories of an owner share.
 pub(crate) fn is_repository_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    !name.is_empty() && name.len() <= NAME_CHARS && !name.starts_with(['-', '.']) && name.chars().all(allowed)
+    let means_more = name.chars().all(|c| c == '.') || name.eq_ignore_ascii_case(".git");
+    name.len() <= NAME_CHARS && !means_more && !name.starts_with('-') && name.chars().all(allowed)
 }
 
 /// What `git check-ref-format` allows, and no leading dash.
@@ -156,9 +158,19 @@ mod tests {
 
     #[test]
     fn owners_and_repositories_that_climb_out_of_a_mirror_are_refused() {
-        for (owner, repo) in [("..", "x"), ("o", ".."), ("-o", "r"), ("o", ""), ("o/x", "r"), ("o", "r%2f")] {
+        for (owner, repo) in [
+            ("..", "x"),
+            ("o", ".."),
+            ("o", "."),
+            ("o", ".git"),
+            ("-o", "r"),
+            ("o", ""),
+            ("o/x", "r"),
+            ("o", "r%2f"),
+        ] {
             assert!(ActionName::new(&action(owner, repo, "v1")).is_err(), "{owner}/{repo}");
         }
+        assert!(ActionName::new(&action("o", ".github", "v1")).is_ok());
     }
 
     #[test]
