@@ -51,14 +51,16 @@ fn folder(path: &Path, named: bool) -> Result<Vec<WorkflowFile>> {
 
 fn read(path: &Path) -> Result<WorkflowFile> {
     let shown = path.display().to_string();
-    if path.file_stem().is_some_and(|stem| stem == "action") {
+    let repository = repository_of(path);
+    // In the folder of workflows it is one, whatever its name.
+    if repository.is_none() && path.file_stem().is_some_and(|stem| stem == "action") {
         return WorkflowFile::read_as(path, shown, |path, text| {
             let (_, diagnostics) = workflow::schema::read_action(&path, &text);
             WorkflowFile { path, text, workflow: None, diagnostics }
         });
     }
     let mut file = WorkflowFile::read(path, shown)?;
-    if let Some(root) = repository_of(path) {
+    if let Some(root) = repository {
         check_calls(root, &mut file)?;
     }
     Ok(file)
@@ -142,7 +144,7 @@ fn sarif(files: &[WorkflowFile]) -> Json {
                 .iter()
                 .map(|span| {
                     json!({"physicalLocation": {
-                        "artifactLocation": {"uri": &*span.file},
+                        "artifactLocation": {"uri": uri(&span.file)},
                         "region": {
                             "startLine": span.start.line,
                             "startColumn": span.start.column,
@@ -171,6 +173,16 @@ fn sarif(files: &[WorkflowFile]) -> Json {
     })
 }
 
+/// A path as a URI reference: what may not stand in one is escaped, and an absolute path has its scheme.
+fn uri(path: &str) -> String {
+    let stays = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/@$&'()*+,;=".contains(&byte);
+    let escaped: String = path
+        .bytes()
+        .map(|byte| if stays(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect();
+    if path.starts_with('/') { format!("file://{escaped}") } else { escaped }
+}
+
 /// A workflow command, with GitHub's escapes.
 fn command(diagnostic: &Diagnostic) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
@@ -191,6 +203,30 @@ mod tests {
     }
 
     #[test]
+    fn a_path_becomes_a_uri() {
+        for (path, expected) in [
+            (".github/workflows/ci.yml", ".github/workflows/ci.yml"),
+            ("a b/100%#?.yml", "a%20b/100%25%23%3F.yml"),
+            ("a:b.yml", "a%3Ab.yml"),
+            ("/tmp/ö.yml", "file:///tmp/%C3%B6.yml"),
+        ] {
+            assert_eq!(uri(path), expected);
+        }
+    }
+
+    #[test]
+    fn a_workflow_that_is_called_action_is_a_workflow() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(workflows::FOLDER);
+        std::fs::create_dir_all(&folder).unwrap();
+        let runs = "runs: { using: node20, main: a.js }\n";
+        for (path, is_wrong) in [(folder.join("action.yml"), true), (root.path().join("action.yml"), false)] {
+            std::fs::write(&path, runs).unwrap();
+            assert_eq!(read(&path).unwrap().diagnostics.iter().any(is_error), is_wrong, "{}", path.display());
+        }
+    }
+
+    #[test]
     fn every_format_names_the_place_and_the_code() {
         let files = [file()];
         let first = all(&files).next().expect("an unknown event is a problem");
@@ -202,6 +238,8 @@ mod tests {
         let sarif = sarif(&files);
         let region = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"];
         assert_eq!((&sarif["version"], &region["startLine"]), (&json!("2.1.0"), &json!(1)));
+        let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "%C3%A4,1.yml");
         let line = command(first);
         assert!(line.starts_with("::error file=ä%2C1.yml,line=1,col=5,title="), "{line}");
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value as Json, json};
-use workflow::plan::{Outlook, PreviewJob, preview};
+use workflow::plan::{Outlook, PreviewJob, RunsOn, preview};
 
 use super::session::{Chosen, Session};
 use crate::args::Format;
@@ -71,11 +71,33 @@ fn show(job: &PreviewJob) {
     let outlook = match &job.outlook {
         Outlook::Runs { runs_on, steps, .. } => {
             let steps = if *steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") };
-            format!("{steps} on {}", runs_on.labels.join(", "))
+            format!("{steps} on {}", place(runs_on))
         }
         Outlook::Skipped(reason) => format!("skipped: {reason}"),
         Outlook::Fails(error) => format!("can't start: {error}"),
         Outlook::Unknown => "depends on the outputs of jobs before it".to_owned(),
     };
     say!("  {}: {outlook}{needs}", job.name);
+}
+
+/// Where a job runs: its group, if it names one, and its labels.
+fn place(runs_on: &RunsOn) -> String {
+    let group = runs_on.group.iter().map(|group| format!("group {group}"));
+    group.chain(runs_on.labels.iter().cloned()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_group_labels_or_both() {
+        let shown = |group: Option<&str>, labels: &[&str]| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            place(&RunsOn { group: group.map(str::to_owned), labels })
+        };
+        assert_eq!(shown(None, &["linux", "x64"]), "linux, x64");
+        assert_eq!(shown(Some("big"), &[]), "group big");
+        assert_eq!(shown(Some("big"), &["gpu"]), "group big, gpu");
+    }
 }
