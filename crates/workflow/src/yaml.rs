@@ -26,11 +26,13 @@ pub struct Limits {
     pub depth: usize,
     /// Nodes, where each use of an alias counts all nodes that it stands for. GitHub takes 50,000.
     pub nodes: usize,
+    /// Bytes of all scalars, counted likewise. GitHub's results have 10 MiB; no file has more without aliases.
+    pub text_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { characters: 1024 * 1024, depth: 50, nodes: 50_000 }
+        Limits { characters: 1024 * 1024, depth: 50, nodes: 50_000, text_bytes: 10 * 1024 * 1024 }
     }
 }
 

@@ -3,6 +3,7 @@
 use workflow::diagnostic::{Diagnostic, Severity};
 use workflow::schema::{ReadOptions, read_action, read_workflow};
 use workflow::syntax::{ActionRuns, JobWork, Step, StepWork, Workflow};
+use workflow::yaml::{self, Limits, Problems};
 
 const JOB: &str = "jobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo hi\n";
 
@@ -148,6 +149,20 @@ fn an_alias_bomb_ends_at_the_bound() {
     }
     let found = problems(&text);
     assert_eq!((found.len(), found[0].code), (1, "yaml-nodes"));
+}
+
+#[test]
+fn aliases_of_a_long_text_end_at_the_bound() {
+    let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 200].join(", "));
+    let found = problems(&text);
+    assert_eq!((found.len(), found[0].code), (1, "yaml-size"));
+    let limits = Limits { text_bytes: 10, ..Limits::default() };
+    let read = |text| {
+        let mut problems = Problems::new("w.yml");
+        (yaml::parse(text, &limits, &mut problems).is_some(), problems.into_sorted().len())
+    };
+    assert_eq!(read("a: &a [bc, d]\ne: *a\n"), (true, 0));
+    assert_eq!(read("a: &a [bc, d]\nef: *a\ng: *a"), (false, 1));
 }
 
 #[test]
@@ -316,6 +331,16 @@ fn a_function_without_parentheses_is_guessed_and_so_are_jobs_that_are_missing() 
         found[0].hint.as_deref(),
         Some("let one job need no other; there are no jobs of these names: biuld")
     );
+}
+
+#[test]
+fn the_jobs_of_a_file_are_listed_as_far_as_somebody_reads_on() {
+    let jobs: String =
+        (0..23).map(|number| format!("  j{number}: {{ runs-on: x, steps: [run: a] }}\n")).collect();
+    let found =
+        problems(&format!("on: push\njobs:\n  a: {{ runs-on: x, needs: b, steps: [run: a] }}\n{jobs}"));
+    let hint = found[0].hint.as_deref().unwrap();
+    assert!(hint.starts_with("jobs of this file: a, j0, ") && hint.ends_with(", j18, and 4 more"), "{hint}");
 }
 
 #[test]

@@ -53,6 +53,8 @@ codes! {
     YAML_DEPTH = "yaml-depth", File;
     /// Too many values, aliases expanded.
     YAML_NODES = "yaml-nodes", File;
+    /// Too much text, aliases expanded.
+    YAML_SIZE = "yaml-size", File;
     /// A key that does not exist here, or a value that is not allowed here.
     UNEXPECTED_VALUE = "unexpected-value", Exact;
     /// A list where none may be.

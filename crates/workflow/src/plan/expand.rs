@@ -13,7 +13,7 @@ use super::matrix::{Combination, Entry, Matrix};
 use super::state::{Expansion, Leg, LegId, LegState, LegWork, NodeId, NodeState};
 
 /// Longest name that GitHub makes of a job and its matrix, in UTF-16 units.
-const NAME_UNITS: usize = 100;
+pub(super) const NAME_UNITS: usize = 100;
 
 /// Longest name of a job's own, in UTF-16 units: so that a matrix of names made of outputs stays small.
 const OWN_NAME_UNITS: usize = 1000;

@@ -13,12 +13,15 @@ use model::limits::MATRIX_JOBS;
 use crate::expr::{Object, Value};
 use crate::span::Span;
 
+use super::expand::NAME_UNITS;
+
 /// Combinations that are looked at before exclusions thin them out. Enough to write a large
 /// product and exclude most of it, few enough to be done in a moment.
 const COMBINATIONS: usize = 65_536;
 
-/// Comparisons of a combination with a filter: bounds what a product with long lists of filters costs.
-const COMPARISONS: usize = 4 * 1024 * 1024;
+/// Values that are looked at, those of the vectors and of the filters for each combination: bounds what a product
+/// of many vectors or with long lists of filters costs.
+const LOOKS: usize = 4 * 1024 * 1024;
 
 /// Levels of nesting that a value of a matrix may have: GitHub's limit for evaluated values.
 const VALUE_DEPTH: usize = 50;
@@ -126,8 +129,9 @@ impl Matrix {
             return Ok(0);
         }
         let size = self.vectors.iter().try_fold(1_usize, |size, (_, vector)| size.checked_mul(vector.len()));
-        let filters = (self.include.len() + self.exclude.len()).max(1);
-        size.filter(|size| *size <= COMBINATIONS && size * filters <= COMPARISONS).ok_or_else(too_many)
+        let filters = self.include.iter().chain(&self.exclude).map(|filter| filter.len());
+        let looks = self.vectors.len() + filters.sum::<usize>();
+        size.filter(|size| *size <= COMBINATIONS && size.saturating_mul(looks) <= LOOKS).ok_or_else(too_many)
     }
 
     /// The combination at `index` of the product.
@@ -221,24 +225,37 @@ fn member(value: &Value, key: &str) -> Value {
     }
 }
 
-/// The texts of all scalars in order; empty ones and nulls show nothing.
+/// The texts of all scalars in order, as many as a name can show; empty ones and nulls show nothing.
 fn segments(values: &Object) -> Vec<String> {
-    let mut found = Vec::new();
-    for (_, value) in values.iter() {
-        collect_segments(value, &mut found);
-    }
-    found
+    let mut segments = Segments { found: Vec::new(), left: NAME_UNITS };
+    values.iter().for_each(|(_, value)| segments.collect(value));
+    segments.found
 }
 
-fn collect_segments(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Object(object) => object.iter().for_each(|(_, value)| collect_segments(value, found)),
-        Value::Array(items) => items.iter().for_each(|value| collect_segments(value, found)),
-        scalar => {
-            let text = scalar.to_text();
-            if !text.is_empty() {
-                found.push(text);
-            }
+struct Segments {
+    found: Vec<String>,
+    /// Characters that a name still has room for.
+    left: usize,
+}
+
+impl Segments {
+    fn collect(&mut self, value: &Value) {
+        if self.left == 0 {
+            return;
+        }
+        match value {
+            Value::Object(object) => object.iter().for_each(|(_, value)| self.collect(value)),
+            Value::Array(items) => items.iter().for_each(|value| self.collect(value)),
+            scalar => self.add(&scalar.text()),
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        // One more, so that the name is too long and ends with dots.
+        let shown: String = text.chars().take(NAME_UNITS + 1).collect();
+        if !shown.is_empty() {
+            self.left = self.left.saturating_sub(shown.chars().count());
+            self.found.push(shown);
         }
     }
 }

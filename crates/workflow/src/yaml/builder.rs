@@ -48,11 +48,27 @@ pub(super) fn build(text: &str, limits: &Limits, problems: &mut Problems) -> Opt
 struct Open {
     start: Position,
     anchor: usize,
-    /// Nodes in it, itself included.
-    nodes: usize,
+    size: Size,
     /// Levels below it, itself included.
     depth: usize,
     content: Content,
+}
+
+/// How much something holds, itself included.
+#[derive(Clone, Copy)]
+struct Size {
+    nodes: usize,
+    /// Bytes of its scalars.
+    text: usize,
+}
+
+impl Size {
+    /// A node without text.
+    const NODE: Size = Size { nodes: 1, text: 0 };
+
+    fn and(self, other: Size) -> Size {
+        Size { nodes: self.nodes.saturating_add(other.nodes), text: self.text.saturating_add(other.text) }
+    }
 }
 
 enum Content {
@@ -74,7 +90,7 @@ enum Key {
 #[derive(Clone)]
 struct Anchored {
     node: Node,
-    nodes: usize,
+    size: Size,
     depth: usize,
 }
 
@@ -87,7 +103,8 @@ struct Builder<'a> {
     /// Anchors that some alias names: only these are kept.
     used_anchors: HashSet<usize>,
     anchors: HashMap<usize, Anchored>,
-    nodes: usize,
+    /// What has been read, aliases expanded.
+    size: Size,
     /// Where the event before ended: the header of a block scalar lies between it and the scalar.
     previous_end: Marker,
     cursor: Cursor,
@@ -107,7 +124,7 @@ impl<'a> Builder<'a> {
             open: Vec::new(),
             used_anchors: used_anchors(text),
             anchors: HashMap::new(),
-            nodes: 0,
+            size: Size { nodes: 0, text: 0 },
             previous_end: Marker::new(0, 1, 0),
             cursor: Cursor { character: 0, byte: 0 },
             characters: text.chars().count(),
@@ -148,8 +165,9 @@ impl<'a> Builder<'a> {
                     None => self.scalar(&text, &span, style, tag.as_deref(), marks),
                 };
                 let is_merge_key = style == ScalarStyle::Plain && text == MERGE_KEY;
-                self.count(1)?;
-                self.add(Anchored { node: Node { span, value }, nodes: 1, depth: 0 }, anchor, is_merge_key)
+                let size = Size { nodes: 1, text: text.len() };
+                self.count(size)?;
+                self.add(Anchored { node: Node { span, value }, size, depth: 0 }, anchor, is_merge_key)
             }
             Event::Alias(anchor) => self.expand(anchor, marks),
             Event::SequenceStart(anchor, _) => self.start(anchor, marks, Content::Sequence(Vec::new())),
@@ -212,9 +230,9 @@ impl<'a> Builder<'a> {
     }
 
     fn start(&mut self, anchor: usize, marks: Marks, content: Content) -> Result<(), Stop> {
-        self.count(1)?;
+        self.count(Size::NODE)?;
         self.check_depth(1, marks)?;
-        self.open.push(Open { start: position(marks.start), anchor, nodes: 1, depth: 1, content });
+        self.open.push(Open { start: position(marks.start), anchor, size: Size::NODE, depth: 1, content });
         Ok(())
     }
 
@@ -230,7 +248,7 @@ impl<'a> Builder<'a> {
         let is_flow = marks.end.index() > marks.start.index();
         let end = last.filter(|end| !is_flow && *end >= open.start).unwrap_or(position(marks.end));
         let node = Node { span: self.problems.span(open.start, end), value };
-        self.add(Anchored { node, nodes: open.nodes, depth: open.depth }, open.anchor, false)
+        self.add(Anchored { node, size: open.size, depth: open.depth }, open.anchor, false)
     }
 
     /// Puts a finished node where it belongs.
@@ -238,12 +256,12 @@ impl<'a> Builder<'a> {
         if anchor > 0 && self.used_anchors.contains(&anchor) {
             self.anchors.insert(anchor, added.clone());
         }
-        let Anchored { node, nodes, depth } = added;
+        let Anchored { node, size, depth } = added;
         let Some(parent) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
         };
-        parent.nodes += nodes;
+        parent.size = parent.size.and(size);
         parent.depth = parent.depth.max(depth + 1);
         match &mut parent.content {
             Content::Sequence(items) => items.push(node),
@@ -265,31 +283,35 @@ impl<'a> Builder<'a> {
                 "an alias may only name an anchor whose value has ended",
             );
             let node = Node { span: self.span(marks), value: Value::Invalid };
-            self.count(1)?;
-            return self.add(Anchored { node, nodes: 1, depth: 0 }, 0, false);
+            self.count(Size::NODE)?;
+            return self.add(Anchored { node, size: Size::NODE, depth: 0 }, 0, false);
         };
-        let (nodes, depth) = (anchored.nodes, anchored.depth);
-        self.count(nodes)?;
+        let (size, depth) = (anchored.size, anchored.depth);
+        self.count(size)?;
         self.check_depth(depth, marks)?;
         let copy = self.anchors.get(&anchor).cloned();
         copy.map_or(Ok(()), |copy| self.add(copy, 0, false))
     }
 
-    fn count(&mut self, nodes: usize) -> Result<(), Stop> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes <= self.limits.nodes {
-            return Ok(());
-        }
-        let span = self.problems.span(position(self.previous_end), position(self.previous_end));
-        self.problems.error_with_hint(
-            codes::YAML_NODES,
-            &span,
-            "Maximum YAML nodes exceeded",
-            format!(
+    fn count(&mut self, more: Size) -> Result<(), Stop> {
+        self.size = self.size.and(more);
+        let (code, message, hint) = if self.size.nodes > self.limits.nodes {
+            let hint = format!(
                 "a file may have {} values, and each alias counts for all that it stands for",
                 self.limits.nodes
-            ),
-        );
+            );
+            (codes::YAML_NODES, "Maximum YAML nodes exceeded", hint)
+        } else if self.size.text > self.limits.text_bytes {
+            let hint = format!(
+                "the texts of a file may have {} bytes, and each alias counts for what it stands for",
+                self.limits.text_bytes
+            );
+            (codes::YAML_SIZE, "Maximum object size exceeded", hint)
+        } else {
+            return Ok(());
+        };
+        let span = self.problems.span(position(self.previous_end), position(self.previous_end));
+        self.problems.error_with_hint(code, &span, message, hint);
         Err(Stop::Bound)
     }
 

@@ -10,6 +10,10 @@ use crate::span::{Position, Span};
 /// bound keeps memory small when each node of a large file is wrong.
 const MAX_PROBLEMS: usize = 1000;
 
+/// Characters of a message or a hint that are kept: twice what GitHub shows of one. A value of the
+/// file stands in some of them, and there may be as many as problems.
+const MAX_TEXT: usize = 1000;
+
 /// Problems of one file, in the order in which they were found.
 #[derive(Debug)]
 pub struct Problems {
@@ -67,6 +71,7 @@ impl Problems {
         if let Some(span) = problem.span.as_mut().filter(|span| span.end.line > span.start.line) {
             span.end = Position { column: span.start.column.saturating_add(1), ..span.start };
         }
+        std::iter::once(&mut problem.message).chain(&mut problem.hint).for_each(cut);
         if self.found.len() < MAX_PROBLEMS || self.drop_for(&problem) {
             self.found.push(problem);
         }
@@ -134,6 +139,14 @@ impl Problems {
     }
 }
 
+fn cut(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(end);
+        text.push_str("...");
+        text.shrink_to_fit();
+    }
+}
+
 impl Unread {
     fn touches(&self, span: &Span) -> bool {
         self.first <= span.end.line && span.start.line <= self.last
@@ -143,6 +156,20 @@ impl Unread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_value_without_end_only_the_beginning_is_told() {
+        let mut problems = Problems::new("ci.yml");
+        let start = Position { line: 1, column: 1 };
+        let span = problems.span(start, start);
+        let long = "ä".repeat(10 * MAX_TEXT);
+        problems.error_with_hint("unexpected-value", &span, format!("Unexpected value '{long}'"), &long);
+        let found = problems.into_found();
+        let shown = [Some(&found[0].message), found[0].hint.as_ref()];
+        assert!(
+            shown.iter().flatten().all(|text| text.ends_with("ä...") && text.chars().count() == MAX_TEXT + 3)
+        );
+    }
 
     #[test]
     fn an_error_is_not_lost_behind_a_thousand_warnings() {

@@ -262,6 +262,25 @@ fn a_matrix_has_at_most_256_jobs() {
 }
 
 #[test]
+fn a_matrix_of_many_vectors_and_combinations_is_refused_before_it_costs_time() {
+    let mut given: serde_json::Map<String, Json> =
+        (0..300).map(|number| (format!("v{number}"), json!([1]))).collect();
+    given.insert("a".to_owned(), json!(vec![1; 20_000]));
+    given.insert("exclude".to_owned(), json!([{"a": 1}]));
+    assert!(problem(&json!(given)).ends_with("exceeded 256 results"));
+}
+
+#[test]
+fn a_name_shows_the_beginning_of_long_values_and_no_more() {
+    let name = names(&json!({"x": ["y".repeat(10_000)], "z": ["w".repeat(10_000)]})).remove(0);
+    assert_eq!(name, format!("b ({}...", "y".repeat(94)));
+    let many = vec!["ab"; 100];
+    assert_eq!(names(&json!({"x": [many]}))[0], format!("b (ab{}...", ", ab".repeat(23)));
+    let short = "y".repeat(96);
+    assert_eq!(names(&json!({"x": [short]})), [format!("b ({short})")]);
+}
+
+#[test]
 fn a_matrix_nested_without_end_is_refused() {
     let deep = format!("{}1{}", "[".repeat(60), "]".repeat(60));
     assert_eq!(
