@@ -7,7 +7,7 @@
 //!
 //! Who does what: this driver starts a [keeper](keep) for each machine and talks to the
 //! agent; the keeper (`keeper`) gives the machine ids, bounds and a file tree
-//! (`tree`), and outlives it; the inside (`inside`) makes the namespaces, seals
+//! (`tree`, `shown`), and outlives it; the inside (`inside`) makes the namespaces, seals
 //! itself in, and becomes the agent.
 
 mod cgroup;
@@ -15,11 +15,13 @@ mod exposures;
 mod ids;
 mod inside;
 mod keeper;
+mod mounted;
 mod mounts;
 mod probe;
 mod remains;
 mod seal;
 mod seccomp;
+mod shown;
 mod skeleton;
 mod tree;
 mod visible;

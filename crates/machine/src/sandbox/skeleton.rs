@@ -68,14 +68,19 @@ impl Skeleton<'_> {
 
     /// Writes a small file.
     pub(super) fn write(&self, file: &OwnFile) -> Result<(), Failure> {
-        self.folders_above(Path::new(file.path))?;
-        let path = self.at(file.path);
+        self.write_text(Path::new(file.path), file.mode, &file.text)
+    }
+
+    /// Writes a small file with this text.
+    pub(super) fn write_text(&self, place: &Path, mode: u32, text: &str) -> Result<(), Failure> {
+        self.folders_above(place)?;
+        let path = self.at(place);
         let written = || -> io::Result<()> {
-            let mut opened = File::options().write(true).create_new(true).mode(file.mode).open(&path)?;
-            opened.write_all(file.text.as_bytes())?;
+            let mut opened = File::options().write(true).create_new(true).mode(mode).open(&path)?;
+            opened.write_all(text.as_bytes())?;
             self.own(&path)
         };
-        written().doing(|| format!("writing the machine's /{}", file.path))
+        written().doing(|| format!("writing the machine's /{}", place.display()))
     }
 
     /// Takes away what lower layers of an overlay have at `path`.
@@ -86,17 +91,18 @@ impl Skeleton<'_> {
     }
 
     /// Makes a link as the host has it.
-    pub(super) fn copy_link(&self, name: &str) -> Result<(), Failure> {
-        let target =
-            fs::read_link(Path::new("/").join(name)).doing(|| format!("reading the link /{name}"))?;
-        self.folders_above(Path::new(name))?;
-        self.link(name, target)
+    pub(super) fn copy_link(&self, path: &Path) -> Result<(), Failure> {
+        let target = fs::read_link(Path::new("/").join(path))
+            .doing(|| format!("reading the link /{}", path.display()))?;
+        self.folders_above(path)?;
+        self.link(path, target)
     }
 
     /// Makes a link.
-    pub(super) fn link(&self, name: &str, target: impl AsRef<Path>) -> Result<(), Failure> {
-        let at = self.at(name);
-        symlink(target, &at).and_then(|()| self.own(&at)).doing(|| format!("making the link /{name}"))
+    pub(super) fn link(&self, name: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<(), Failure> {
+        let at = self.at(&name);
+        let doing = || format!("making the link /{}", name.as_ref().display());
+        symlink(target, &at).and_then(|()| self.own(&at)).doing(doing)
     }
 
     fn own(&self, path: &Path) -> io::Result<()> {

@@ -21,27 +21,24 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
-use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use rustix::mount::MountPropagationFlags;
 
 use super::keeper::go_to;
 use super::mounts::{self, Forbid};
 use super::skeleton::Skeleton;
-use super::visible::{self, OwnFile};
+use super::visible;
 use super::wire::{Doing, Failure, StageConfig};
 
 /// The new root, in the stage.
 pub(crate) const ROOT: &str = "root";
 /// The folders and links of the machine's own.
-const SKELETON: &str = "skeleton";
+pub(super) const SKELETON: &str = "skeleton";
 /// The machine's own files below folders of the host's.
-const OWN: &str = "own";
+pub(super) const OWN: &str = "own";
 /// From the stage, the folder beside it that lies on the host's disk.
 const BESIDE: &str = "../disk";
 /// The same where it lies in the stage, since its size is bounded.
 const WITHIN: &str = "disk";
-/// Who reads the host's folders on behalf of a machine of root's: nobody.
-const NOBODY: u32 = 65534;
 /// Largest size of `/run`: many times what GitHub takes of a step's command files.
 const RUN_MIB: u32 = 256;
 /// Largest part of the host's memory that a disk bound may take.
@@ -59,13 +56,6 @@ pub(crate) struct Builder<'a> {
     pub(crate) users: Option<&'a File>,
     /// What of the wall could not be built.
     pub(crate) notes: Vec<String>,
-}
-
-/// A folder of the host's that the machine sees.
-struct Shown {
-    name: &'static str,
-    /// The lower layer: the folder itself, or as the machine may see it.
-    lower: String,
 }
 
 /// A folder of the machine's that lies on the disk itself, since much is written there.
@@ -122,11 +112,11 @@ impl Builder<'_> {
     }
 
     /// What is made below `base`.
-    fn on<'b>(&self, base: &'b str) -> Skeleton<'b> {
+    pub(super) fn on<'b>(&self, base: &'b str) -> Skeleton<'b> {
         Skeleton { base, owner: self.owner }
     }
 
-    fn stage_folder(&self, name: &str) -> Result<(), Failure> {
+    pub(super) fn stage_folder(&self, name: &str) -> Result<(), Failure> {
         self.on(".").folder(name, 0o755)
     }
 
@@ -159,7 +149,7 @@ impl Builder<'_> {
     }
 
     /// Makes all folders, links and places for mounts of the skeleton. Returns what of the host is shown.
-    fn lay_out(&self, bulk: &[Bulk], exposed: &[PathBuf]) -> Result<Vec<&'static str>, Failure> {
+    fn lay_out(&self, bulk: &[Bulk], exposed: &[PathBuf]) -> Result<Vec<String>, Failure> {
         let skeleton = self.on(SKELETON);
         for (folder, mode) in visible::OWN {
             skeleton.folder(folder, mode)?;
@@ -170,12 +160,17 @@ impl Builder<'_> {
         let mut shown = Vec::new();
         for name in visible::TOP.iter().chain(&visible::MERGED).chain(&visible::STATE) {
             let Some(found) = visible::on_host(Path::new(name)) else { continue };
-            if found.is_symlink() {
-                skeleton.copy_link(name)?;
-            } else if found.is_dir() {
+            if found.is_dir() {
                 skeleton.folders_to(Path::new(name))?;
-                shown.push(*name);
+                shown.push((*name).to_owned());
+            } else if found.is_symlink() {
+                shown.extend(self.lay_out_link(name)?);
             }
+        }
+        // Some distributions keep it elsewhere; the link itself is in `/usr`.
+        if let visible::Leads::Elsewhere(target) = visible::leads("usr/local", &self.data()) {
+            skeleton.folders_to(Path::new(&target))?;
+            shown.push(target);
         }
         for folder in bulk {
             skeleton.folders_to(&folder.path)?;
@@ -189,227 +184,35 @@ impl Builder<'_> {
         Ok(shown)
     }
 
-    /// Lays the root, and the host's folders on it: under overlays, or read-only.
-    fn mount_host(&mut self, shown: &[&'static str], disk: &str) -> Result<(), Failure> {
-        let own = visible::own_files(
-            &self.config.id,
-            &self.config.layout.home,
-            self.config.host_network,
-            self.owner.is_none(),
-        );
-        let hidden = self.hidden();
-        let overlaid = if self.config.without.overlay {
-            Err("switched off".to_owned())
-        } else {
-            let shown: Vec<Shown> =
-                shown.iter().map(|name| Shown { name, lower: self.lower(name) }).collect();
-            self.prepare_own(&shown, &own, &hidden)?;
-            self.overlays(&shown, disk)?
-        };
-        if let Err(reason) = overlaid {
-            self.notes.push(format!("no overlay ({reason}): /usr, /etc and /opt of the host are read-only, packages can't be installed, and what is written outside of the home and /tmp lies in memory"));
-            mounts::bind_own(Path::new(SKELETON), Path::new(ROOT))
-                .doing(|| "making the machine's root".to_owned())?;
-            self.read_only(shown, &own, &hidden)?;
-        }
-        Ok(())
-    }
-
-    /// What is taken away below the shown folders.
-    fn hidden(&self) -> Vec<PathBuf> {
-        let mut hidden = visible::secrets();
-        let data = fs::canonicalize(&self.config.data_dir).unwrap_or_else(|_| self.config.data_dir.clone());
-        hidden.extend(
-            data.strip_prefix("/").map(Path::to_path_buf).ok().filter(|data| visible::is_shown(data)),
-        );
-        hidden
-    }
-
-    /// Fills the layers above the host's with what a machine has of its own, and takes the secrets away.
-    fn prepare_own(&self, shown: &[Shown], files: &[OwnFile], hidden: &[PathBuf]) -> Result<(), Failure> {
-        let own = self.on(OWN);
-        // As it is on the host, a folder is not the machine's, and nothing can be added to it.
-        if shown.iter().any(|folder| folder.lower.starts_with('/')) {
-            for name in visible::ADDABLE
-                .iter()
-                .filter(|name| visible::on_host(Path::new(name)).is_some_and(|found| found.is_dir()))
-            {
-                own.folders_to(Path::new(name))?;
-            }
-        }
-        for path in
-            hidden.iter().filter(|path| !files.iter().any(|file| Path::new(file.path) == path.as_path()))
-        {
-            own.whiteout(path)?;
-        }
-        files.iter().try_for_each(|file| own.write(file))
-    }
-
-    /// Lays the overlays. The inner error says why none is to be had here; then none is left.
-    fn overlays(&self, shown: &[Shown], disk: &str) -> Result<Result<(), String>, Failure> {
-        let mut laid: Vec<PathBuf> = Vec::new();
-        let root = [("", vec![SKELETON.to_owned()])];
-        let folders = shown.iter().map(|folder| (folder.name, self.lower_layers(folder)));
-        for (name, lower) in root.into_iter().chain(folders) {
-            let (upper, work) = self.upper_layers(name, disk)?;
-            let target = Path::new(ROOT).join(name);
-            match mounts::overlay(&lower, Some((&upper, &work)), self.users.is_none(), &target) {
-                Ok(()) => laid.push(target),
-                Err(error) if visible::is_refusal(error) => {
-                    for target in laid.iter().rev() {
-                        rustix::mount::unmount(target, UnmountFlags::DETACH)
-                            .doing(|| "taking an overlay back".to_owned())?;
-                    }
-                    return Ok(Err(format!("/{name}: {error}")));
-                }
-                Err(error) => return Err(Failure::new(format!("laying an overlay over /{name}"), error)),
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    /// What lies below a folder's upper layer, the top first.
-    fn lower_layers(&self, folder: &Shown) -> Vec<String> {
-        let own = format!("{OWN}/{}", folder.name);
-        let own = Path::new(&own).is_dir().then_some(own);
-        own.into_iter().chain([folder.lower.clone()]).collect()
-    }
-
-    /// Makes a folder's upper layer, and the folder that its overlay works in.
-    ///
-    /// What package tools note is small and goes into memory, except where the overlay would need
-    /// attributes of files that an older kernel's tmpfs does not give to an ordinary user.
-    fn upper_layers(&self, name: &str, disk: &str) -> Result<(String, String), Failure> {
-        let flat = if name.is_empty() { ROOT.to_owned() } else { flat(name) };
-        let small = name == "etc" || visible::STATE.contains(&name);
-        let (upper, work) = if small && self.users.is_some() {
-            (format!("upper/{flat}"), format!("work/{flat}"))
-        } else {
-            (format!("{disk}/{flat}"), format!("{disk}/{flat}.work"))
-        };
-        self.stage_folder(&upper)?;
-        self.stage_folder(&work)?;
-        Ok((upper, work))
-    }
-
-    /// The lower layer for one of the host's folders: mapped if it can be, else the folder itself.
-    fn lower(&mut self, name: &str) -> String {
-        let host = format!("/{name}");
-        match self.veiled(name, &host) {
-            Ok(Some(veil)) => veil,
-            Ok(None) => host,
-            Err(error) => {
-                let note = format!(
-                    "no id-mapped mounts here ({error}): the host's files belong to nobody and can't be changed by the job"
-                );
-                if !self.notes.contains(&note) {
-                    self.notes.push(note);
-                }
-                host
+    /// Makes what the host has as a link. Returns the folder that it leads to, if that has to be shown.
+    fn lay_out_link(&self, name: &str) -> Result<Option<String>, Failure> {
+        let skeleton = self.on(SKELETON);
+        match visible::leads(name, &self.data()) {
+            visible::Leads::Astray => skeleton.folders_to(Path::new(name)).map(|()| None),
+            visible::Leads::Along => skeleton.copy_link(Path::new(name)).map(|()| None),
+            visible::Leads::Elsewhere(target) => {
+                skeleton.copy_link(Path::new(name))?;
+                skeleton.folders_to(Path::new(&target))?;
+                Ok(Some(target))
             }
         }
     }
 
-    /// The host's folder as a machine of root's may see it: owned by the machine's ids,
-    /// and read on behalf of nobody, so that the kernel shows only what everyone may read.
-    ///
-    /// Two mounts make it: an id-mapped one, and an overlay without an upper layer whose
-    /// mounter has no rights over files. `None` where the builder is not the host's root.
-    fn veiled(&self, name: &str, host: &str) -> rustix::io::Result<Option<String>> {
-        let Some(users) = self.users else { return Ok(None) };
-        if self.config.without.idmap {
-            return Err(rustix::io::Errno::NOSYS);
-        }
-        let (lower, veil) = (format!("lower/{}", flat(name)), format!("veil/{}", flat(name)));
-        for folder in [&lower, &veil] {
-            fs::create_dir(folder)
-                .map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?;
-        }
-        mounts::bind_mapped(Path::new(host), Path::new(&lower), users)?;
-        if visible::STATE.contains(&name) {
-            // Package tools must write files there that not everyone reads, their locks among them.
-            return Ok(Some(lower));
-        }
-        // With the file system ids of nobody, the kernel takes the rights over files away too.
-        setfsgid(Gid::from_raw(NOBODY));
-        setfsuid(Uid::from_raw(NOBODY));
-        let mounted = mounts::overlay(&[&lower, "empty"], None, false, Path::new(&veil));
-        setfsuid(Uid::from_raw(0));
-        setfsgid(Gid::from_raw(0));
-        mounted.map(|()| Some(veil))
-    }
-
-    /// Without overlays: the host's folders read-only, the machine's own files bound over them.
-    fn read_only(&self, shown: &[&str], files: &[OwnFile], hidden: &[PathBuf]) -> Result<(), Failure> {
-        for name in shown {
-            if *name == "opt" {
-                // The tool cache is a folder of the machine's own beside the host's.
-                self.bind_children(name)?;
-                continue;
-            }
-            self.bind(&Path::new("/").join(name), &Path::new(ROOT).join(name), Forbid::WRITES)?;
-        }
-        let own = self.on(OWN);
-        for path in hidden {
-            self.cover(path, None)?;
-        }
-        for file in files {
-            if !own.at(file.path).exists() {
-                own.write(file)?;
-            }
-            self.cover(Path::new(file.path), Some(file))?;
-        }
-        Ok(())
-    }
-
-    fn bind_children(&self, name: &str) -> Result<(), Failure> {
-        for entry in fs::read_dir(Path::new("/").join(name)).into_iter().flatten().filter_map(Result::ok) {
-            let path = Path::new(name).join(entry.file_name());
-            let hearth =
-                fs::canonicalize(&self.config.data_dir).is_ok_and(|data| data.starts_with(entry.path()));
-            if entry.file_type().is_ok_and(|kind| kind.is_dir())
-                && entry.file_name() != "hostedtoolcache"
-                && !hearth
-            {
-                self.on(ROOT).folders_to(&path)?;
-                self.bind(&entry.path(), &Path::new(ROOT).join(&path), Forbid::WRITES)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts a file of the machine's own, or nothing, in front of what the host shows at `path`.
-    fn cover(&self, path: &Path, with: Option<&OwnFile>) -> Result<(), Failure> {
-        let target = Path::new(ROOT).join(path);
-        // A link could lead the mount out of the stage.
-        let real = fs::canonicalize(&target).ok();
-        let stays = real.is_some_and(|real| fs::canonicalize(ROOT).is_ok_and(|root| real == root.join(path)));
-        let doing = || format!("covering /{}", path.display());
-        match target.symlink_metadata() {
-            Err(_) => Ok(()),
-            Ok(_) if !stays && with.is_some() => Ok(()),
-            Ok(_) if !stays => {
-                Err(Failure::new(doing(), "it is a link; without overlays it can't be hidden"))
-            }
-            Ok(found) if found.is_dir() => mounts::tmpfs(&target, "size=4k,mode=000").doing(doing),
-            Ok(_) => {
-                let source = match with {
-                    Some(file) => Path::new(OWN).join(file.path),
-                    None => {
-                        fs::write("own/nothing", "").doing(doing)?;
-                        PathBuf::from("own/nothing")
-                    }
-                };
-                self.bind(&source, &target, Forbid::WRITES)
-            }
-        }
+    /// Hearth's data folder, links followed.
+    pub(super) fn data(&self) -> PathBuf {
+        fs::canonicalize(&self.config.data_dir).unwrap_or_else(|_| self.config.data_dir.clone())
     }
 
     fn run_folder(&self) -> Result<(), Failure> {
         let root = self.on(ROOT);
         mounts::tmpfs(&root.at("run"), &format!("size={RUN_MIB}m,mode=755{}", self.owned_by()))
             .doing(|| "making /run".to_owned())?;
-        visible::RUN.iter().try_for_each(|(folder, mode)| root.folder(folder, *mode))
+        visible::RUN.iter().try_for_each(|(folder, mode)| root.folder(folder, *mode))?;
+        // Programs look for the resolver's file where the host's link leads, too.
+        match visible::in_run("etc/resolv.conf") {
+            Some(path) => root.write_text(&path, 0o644, &visible::resolver(self.config.host_network)),
+            None => Ok(()),
+        }
     }
 
     /// The option of a tmpfs by which it belongs to the machine's root.
@@ -455,24 +258,19 @@ impl Builder<'_> {
         }
     }
 
-    fn bind(&self, source: &Path, target: &Path, forbid: Forbid) -> Result<(), Failure> {
+    pub(super) fn bind(&self, source: &Path, target: &Path, forbid: Forbid) -> Result<(), Failure> {
         mounts::bind(source, target, forbid).doing(|| format!("showing {} in the machine", source.display()))
     }
 }
 
 /// A path of the machine without its leading `/`.
-fn inner(path: &Path) -> &Path {
+pub(super) fn inner(path: &Path) -> &Path {
     path.strip_prefix("/").unwrap_or(path)
 }
 
 /// The folder on the disk in which `path` lies, if it is one of those.
 fn bulk_of<'b>(bulk: &'b [Bulk], path: &Path) -> Option<&'b Bulk> {
     bulk.iter().find(|folder| path.starts_with(&folder.path))
-}
-
-/// A path as the name of one folder.
-fn flat(name: &str) -> String {
-    name.replace('/', "-")
 }
 
 fn memory_mib() -> u64 {

@@ -3,7 +3,7 @@
 //! The rule is an allow-list of a distribution's own folders. All else (homes, `/run`,
 //! `/tmp`, `/srv`, folders that only this host has) is not hidden but was never there.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::libc;
 
@@ -189,7 +189,6 @@ pub(crate) struct OwnFile {
 pub(crate) fn own_files(host_name: &str, home: &str, host_network: bool, single_user: bool) -> Vec<OwnFile> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let file = |path, mode, text| OwnFile { path, mode, text };
-    let resolver = if host_network { read("/etc/resolv.conf") } else { String::new() };
     let mut files = vec![
         file("etc/passwd", 0o644, passwd(&read("/etc/passwd"), home)),
         file("etc/group", 0o644, read("/etc/group")),
@@ -197,7 +196,7 @@ pub(crate) fn own_files(host_name: &str, home: &str, host_network: bool, single_
         file("etc/gshadow", 0o640, String::new()),
         file("etc/hostname", 0o644, format!("{host_name}\n")),
         file("etc/hosts", 0o644, hosts(&read("/etc/hosts"), host_name, host_network)),
-        file("etc/resolv.conf", 0o644, resolver),
+        file("etc/resolv.conf", 0o644, resolver(host_network)),
         file("etc/machine-id", 0o444, "uninitialized\n".to_owned()),
         file("usr/bin/sudo", 0o755, include_str!("sudo.sh").to_owned()),
     ];
@@ -206,6 +205,63 @@ pub(crate) fn own_files(host_name: &str, home: &str, host_network: bool, single_
         files.push(file("etc/apt/apt.conf.d/99hearth", 0o644, "APT::Sandbox::User \"root\";\n".to_owned()));
     }
     files
+}
+
+/// The text of a machine's `/etc/resolv.conf`, which on the host may be a link or a mount.
+pub(crate) fn resolver(host_network: bool) -> String {
+    if host_network { std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default() } else { String::new() }
+}
+
+/// Where in `/run` the host's link at `path` leads, if it does: a machine's `/run` is its own, and empty.
+pub(crate) fn in_run(path: &str) -> Option<PathBuf> {
+    let path = Path::new("/").join(path);
+    let target = path.parent()?.join(std::fs::read_link(&path).ok()?);
+    let plain = without_dots(&target);
+    let plain = plain.strip_prefix("var").unwrap_or(&plain);
+    plain.starts_with("run").then(|| plain.to_path_buf())
+}
+
+/// A path without its leading `/`, and without `.` and `..`, as text.
+fn without_dots(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => drop(plain.pop()),
+            _ => {}
+        }
+        plain
+    })
+}
+
+/// Where a link of the host's at the place of a shown folder leads.
+pub(crate) enum Leads {
+    /// Into a folder that is shown anyway, or nowhere: the link is shown as it is.
+    Along,
+    /// To a folder of the host's, that has to be shown.
+    Elsewhere(String),
+    /// To what may not be shown, or not where it is: a machine has an empty folder instead.
+    Astray,
+}
+
+/// Where the host's link at `name` leads, if it is one; `data` is Hearth's data folder.
+pub(crate) fn leads(name: &str, data: &Path) -> Leads {
+    let link = Path::new("/").join(name);
+    if !link.is_symlink() {
+        return Leads::Along;
+    }
+    let Ok(target) = std::fs::canonicalize(&link) else { return Leads::Along };
+    let plain = target.strip_prefix("/").unwrap_or(&target);
+    if is_shown(plain) || !target.is_dir() {
+        return Leads::Along;
+    }
+    let top = plain.components().next().map(Component::as_os_str).unwrap_or_default();
+    let astray = data.starts_with(&target)
+        || ["", "home", "root", "var"].iter().any(|whole| plain == Path::new(whole))
+        || ["proc", "sys", "dev", "run", "tmp"].iter().any(|own| top == *own);
+    match plain.to_str() {
+        Some(plain) if !astray && !plain.contains([':', ',', '\\']) => Leads::Elsewhere(plain.to_owned()),
+        _ => Leads::Astray,
+    }
 }
 
 /// The host's users by name and number, without where they live.

@@ -25,6 +25,7 @@ pub(crate) enum Caller {
 pub(crate) struct House {
     pub(crate) caller: Caller,
     pub(crate) driver: SandboxDriver,
+    keeper: KeeperProgram,
     data: PathBuf,
     folder: tempfile::TempDir,
 }
@@ -52,6 +53,31 @@ impl House {
         Self::named(caller, without, "data")
     }
 
+    /// A house on a host as the shell script makes it, in a mount namespace of the keeper's own; `$1` is an
+    /// empty folder for it. `None`: who runs the tests may not mount.
+    pub(crate) fn on(caller: Caller, without: Without, script: &str) -> Option<House> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: only root can make a host");
+            return None;
+        }
+        let mut house = Self::with(caller, without)?;
+        let scratch = house.folder().join("scratch");
+        fs::create_dir(&scratch).expect("a folder");
+        let KeeperProgram { mut program, args } = house.keeper.clone();
+        if caller == Caller::Root {
+            // Where the build's folder is not there.
+            program = house.folder().join("keeper");
+            fs::copy(env!("CARGO_BIN_EXE_hearth-keeper"), &program).expect("copied");
+        }
+        let shell = format!("set -e; {{ {script}\n}} >&2; shift; exec \"$@\"");
+        let mut words: Vec<OsString> = ["--mount", "sh", "-c", &shell, "sh"].map(OsString::from).to_vec();
+        words.extend([scratch.into_os_string(), program.into_os_string()]);
+        words.extend(args);
+        house.keeper = KeeperProgram { program: "/usr/bin/unshare".into(), args: words };
+        house.driver = SandboxDriver::new(house.data.clone(), house.keeper.clone()).without(without);
+        Some(house)
+    }
+
     /// A house whose data folder has this name.
     pub(crate) fn named(caller: Caller, without: Without, name: &str) -> Option<House> {
         let root = nix::unistd::geteuid().is_root();
@@ -77,8 +103,8 @@ impl House {
         } else {
             KeeperProgram::at(own)
         };
-        let driver = SandboxDriver::new(data.clone(), keeper).without(without);
-        Some(House { caller, driver, data, folder })
+        let driver = SandboxDriver::new(data.clone(), keeper.clone()).without(without);
+        Some(House { caller, driver, keeper, data, folder })
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod calls;
+mod hosts;
 mod house;
 mod lifetime;
 mod sight;

@@ -1,0 +1,147 @@
+//! Machines on hosts that are laid out in other ways than the one that the tests run on.
+
+use machine::sandbox::Without;
+use machine::{MachineSpec, Network};
+
+use crate::house::{Caller, House, run, spec};
+
+const CALLERS: [Caller; 2] = [Caller::Root, Caller::Ordinary];
+
+/// A host with file systems of its own below `/usr` and `/opt`, one within another, and a file mounted over
+/// another file.
+const MOUNTS: &str = r#"
+    mount -t tmpfs none /usr/local
+    mkdir /usr/local/bin
+    printf '#!/bin/sh\necho from the mount\n' > /usr/local/bin/hearth-test-tool
+    chmod 755 /usr/local/bin/hearth-test-tool
+    mount -t tmpfs none /opt
+    mkdir '/opt/a b'
+    mount -t tmpfs none '/opt/a b'
+    echo open > '/opt/a b/file'
+    echo shut > '/opt/a b/private'
+    chmod 600 '/opt/a b/private'
+    echo bound > "$1/file"
+    mount --bind "$1/file" /usr/lib/os-release"#;
+
+#[tokio::test]
+async fn what_the_host_has_mounted_below_usr_and_opt_is_there() {
+    for caller in CALLERS {
+        let Some(house) = House::on(caller, Without::default(), MOUNTS) else { return };
+        let machine = house.start().await;
+        let ran = run(&machine, "hearth-test-tool; cat '/opt/a b/file' /usr/lib/os-release").await;
+        assert_eq!(ran.output, "from the mount\nopen\nbound\n", "{caller:?}: {:?}", machine.notes);
+        let private = run(&machine, "cat '/opt/a b/private' 2>/dev/null").await;
+        assert_eq!(private.output, "", "{caller:?}: what is not for everyone can be read");
+        assert!(
+            machine.notes.iter().all(|note| !note.contains("overlay")),
+            "{caller:?}: {:?}",
+            machine.notes
+        );
+        let written =
+            "echo new > /usr/local/bin/new && echo new > /usr/bin/new && cat /usr/local/bin/new /usr/bin/new";
+        assert_eq!(run(&machine, written).await.output, "new\nnew\n", "{caller:?}");
+        assert!(run(&machine, "git --version && getent passwd root && sudo true").await.ok(), "{caller:?}");
+        machine.destroy().await.expect("destroyed");
+        assert_eq!(house.remains(), Vec::<String>::new());
+    }
+}
+
+/// A host with a secret on a file system of its own, and one that is mounted over another file.
+const SECRETS: &str = r#"
+    cp -a /etc "$1/etc"
+    mount --bind "$1/etc" /etc
+    mkdir -p /etc/docker
+    mount -t tmpfs none /etc/docker
+    echo secret > /etc/docker/config.json
+    echo bound > "$1/file"
+    mount --bind "$1/file" /etc/debian_version"#;
+
+#[tokio::test]
+async fn secrets_of_a_folder_that_is_shown_piece_by_piece_stay_out() {
+    for caller in CALLERS {
+        let Some(house) = House::on(caller, Without::default(), SECRETS) else { return };
+        let machine = house.start().await;
+        assert_eq!(run(&machine, "cat /etc/debian_version").await.output, "bound\n", "{caller:?}");
+        let secrets =
+            run(&machine, "cat /etc/shadow; cat /etc/docker/config.json /etc/sudoers 2>/dev/null").await;
+        assert_eq!(secrets.output, "root:*:::::::\n", "{caller:?}");
+        let own = run(
+            &machine,
+            "head -n 1 /etc/passwd | cut -d: -f6; echo more >> /etc/passwd; tail -n 1 /etc/passwd",
+        )
+        .await;
+        assert_eq!(own.output, "/home/runner\nmore\n", "{caller:?}");
+    }
+}
+
+/// A host with systemd's resolver: the file is a link into `/run`.
+const RESOLVER: &str = r#"
+    cp -a /etc "$1/etc"
+    ln -sfn ../run/systemd/resolve/stub-resolv.conf "$1/etc/resolv.conf"
+    mount --bind "$1/etc" /etc
+    mount -t tmpfs none /run
+    mkdir -p /run/systemd/resolve
+    echo 'nameserver 127.0.0.53' > /run/systemd/resolve/stub-resolv.conf"#;
+
+#[tokio::test]
+async fn the_resolver_of_the_host_is_there_although_its_file_is_a_link() {
+    for caller in CALLERS {
+        for overlay in [true, false] {
+            let without = Without { overlay: !overlay, ..Without::default() };
+            let Some(house) = House::on(caller, without, RESOLVER) else { return };
+            let machine = house.start_as(MachineSpec { network: Network::Host, ..spec() }).await;
+            let ran = run(&machine, "cat /etc/resolv.conf /run/systemd/resolve/stub-resolv.conf").await;
+            assert_eq!(
+                ran.output, "nameserver 127.0.0.53\nnameserver 127.0.0.53\n",
+                "{caller:?}, overlay: {overlay}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_overlays_what_is_mounted_is_there_too() {
+    for caller in CALLERS {
+        let without = Without { overlay: true, ..Without::default() };
+        let Some(house) = House::on(caller, without, MOUNTS) else { return };
+        let machine = house.start().await;
+        let ran = run(&machine, "hearth-test-tool; cat '/opt/a b/file' /usr/lib/os-release").await;
+        assert_eq!(ran.output, "from the mount\nopen\nbound\n", "{caller:?}: {:?}", machine.notes);
+    }
+}
+
+/// A host whose `/opt` and `/usr/local` are links to folders of `/var`, as where `/usr` can't be written.
+const LINKS: &str = r#"
+    mount -t tmpfs none "$1"
+    cd "$1"
+    mkdir -p old proc sys dev run tmp etc usr var/opt/product var/usrlocal/bin home data
+    echo here > var/opt/product/file
+    printf '#!/bin/sh\necho linked\n' > var/usrlocal/bin/hearth-test-tool
+    chmod 755 var/usrlocal/bin/hearth-test-tool
+    for folder in proc sys dev etc tmp; do mount --rbind /$folder $folder; done
+    for folder in bin sbin lib lib32 lib64; do
+        if [ -L /$folder ]; then cp -a /$folder $folder; elif [ -e /$folder ]; then mkdir $folder && mount --bind /$folder $folder; fi
+    done
+    mkdir .usr && mount --bind /usr .usr
+    for folder in /usr/*; do
+        name=${folder##*/}
+        if [ $name = local ]; then ln -s ../var/usrlocal usr/local
+        elif [ -L $folder ]; then cp -a $folder usr/$name
+        else mkdir usr/$name && mount --bind $folder usr/$name; fi
+    done
+    ln -s var/opt opt
+    pivot_root . old
+    cd /"#;
+
+#[tokio::test]
+async fn folders_that_are_links_elsewhere_are_shown_where_they_lead() {
+    for caller in CALLERS {
+        let Some(house) = House::on(caller, Without::default(), LINKS) else { return };
+        let machine = house.start().await;
+        let ran =
+            run(&machine, "cat /opt/product/file; hearth-test-tool; touch /opt/new && echo written").await;
+        assert_eq!(ran.output, "here\nlinked\nwritten\n", "{caller:?}: {:?}", machine.notes);
+        let cache = run(&machine, &format!("touch {}/tool", machine.layout.tool_cache)).await;
+        assert!(cache.ok(), "{caller:?}: {}", cache.output);
+    }
+}
