@@ -17,6 +17,7 @@ macro_rules! for_all_scenarios {
             background_steps vm,
             big_output vm,
             cache vm,
+            cache_mode,
             cancellation vm,
             checkout vm,
             checkout_credentials,

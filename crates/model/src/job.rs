@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::{JobId, RunId, Template};
+use crate::{CacheMode, JobId, RunId, Template};
 
 /// One job, ready to be carried out on one machine.
 ///
@@ -51,6 +51,9 @@ pub struct Job {
     pub secrets: Secrets,
     /// Whether the code of this job is trusted with secrets and caches.
     pub trust: Trust,
+    /// What it may do with caches, its trust taken into account.
+    #[serde(default)]
+    pub cache_mode: CacheMode,
 }
 
 /// The contexts that are fixed when the job starts; each is a JSON object (`null` where there is none).

@@ -3,6 +3,7 @@
 //! Plain data that every crate above shares. It does no I/O, knows no async
 //! runtime, no expression grammar, and no forge.
 
+pub mod cache_mode;
 pub mod contact;
 pub mod event;
 pub mod id;
@@ -11,6 +12,7 @@ pub mod limits;
 pub mod result;
 pub mod template;
 
+pub use cache_mode::CacheMode;
 pub use contact::{Contact, Protocol};
 pub use event::{Annotation, AnnotationLevel, EventSink, JobEvent, LogLine, StepPhase, StepRef, Stream};
 pub use id::{JobId, MachineId, RunId};

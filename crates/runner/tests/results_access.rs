@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use model::{JobId, RunId, Trust};
+use model::{CacheMode, JobId, RunId};
 use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,15 +62,15 @@ impl Fixture {
         self.request("POST", &path, &headers, body.to_string().as_bytes()).await
     }
 
-    fn token(&self, run: u64, job: u64, trust: Trust) -> String {
+    fn token(&self, run: u64, job: u64, cache_mode: CacheMode) -> String {
         let caches =
             CacheScope { repository: "o/r".into(), own_ref: "refs/heads/main".into(), read_refs: Vec::new() };
-        self.service.issue_token(&Grant { run: RunId(run), job: JobId(job), trust, caches })
+        self.service.issue_token(&Grant { run: RunId(run), job: JobId(job), cache_mode, caches })
     }
 
     /// Saves a cache; gives the last answer.
     async fn save(&self, key: &str, content: &[u8], said: usize) -> Answer {
-        let token = self.token(1, 1, Trust::Trusted);
+        let token = self.token(1, 1, CacheMode::Write);
         let entry = json!({"key": key, "version": "v"});
         let created = self.call(&token, "CacheService/CreateCacheEntry", entry).await.json();
         let url = created["signed_upload_url"].as_str().unwrap_or_else(|| panic!("{created}"));
@@ -99,8 +99,8 @@ fn artifact(run: u64, job: u64, name: &str) -> Value {
 #[tokio::test]
 async fn a_missing_forged_or_foreign_token_is_401() {
     let fixture = Fixture::new(1000).await;
-    let foreign = Fixture::new(1000).await.token(1, 1, Trust::Trusted);
-    let token = fixture.token(1, 1, Trust::Trusted);
+    let foreign = Fixture::new(1000).await.token(1, 1, CacheMode::Write);
+    let token = fixture.token(1, 1, CacheMode::Write);
     let forged = format!("{}x", &token[..token.len() - 1]);
     for token in ["", "x.y.z", foreign.as_str(), forged.as_str()] {
         let answer =
@@ -112,7 +112,7 @@ async fn a_missing_forged_or_foreign_token_is_401() {
 #[tokio::test]
 async fn a_token_is_good_for_its_own_run_and_job_only() {
     let fixture = Fixture::new(1000).await;
-    let token = fixture.token(1, 1, Trust::Trusted);
+    let token = fixture.token(1, 1, CacheMode::Write);
     for (run, job) in [(2, 1), (1, 2)] {
         let answer = fixture.call(&token, "ArtifactService/CreateArtifact", artifact(run, job, "a")).await;
         assert_eq!(answer.status, 403, "run {run} job {job}");
@@ -121,7 +121,7 @@ async fn a_token_is_good_for_its_own_run_and_job_only() {
     assert_eq!(other_run.status, 403);
     let created = fixture.call(&token, "ArtifactService/CreateArtifact", artifact(1, 1, "a")).await;
     assert_eq!(created.json()["ok"], true);
-    let thief = fixture.token(1, 2, Trust::Trusted);
+    let thief = fixture.token(1, 2, CacheMode::Write);
     let stolen = fixture.call(&thief, "ArtifactService/FinalizeArtifact", artifact(1, 2, "a")).await;
     assert_eq!(stolen.status, 404, "an upload that another job has begun");
 }
@@ -129,7 +129,7 @@ async fn a_token_is_good_for_its_own_run_and_job_only() {
 #[tokio::test]
 async fn names_that_are_no_folder_names_are_refused() {
     let fixture = Fixture::new(1000).await;
-    let token = fixture.token(1, 1, Trust::Trusted);
+    let token = fixture.token(1, 1, CacheMode::Write);
     for name in [
         "",
         ".",
@@ -154,7 +154,7 @@ async fn names_that_are_no_folder_names_are_refused() {
 #[tokio::test]
 async fn a_wrong_digest_or_size_is_refused_and_leaves_no_artifact() {
     let fixture = Fixture::new(1000).await;
-    let token = fixture.token(1, 1, Trust::Trusted);
+    let token = fixture.token(1, 1, CacheMode::Write);
     let digest = "0".repeat(64);
     for (field, value) in [("hash", format!("sha256:{digest}")), ("size", "99".to_owned())] {
         let created =
@@ -174,7 +174,7 @@ async fn a_wrong_digest_or_size_is_refused_and_leaves_no_artifact() {
 #[tokio::test]
 async fn an_archive_that_climbs_out_stays_packed_with_a_warning() {
     let fixture = Fixture::new(1000).await;
-    let token = fixture.token(1, 1, Trust::Trusted);
+    let token = fixture.token(1, 1, CacheMode::Write);
     let created = fixture.call(&token, "ArtifactService/CreateArtifact", artifact(1, 1, "a")).await.json();
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     writer.start_file("../../evil", zip::write::SimpleFileOptions::default()).unwrap();
@@ -199,7 +199,7 @@ async fn caches_obey_their_bounds() {
     assert_eq!(fixture.save("large", &[1; 2000], 2000).await.status, 413);
     let wrong = fixture.save("wrong", &[1; 10], 11).await.json();
     assert!(wrong["ok"] == false && wrong["message"].as_str().unwrap().contains("10 bytes"), "{wrong}");
-    let token = fixture.token(1, 1, Trust::Trusted);
+    let token = fixture.token(1, 1, CacheMode::Write);
     let long = json!({"key": "k".repeat(513), "version": "v"});
     assert_eq!(fixture.call(&token, "CacheService/CreateCacheEntry", long).await.status, 400);
     let huge = json!({"key": "k", "version": "v".repeat(2 * 1024 * 1024)});
@@ -210,7 +210,7 @@ async fn caches_obey_their_bounds() {
 async fn parts_of_a_cache_can_be_read_by_range_and_a_changed_address_reads_nothing() {
     let fixture = Fixture::new(1000).await;
     fixture.save("k", b"0123456789", 10).await;
-    let token = fixture.token(1, 2, Trust::Untrusted);
+    let token = fixture.token(1, 2, CacheMode::Read);
     let wanted = json!({"key": "k", "version": "v"});
     let found = fixture.call(&token, "CacheService/GetCacheEntryDownloadURL", wanted).await.json();
     let url = path_of(found["signed_download_url"].as_str().unwrap());
@@ -236,7 +236,7 @@ async fn parts_of_a_cache_can_be_read_by_range_and_a_changed_address_reads_nothi
 #[tokio::test]
 async fn an_upload_that_was_never_finalized_is_gone_with_the_service() {
     let fixture = Fixture::new(1000).await;
-    let token = fixture.token(1, 1, Trust::Trusted);
+    let token = fixture.token(1, 1, CacheMode::Write);
     let entry = json!({"key": "k", "version": "v"});
     let created = fixture.call(&token, "CacheService/CreateCacheEntry", entry.clone()).await.json();
     let url = created["signed_upload_url"].as_str().unwrap();

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{JobId, RunId, Trust};
+use model::{CacheMode, JobId, RunId};
 use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
 use serde_json::{Value, json};
 
@@ -72,14 +72,14 @@ impl Fixture {
     }
 }
 
-fn grant(job: u64, own_ref: &str, trust: Trust) -> Grant {
+fn grant(job: u64, own_ref: &str, cache_mode: CacheMode) -> Grant {
     let read_refs = vec!["refs/heads/main".to_owned()];
     let caches = CacheScope { repository: "octo/app".to_owned(), own_ref: own_ref.to_owned(), read_refs };
-    Grant { run: RunId(1), job: JobId(job), trust, caches }
+    Grant { run: RunId(1), job: JobId(job), cache_mode, caches }
 }
 
 fn main_branch() -> Grant {
-    grant(1, "refs/heads/main", Trust::Trusted)
+    grant(1, "refs/heads/main", CacheMode::Write)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +92,7 @@ async fn a_cache_is_saved_and_restored_by_key_and_by_prefix() {
     assert!(id.as_i64().unwrap() > 0, "{id}");
     for (key, restore) in [(key, json!([])), ("npm-x", json!(["other-", "npm-"]))] {
         fs::remove_dir_all(fixture.work().join("deps")).unwrap();
-        let topic = grant(2, "refs/heads/topic", Trust::Untrusted);
+        let topic = grant(2, "refs/heads/topic", CacheMode::Read);
         let arguments = json!({"paths": ["deps"], "key": key, "restoreKeys": restore});
         assert_eq!(fixture.ok(&topic, "restoreCache", arguments).await, json!("npm-größe-1"));
         assert_eq!(fs::read_to_string(fixture.work().join("deps/a")).unwrap(), "größe");
@@ -104,7 +104,7 @@ async fn a_cache_is_saved_and_restored_by_key_and_by_prefix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cache_exists_once_and_untrusted_jobs_write_none() {
+async fn a_cache_exists_once_and_no_job_goes_beyond_its_mode() {
     let fixture = Fixture::new().await;
     fs::write(fixture.work().join("f"), "1").unwrap();
     let save = json!({"paths": ["f"], "key": "k"});
@@ -112,7 +112,13 @@ async fn a_cache_exists_once_and_untrusted_jobs_write_none() {
     let (result, log) = fixture.call(&main_branch(), "saveCache", save.clone()).await;
     assert_eq!(result["ok"], json!(-1), "{log}");
     assert!(log.contains("already exists"), "{log}");
-    let fork = grant(2, "refs/pull/1/merge", Trust::Untrusted);
+    for mode in [CacheMode::WriteOnly, CacheMode::None] {
+        let (result, log) =
+            fixture.call(&grant(3, "refs/heads/main", mode), "restoreCache", save.clone()).await;
+        assert_eq!(result["ok"], Value::Null, "{log}");
+        assert!(log.contains("cache read denied: token has no readable scopes"), "{log}");
+    }
+    let fork = grant(2, "refs/pull/1/merge", CacheMode::Read);
     let (result, log) = fixture.call(&fork, "saveCache", save).await;
     assert_eq!(result["ok"], json!(-1), "{log}");
     assert!(log.contains("cache write denied:"), "{log}");
@@ -160,7 +166,7 @@ async fn an_artifact_is_uploaded_listed_downloaded_and_deleted() {
     assert_eq!(fs::metadata(unpacked.join("deep/ü.bin")).unwrap().len(), 20 * 1024 * 1024);
 
     // Another job of the run sees it.
-    let other = grant(2, "refs/heads/main", Trust::Trusted);
+    let other = grant(2, "refs/heads/main", CacheMode::Write);
     let listed = fixture.ok(&other, "listArtifacts", json!({})).await;
     assert_eq!(listed["artifacts"][0]["name"], "result");
     assert_eq!(listed["artifacts"][0]["size"], uploaded["size"]);

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::limits::{REUSABLE_WORKFLOW_DEPTH, RUN_JOBS};
-use model::{Conclusion, Job, JobId, JobResult, RunId, Secrets, Trust};
+use model::{CacheMode, Conclusion, Job, JobId, JobResult, RunId, Secrets, Trust};
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Diagnostic, Severity, codes};
@@ -178,7 +178,7 @@ impl RunPlan {
             context,
         };
         plan.run_group = plan.evaluate_run_group(&workflow)?;
-        let frame = plan.root_frame(workflow);
+        let frame = plan.root_frame(workflow)?;
         plan.open(frame, &needs).map_err(|message| vec![error(codes::JOB_LIMIT, None, message)])?;
         Ok(plan)
     }
@@ -228,22 +228,48 @@ impl RunPlan {
         }
     }
 
-    fn root_frame(&self, workflow: Arc<Workflow>) -> Frame {
+    fn root_frame(&self, workflow: Arc<Workflow>) -> Result<Frame, Vec<Diagnostic>> {
         let mut secrets = self.context.secrets.clone();
         if self.context.trust == Trust::Untrusted {
             secrets.retain(|name, _| name.eq_ignore_ascii_case(TOKEN));
         }
-        Frame {
+        let inputs = Value::from_json(&self.context.inputs);
+        let cache_limit = match self.context.trust {
+            Trust::Trusted => CacheMode::Write,
+            Trust::Untrusted => CacheMode::Read,
+        };
+        let cache_mode = match self.workflow_cache_mode("", &workflow, &inputs) {
+            Ok(declared) => declared.unwrap_or_else(|| CacheMode::of_run(&self.context.github)),
+            Err(message) => {
+                let span = workflow.cache_mode.as_ref().map(|node| node.span.clone());
+                return Err(vec![error(codes::UNEXPECTED_VALUE, span, message)]);
+            }
+        };
+        Ok(Frame {
             workflow,
             caller: None,
             reference: None,
             depth: 1,
             nodes: Vec::new(),
-            inputs: Value::from_json(&self.context.inputs),
+            inputs,
             secrets,
+            cache_mode: cache_mode.within(cache_limit),
+            cache_limit,
             prefix: String::new(),
             cancelled: false,
-        }
+        })
+    }
+
+    /// `cache-mode` of a file, if it has one; `job` is the one that calls it.
+    fn workflow_cache_mode(
+        &self,
+        job: &str,
+        workflow: &Workflow,
+        inputs: &Value,
+    ) -> Result<Option<CacheMode>, String> {
+        let contexts = self.base_contexts(inputs.clone());
+        let evaluator = Evaluator { job, contexts: &contexts };
+        workflow.cache_mode.as_ref().map(|node| evaluator.cache_mode(node)).transpose()
     }
 
     /// Opens the frame of a call. Its caller must be running.
@@ -254,6 +280,8 @@ impl RunPlan {
         }
         let first = |problems: Vec<Diagnostic>| problems.first().map(ToString::to_string).unwrap_or_default();
         let needs = graph::needs(&call.workflow).map_err(first)?;
+        let (cache_limit, job) = (self.leg(caller).cache_mode, &self.job(self.leg(caller).node).id);
+        let declared = self.workflow_cache_mode(job, &call.workflow, &call.inputs)?;
         let frame = Frame {
             workflow: call.workflow,
             caller: Some(caller),
@@ -262,6 +290,8 @@ impl RunPlan {
             nodes: Vec::new(),
             inputs: call.inputs,
             secrets: call.secrets,
+            cache_mode: declared.unwrap_or(cache_limit).within(cache_limit),
+            cache_limit,
             prefix: format!("{} / ", self.leg(caller).name),
             cancelled: false,
         };

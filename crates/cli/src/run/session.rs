@@ -429,7 +429,8 @@ impl Session {
         let checkout = (!self.args.real_checkout).then(|| Arc::clone(&sources));
         let results = self.results.clone();
         Box::new(move |job| {
-            let grant = Grant { run: job.run, job: job.id, trust: job.trust, caches: caches.clone() };
+            let grant =
+                Grant { run: job.run, job: job.id, cache_mode: job.cache_mode, caches: caches.clone() };
             Services {
                 actions: actions.clone(),
                 checkout: checkout.clone(),

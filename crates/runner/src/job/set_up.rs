@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use machine::Machine;
-use model::{Conclusion, Job};
+use model::{CacheMode, Conclusion, Job};
 use serde_json::Value as Json;
 use workflow::expr::Value;
 
@@ -39,7 +39,7 @@ impl<'a> JobRun<'a> {
         log.note(SET_UP, "Prepare workflow directory");
         place.prepare(&guest, github.get("event").unwrap_or(&Json::Null)).await?;
         let debug = options.debug || debug_wanted(job);
-        let (tunnel, service_variables) = results_service(&guest, services, log).await?;
+        let (tunnel, service_variables) = results_service(&guest, services, job.cache_mode, log).await?;
         let fixed = Arc::new(Fixed {
             event: github.get("event").map_or(Value::Null, Value::from_json),
             github: job_github(github, job, &place, log),
@@ -97,6 +97,7 @@ impl<'a> JobRun<'a> {
             let step = halted.checkpoint.title();
             log.note(SET_UP, &format!("Going on with {step}, in the machine as it left it"));
         }
+        tell_cache_mode(job, services, log);
         log.note(SET_UP, &format!("Complete job name: {}", job.name));
         Ok((run, frame))
     }
@@ -182,6 +183,7 @@ fn debug_wanted(job: &Job) -> bool {
 async fn results_service(
     guest: &guest::client::Guest,
     services: &Services,
+    cache_mode: CacheMode,
     log: &JobLog,
 ) -> Result<(Option<guest::client::Tunnel>, Variables), WorkError> {
     let mut variables = Variables::new();
@@ -195,10 +197,29 @@ async fn results_service(
         ("ACTIONS_RESULTS_URL", &url),
         ("ACTIONS_CACHE_URL", &url),
         ("ACTIONS_CACHE_SERVICE_V2", "True"),
+        ("ACTIONS_CACHE_MODE", cache_mode.as_str()),
     ] {
         variables.insert(name.to_owned(), value.to_owned());
     }
     Ok((Some(tunnel), variables))
+}
+
+/// Says what the job may do with caches, as GitHub does, which warns of a mode that lets runs that anybody can cause
+/// write what other runs read.
+fn tell_cache_mode(job: &Job, services: &Services, log: &JobLog) {
+    if services.results.is_none() {
+        return;
+    }
+    let mode = job.cache_mode;
+    log.note(SET_UP, &format!("Cache mode: {}", mode.as_str()));
+    if mode.writes() && !CacheMode::of_run(&job.contexts.github).writes() {
+        let message = format!(
+            "'cache-mode: {}' lets a run that people without write access can cause write caches that runs of the \
+             default branch restore; without the key it could only read them.",
+            mode.as_str()
+        );
+        log.warning(SET_UP, message);
+    }
 }
 
 /// `github` with what belongs to the job.

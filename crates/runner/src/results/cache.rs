@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use model::Trust;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,8 +20,11 @@ const KEY_CHARS: usize = 512;
 /// Restore keys of one request: the client sends at most ten keys.
 const RESTORE_KEYS: usize = 10;
 
-/// Starts every refusal to an untrusted job; the clients look for it.
-const WRITE_DENIED: &str = "cache write denied:";
+/// GitHub's words to a job that may not save caches; the clients look for how they start.
+const WRITE_DENIED: &str = "cache write denied: token has no writable scopes";
+
+/// GitHub's words to a job that may not restore caches.
+const READ_DENIED: &str = "cache read denied: token has no readable scopes";
 
 /// `CreateCacheEntry`.
 #[derive(Deserialize)]
@@ -73,8 +75,8 @@ pub(super) async fn create(
 ) -> Result<Json<Value>, TwirpError> {
     let grant = service.grant(&headers)?;
     check_key(&request.key)?;
-    if grant.trust == Trust::Untrusted {
-        return Ok(refusal(format!("{WRITE_DENIED} this job is not trusted to write caches")));
+    if !grant.cache_mode.writes() {
+        return Ok(refusal(WRITE_DENIED));
     }
     if service.caches.has(&grant.caches, &request.key, &request.version) {
         return Ok(refusal("cache entry with the same key, version, and scope already exists"));
@@ -132,6 +134,9 @@ pub(super) async fn get_url(
 ) -> Result<Json<Value>, TwirpError> {
     let grant = service.grant(&headers)?;
     check_key(&request.key)?;
+    if !grant.cache_mode.reads() {
+        return Err(TwirpError::denied(READ_DENIED));
+    }
     if request.restore_keys.len() > RESTORE_KEYS {
         return Err(TwirpError::invalid(format!("more than {RESTORE_KEYS} restore keys")));
     }

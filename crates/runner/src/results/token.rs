@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
-use model::{JobId, RunId, Trust};
+use model::{CacheMode, JobId, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::Sha256;
@@ -27,8 +27,8 @@ pub struct Grant {
     pub run: RunId,
     /// The job.
     pub job: JobId,
-    /// Untrusted jobs read caches and never write them.
-    pub trust: Trust,
+    /// Whether it restores caches, and whether it saves them.
+    pub cache_mode: CacheMode,
     /// Where it finds and puts caches.
     pub caches: CacheScope,
 }
@@ -121,9 +121,14 @@ impl Key {
     pub(super) fn token(&self, grant: &Grant) -> String {
         let now = seconds(SystemTime::now());
         let scope = |name: &String, permission: u8| json!({"Scope": name, "Permission": permission});
-        let own = if grant.trust == Trust::Trusted { 3 } else { 1 };
-        let mut access = vec![scope(&grant.caches.own_ref, own)];
-        access.extend(grant.caches.read_refs.iter().map(|name| scope(name, 1)));
+        let (read, write) = (grant.cache_mode.reads(), grant.cache_mode.writes());
+        let mut access = Vec::new();
+        if read || write {
+            access.push(scope(&grant.caches.own_ref, u8::from(read) + 2 * u8::from(write)));
+        }
+        if read {
+            access.extend(grant.caches.read_refs.iter().map(|name| scope(name, 1)));
+        }
         let claims = json!({
             "iss": "hearth",
             "iat": now,
@@ -186,7 +191,7 @@ mod tests {
     fn grant() -> Grant {
         let caches =
             CacheScope { repository: "o/r".into(), own_ref: "refs/heads/x".into(), read_refs: vec![] };
-        Grant { run: RunId(7), job: JobId(3), trust: Trust::Trusted, caches }
+        Grant { run: RunId(7), job: JobId(3), cache_mode: CacheMode::Write, caches }
     }
 
     #[test]

@@ -268,6 +268,7 @@ pub(crate) fn job(steps: Vec<Step>) -> Job {
         cancel_timeout: Duration::from_secs(100),
         secrets: BTreeMap::new(),
         trust: Trust::Trusted,
+        cache_mode: model::CacheMode::Write,
     }
 }
 

@@ -171,6 +171,7 @@ impl RunPlan {
             cancel_timeout,
             secrets: frame.secrets.clone(),
             trust: self.context.trust,
+            cache_mode: leg.cache_mode,
         }
     }
 

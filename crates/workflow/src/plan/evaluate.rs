@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::CacheMode;
+
 use crate::expr::{EvaluateError, Expression, Scope, Value, evaluate_template};
 use crate::span::Span;
 use crate::syntax::{Node, NodeKind, QUEUE_CONFLICT};
@@ -121,6 +123,16 @@ impl Evaluator<'_> {
     pub(super) fn concurrency(&self, node: &Node) -> Result<Concurrency, String> {
         let value = self.value("concurrency", node)?;
         read_concurrency(&value).map_err(|problem| self.error("concurrency", Some(&node.span), &problem))
+    }
+
+    /// `cache-mode`.
+    pub(super) fn cache_mode(&self, node: &Node) -> Result<CacheMode, String> {
+        let word = self.text("cache-mode", node)?;
+        CacheMode::named(&word).ok_or_else(|| {
+            let words = CacheMode::ALL.map(CacheMode::as_str).join(", ");
+            let problem = format!("Unexpected value '{word}': it is one of {words}");
+            self.error("cache-mode", Some(&node.span), &problem)
+        })
     }
 
     /// The name of the `environment`; its `url` is left for the runner.

@@ -1,7 +1,7 @@
 //! From a node to its legs: strategy, names, and what each leg needs to start.
 
 use model::limits::{CANCEL_TIMEOUT, JOB_TIMEOUT};
-use model::{Conclusion, JobId};
+use model::{CacheMode, Conclusion, JobId};
 
 use crate::expr::{Object, Value};
 use crate::syntax::{Job, JobWork, Node as SyntaxNode, NodeKind};
@@ -30,6 +30,7 @@ struct Strategy {
 struct Settings {
     continue_on_error: bool,
     groups: Vec<Concurrency>,
+    cache_mode: CacheMode,
     work: LegWork,
 }
 
@@ -133,6 +134,7 @@ impl RunPlan {
             continue_on_error: false,
             groups: Vec::new(),
             entered: 0,
+            cache_mode: CacheMode::None,
             work: LegWork::Machine {
                 runs_on: super::RunsOn::default(),
                 timeout: JOB_TIMEOUT,
@@ -145,6 +147,7 @@ impl RunPlan {
             Ok(settings) => {
                 leg.continue_on_error = settings.continue_on_error;
                 leg.groups = settings.groups;
+                leg.cache_mode = settings.cache_mode;
                 leg.work = settings.work;
                 (leg, None)
             }
@@ -164,6 +167,11 @@ impl RunPlan {
         if let Some(concurrency) = &job.concurrency {
             groups.push(evaluator.concurrency(concurrency)?);
         }
+        let frame = self.frame(self.node(node).frame);
+        let cache_mode = match &job.cache_mode {
+            Some(node) => evaluator.cache_mode(node)?.within(frame.cache_limit),
+            None => frame.cache_mode,
+        };
         let work = match &job.work {
             JobWork::Steps { runs_on, .. } => LegWork::Machine {
                 runs_on: evaluator.runs_on(runs_on)?,
@@ -180,7 +188,7 @@ impl RunPlan {
                 LegWork::Call(call)
             }
         };
-        Ok(Settings { continue_on_error, groups, work })
+        Ok(Settings { continue_on_error, groups, cache_mode, work })
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Conclusion, JobId, Secrets};
+use model::{CacheMode, Conclusion, JobId, Secrets};
 
 use crate::expr::Value;
 use crate::syntax::Workflow;
@@ -39,6 +39,10 @@ pub(super) struct Frame {
     pub(super) nodes: Vec<NodeId>,
     pub(super) inputs: Value,
     pub(super) secrets: Secrets,
+    /// What jobs that say nothing may do with caches.
+    pub(super) cache_mode: CacheMode,
+    /// What no job may go beyond: what the caller may do.
+    pub(super) cache_limit: CacheMode,
     /// Stands before the names of its jobs (`deploy / `).
     pub(super) prefix: String,
     /// Cancelled, by itself or with the run.
@@ -115,6 +119,8 @@ pub(super) struct Leg {
     pub(super) groups: Vec<Concurrency>,
     /// How many of them it has asked for. It holds all but the last of these, and the last unless it is waiting.
     pub(super) entered: usize,
+    /// What it, or what it calls, may do with caches.
+    pub(super) cache_mode: CacheMode,
     pub(super) work: LegWork,
     pub(super) state: LegState,
     /// It ended in an earlier attempt, and did not run in this one.

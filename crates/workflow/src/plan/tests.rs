@@ -2,6 +2,7 @@
 
 mod attempts;
 mod build;
+mod cache_modes;
 mod calls;
 mod cancel;
 mod drive;

@@ -20,6 +20,7 @@ fn calling(uses: &[&str]) -> Arc<Workflow> {
         needs: Vec::new(),
         condition: "success()".into(),
         permissions: None,
+        cache_mode: None,
         environment: None,
         concurrency: None,
         strategy: None,
@@ -43,6 +44,7 @@ fn calling(uses: &[&str]) -> Arc<Workflow> {
         env: None,
         defaults: Defaults::default(),
         permissions: None,
+        cache_mode: None,
         concurrency: None,
         jobs: jobs.collect(),
     })

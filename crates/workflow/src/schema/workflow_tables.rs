@@ -33,6 +33,7 @@ pub(super) static WORKFLOW: Definition = Definition::mapping(&[
     optional("defaults", &WORKFLOW_DEFAULTS),
     optional("env", &WORKFLOW_ENV),
     optional("permissions", &PERMISSIONS),
+    optional("cache-mode", &WORKFLOW_CACHE_MODE),
     optional("concurrency", &WORKFLOW_CONCURRENCY),
     required("jobs", &JOBS),
 ]);
@@ -71,6 +72,10 @@ static ACCESS: Definition = Definition::words(&["read", "write", "none"]);
 static ACCESS_TO_READ: Definition = Definition::words(&["read", "none"]);
 static ACCESS_TO_WRITE: Definition = Definition::words(&["write", "none"]);
 
+const CACHE_MODES: &[&str] = &["read", "write", "write-only", "none"];
+static WORKFLOW_CACHE_MODE: Definition = Definition::words(CACHE_MODES).with(RUN);
+static JOB_CACHE_MODE: Definition = Definition::words(CACHE_MODES).with(JOB);
+
 static WORKFLOW_CONCURRENCY: Definition = Definition::one_of(&[&TEXT, &CONCURRENCY]).with(RUN);
 static JOB_CONCURRENCY: Definition = Definition::one_of(&[&NAME, &CONCURRENCY]).with(JOB);
 static CONCURRENCY: Definition = Definition::mapping(&[
@@ -96,6 +101,7 @@ static STEPS_JOB: Definition = Definition::mapping(&[
     optional("env", &JOB_ENV),
     optional("environment", &ENVIRONMENT),
     optional("permissions", &PERMISSIONS),
+    optional("cache-mode", &JOB_CACHE_MODE),
     optional("concurrency", &JOB_CONCURRENCY),
     optional("outputs", &JOB_OUTPUTS),
     optional("defaults", &JOB_DEFAULTS_OF_RUN),
@@ -110,6 +116,7 @@ static CALL_JOB: Definition = Definition::mapping(&[
     optional("needs", &JOB_NEEDS),
     optional("if", &JOB_IF),
     optional("permissions", &PERMISSIONS),
+    optional("cache-mode", &JOB_CACHE_MODE),
     optional("concurrency", &JOB_CONCURRENCY),
     optional("strategy", &STRATEGY),
 ]);

@@ -69,6 +69,8 @@ pub struct Workflow {
     pub defaults: Defaults,
     /// `permissions`.
     pub permissions: Option<Permissions>,
+    /// `cache-mode`.
+    pub cache_mode: Option<Node>,
     /// `concurrency`: a string or a mapping with `group` and `cancel-in-progress`.
     pub concurrency: Option<Node>,
     /// `jobs`, in the order of the file.
@@ -194,6 +196,8 @@ pub struct Job {
     pub condition: Arc<str>,
     /// `permissions`.
     pub permissions: Option<Permissions>,
+    /// `cache-mode`.
+    pub cache_mode: Option<Node>,
     /// `environment`: a string, or a mapping with `name` and `url`.
     pub environment: Option<Node>,
     /// `concurrency`.

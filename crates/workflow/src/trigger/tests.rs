@@ -55,6 +55,7 @@ fn workflow(trigger: Trigger) -> Workflow {
         env: None,
         defaults: Defaults::default(),
         permissions: None,
+        cache_mode: None,
         concurrency: None,
         jobs: Vec::new(),
     }

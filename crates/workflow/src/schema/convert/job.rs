@@ -24,6 +24,7 @@ pub(super) fn job(key: &Node, node: &Node, problems: &mut Problems) -> Job {
         needs: node.get("needs").map(needs).unwrap_or_default(),
         condition: condition::condition(node.get("if"), CONDITION_OF_JOB, problems),
         permissions: node.get("permissions").map(permissions::permissions),
+        cache_mode: get("cache-mode"),
         environment: get("environment"),
         concurrency: get("concurrency"),
         strategy: get("strategy"),

@@ -30,6 +30,7 @@ pub(in crate::schema) fn workflow(root: &Node, problems: &mut Problems) -> Optio
         env: root.get("env").cloned(),
         defaults: defaults(root.get("defaults")),
         permissions: root.get("permissions").map(permissions::permissions),
+        cache_mode: root.get("cache-mode").cloned(),
         concurrency: concurrency.cloned(),
         jobs: converted.unwrap_or_default(),
     })

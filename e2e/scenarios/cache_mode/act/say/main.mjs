@@ -1,0 +1,1 @@
+console.log(`mode: ${process.env.ACTIONS_CACHE_MODE}`);
