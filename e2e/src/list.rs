@@ -80,6 +80,7 @@ macro_rules! for_all_scenarios {
             reusable_matrix,
             reusable_remote,
             reusable_workflow,
+            runner_habits,
             script_injection,
             secret_outputs,
             secrets_scope,

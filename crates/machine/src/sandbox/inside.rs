@@ -20,6 +20,7 @@ use nix::unistd::{Gid, Uid, pivot_root, setgroups, sethostname, setresgid, setre
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::cgroup::Groups;
+use super::ids::RANGE_LEN;
 use super::keeper::{fork, go_to, micros, shut_all_but};
 use super::mounts::{self, Forbid};
 use super::tree::{Builder, ROOT};
@@ -166,7 +167,7 @@ impl Inside<'_> {
         } else {
             started.notes.extend(seal::landlock()?);
         }
-        seccomp::apply()
+        seccomp::apply(if self.outside_builds { RANGE_LEN } else { 1 })
     }
 
     /// What the kernel mounts only for a process inside of the pid and ipc namespaces.

@@ -178,6 +178,11 @@ pub(crate) const PROC_READ: [&str; 4] = ["proc/bus", "proc/fs", "proc/irq", "pro
 /// Folders of `/sys` that language runtimes look into to count processors.
 pub(crate) const SYS_READ: [&str; 2] = ["sys/devices/system/cpu", "sys/devices/system/node"];
 
+/// The user that jobs are on GitHub's machines, as its lines in the files of users and groups begin.
+const RUNNER: &str = "runner:";
+/// Its ids there.
+const RUNNER_ID: u32 = 1001;
+
 /// A small file that a machine has instead of the host's.
 pub(crate) struct OwnFile {
     pub(crate) path: &'static str,
@@ -191,7 +196,7 @@ pub(crate) fn own_files(host_name: &str, home: &str, host_network: bool, single_
     let file = |path, mode, text| OwnFile { path, mode, text };
     let mut files = vec![
         file("etc/passwd", 0o644, passwd(&read("/etc/passwd"), home)),
-        file("etc/group", 0o644, read("/etc/group")),
+        file("etc/group", 0o644, group(&read("/etc/group"))),
         file("etc/shadow", 0o640, "root:*:::::::\n".to_owned()),
         file("etc/gshadow", 0o640, String::new()),
         file("etc/hostname", 0o644, format!("{host_name}\n")),
@@ -280,6 +285,21 @@ fn passwd(host: &str, home: &str) -> String {
         fields[4] = "";
         text.push_str(&fields.join(":"));
         text.push('\n');
+    }
+    if !text.lines().any(|line| line.starts_with(RUNNER)) {
+        text.push_str(&format!("{RUNNER}x:{RUNNER_ID}:{RUNNER_ID}::{home}:/bin/bash\n"));
+    }
+    text
+}
+
+/// The host's groups, and that of the user whom workflows for GitHub's machines give files to.
+fn group(host: &str) -> String {
+    let mut text = host.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    if !text.lines().any(|line| line.starts_with(RUNNER)) {
+        text.push_str(&format!("{RUNNER}x:{RUNNER_ID}:\n"));
     }
     text
 }

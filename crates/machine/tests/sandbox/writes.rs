@@ -69,6 +69,25 @@ for_each_caller! {
         assert_eq!(ran.status, guest::client::ExitStatus::Code(7));
     }
 
+    async fn sudo_understands_the_options_that_workflows_use(house: &House) {
+        let machine = house.start().await;
+        let script = "sudo -iu root pwd; sudo -nEH sh -c 'echo combined'; sudo --preserve-env=PATH -S printf 'long\\n'; sudo -k; sudo -v && echo valid; \
+                      cd /tmp; sudo -s 'echo' 'two words'; sudo -D /usr pwd; X=1 sudo -E Y=2 sh -c 'echo $X$Y'; echo in | sudo tee /etc/hearth-sudo; sudo -uroot id -un";
+        let ran = run(&machine, script).await;
+        assert_eq!(ran.output, "/home/runner\ncombined\nlong\nvalid\ntwo words\n/usr\n12\nin\nroot\n");
+        let unknown = run(&machine, "sudo -u nobody-has-this-name true").await;
+        assert!(!unknown.ok() && unknown.output.contains("unknown user"), "{}", unknown.output);
+    }
+
+    async fn archives_whose_files_belonged_to_others_are_unpacked(house: &House) {
+        let machine = house.start().await;
+        let script = "echo text > file && tar --owner=somebody:3000000 --group=somebody:3000000 -cf a.tar file && rm file && tar -xf a.tar && cat file";
+        let ran = run(&machine, script).await;
+        assert_eq!((ran.ok(), ran.output.as_str()), (true, "text\n"));
+        let given = run(&machine, "touch f && chown -R runner:runner f && chown $(id -u):$(id -g) f && chown 3000000 f && stat -c %U f").await;
+        assert_eq!(given.output, "root\n");
+    }
+
     async fn the_jobs_folders_are_its_own(house: &House) {
         let machine = house.start().await;
         for folder in [&machine.layout.home, &machine.layout.work, &machine.layout.temp, &machine.layout.tool_cache] {
@@ -93,13 +112,22 @@ async fn a_job_of_root_can_be_other_users_and_give_files_away() {
     let machine = house.start().await;
     let ran = run(
         &machine,
-        "touch f && chown nobody f && stat -c %U f && sudo -u nobody id -un && stat -c %U /usr/bin/env",
+        "touch f && chown nobody f && stat -c %U f && sudo -u nobody id -un && stat -c %U /usr/bin/env && \
+         sudo -u runner sh -c 'echo $HOME $USER $(id -u)'; sudo -u '#1234' id -u",
     )
     .await;
-    assert_eq!(ran.output, "nobody\nnobody\nroot\n");
+    assert_eq!(ran.output, "nobody\nnobody\nroot\n/home/runner runner 1001\n1234\n");
     // Packages that bring a service bring its user.
     let ran = run(&machine, "command -v useradd >/dev/null || exit 0; useradd newcomer && id newcomer").await;
     assert!(ran.ok(), "{}", ran.output);
+}
+
+#[tokio::test]
+async fn a_machine_with_one_user_says_so_to_who_wants_to_be_another() {
+    let Some(house) = House::of(Caller::Ordinary) else { return };
+    let machine = house.start().await;
+    let ran = run(&machine, "sudo -u nobody true").await;
+    assert!(!ran.ok() && ran.output.contains("run Hearth as root"), "{}", ran.output);
 }
 
 #[tokio::test]
