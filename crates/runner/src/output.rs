@@ -1,8 +1,9 @@
 //! What a process prints, line by line: commands are carried out, problems are found, the rest is shown.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use guest::client::{FileKind, Guest, GuestError};
+use guest::client::{FileKind, FileStat, Guest, GuestError};
 use model::{Annotation, AnnotationLevel, StepRef, Stream};
 
 use crate::command::{CommandEffect, CommandProcessor, plain_annotation, relative_to};
@@ -120,6 +121,7 @@ impl<'a> StepOutput<'a> {
     }
 
     fn line(&mut self, stream: Stream, line: &Line<'_>, questions: &mut Vec<Question>) {
+        let line = &self.without_cut_secret(line);
         if let Some(effects) = self.processor.process(&line.text) {
             for effect in effects {
                 self.apply(stream, effect, questions);
@@ -140,6 +142,19 @@ impl<'a> StepOutput<'a> {
             }
             _ => self.log.line(self.step, stream, &line.text, line.dropped),
         }
+    }
+
+    /// A line that was cut may end within a secret, of which no mask knows the part: what could be one goes, too.
+    fn without_cut_secret<'l>(&self, line: &'l Line<'_>) -> Line<'l> {
+        if line.dropped == 0 {
+            return Line { text: Cow::Borrowed(&line.text), dropped: 0 };
+        }
+        // Masks are shorter than what they hide, so the end comes nearer: it is looked for behind them.
+        let mut text = self.log.masker.mask(&line.text).into_owned();
+        let end = text.floor_char_boundary(text.len().saturating_sub(self.log.masker.longest()));
+        let dropped = line.dropped + (text.len() - end) as u64;
+        text.truncate(end);
+        Line { text: text.into(), dropped }
     }
 
     fn apply(&mut self, stream: Stream, effect: CommandEffect, questions: &mut Vec<Question>) {
@@ -239,7 +254,7 @@ impl<'a> StepOutput<'a> {
             path = format!("{folder}/{file}");
         }
         let path = normal(&absolute(&path, self.workspace));
-        let there = self.guest.stat(&path).await?.is_some_and(|stat| stat.kind == FileKind::File);
+        let there = self.look_at(&path).await?.is_some_and(|stat| stat.kind == FileKind::File);
         if !there {
             self.log.debug(self.step, &format!("Dropping file value '{path}'. Path does not exist"));
             return Ok(None);
@@ -255,6 +270,14 @@ impl<'a> StepOutput<'a> {
         Ok(Some(relative_to(&path, &root)))
     }
 
+    /// What is at a path that a program has printed: nothing where no file can have it, or none that may be seen.
+    async fn look_at(&self, path: &str) -> Result<Option<FileStat>, GuestError> {
+        match self.guest.stat(path).await {
+            Err(GuestError::Refused { .. }) => Ok(None),
+            looked => looked,
+        }
+    }
+
     /// The nearest folder with a `.git` in the workspace, or the workspace itself.
     async fn repository_root(&mut self, folder: String) -> Result<Option<String>, GuestError> {
         if let Some(known) = self.roots.get(&folder) {
@@ -263,7 +286,7 @@ impl<'a> StepOutput<'a> {
         let mut root = None;
         let mut at = folder.as_str();
         while at.len() > self.workspace.len() && at.starts_with(self.workspace) {
-            if self.guest.stat(&format!("{at}/.git")).await?.is_some() {
+            if self.look_at(&format!("{at}/.git")).await?.is_some() {
                 root = Some(at.to_owned());
                 break;
             }

@@ -111,6 +111,17 @@ async fn a_mask_takes_effect_on_the_next_line() {
 }
 
 #[tokio::test]
+async fn a_secret_that_the_cut_of_a_long_line_parts_is_not_shown_in_part() {
+    // What is hidden before it makes the line shorter, so that its end would be shown.
+    let long = "yes $TOKEN | head -n 90000 | tr '\\n' ' '; echo";
+    let step = run(&format!("{long}\nprintf '::error::'; {long}")).env("TOKEN", "tiger-and-lion");
+    let outcome = Bench::new().run(with_secret(job(vec![step]), "TOKEN", "tiger-and-lion")).await;
+    let all = outcome.all();
+    assert!(all.contains("[line cut: ") && outcome.messages().iter().any(|text| text.contains("*** ***")));
+    assert!(!all.contains("tig"), "{}", &all[all.find("tig").unwrap_or(0)..][..60]);
+}
+
+#[tokio::test]
 async fn annotations_come_from_both_streams() {
     let outcome = Bench::new()
         .run(job(vec![run(
@@ -151,6 +162,18 @@ async fn a_matcher_finds_problems_until_it_is_removed() {
         "{}",
         outcome.all()
     );
+}
+
+#[tokio::test]
+async fn a_problem_in_what_no_file_can_be_called_is_a_problem_all_the_same() {
+    let matcher = r#"{"problemMatcher":[{"owner":"cc","pattern":[{"regexp":"^(.+):(\\d+): (.*)$","file":1,"line":2,"message":3}]}]}"#;
+    let steps = vec![run(&format!(
+        "echo '{matcher}' > m.json; echo ::add-matcher::m.json; long=$(head -c 5000 /dev/zero | tr '\\0' x)\n\
+         echo \"$long:7: bad\"; echo $long/a.c:8: worse; printf %s \"$long:9: last\""
+    ))];
+    let outcome = Bench::new().run(job(steps)).await;
+    assert_eq!(outcome.result.conclusion, Conclusion::Success, "{:?}", outcome.messages());
+    assert_eq!(outcome.messages(), ["bad", "worse", "last"]);
 }
 
 #[tokio::test]
