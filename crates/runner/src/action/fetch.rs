@@ -1,6 +1,7 @@
 //! Brings actions into the machine.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,13 +187,16 @@ fn file_name(reference: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// Reads a file of a fetched tree. Neither a link nor `..` leads out of the tree: what is outside does not exist.
+/// Reads a file of a fetched tree, up to one byte more than a manifest may have. Neither a link nor `..` leads out of
+/// the tree: what is outside does not exist.
 fn read_inside(tree: &Path, path: &Path) -> io::Result<Vec<u8>> {
     let (tree, file) = (tree.canonicalize()?, tree.join(path).canonicalize()?);
     if !file.starts_with(&tree) || !file.is_file() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    std::fs::read(file)
+    let mut bytes = Vec::new();
+    File::open(file)?.take(MANIFEST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// An action that is an image.
@@ -210,10 +214,8 @@ fn read_host_manifest(tree: &Path, path: &str, action: &ActionRef) -> Result<(St
                 let shown = format!("{action}/{name}");
                 return Ok((String::from_utf8_lossy(&bytes).into_owned(), shown));
             }
-            Ok(bytes) => {
-                let size = bytes.len();
-                let message =
-                    format!("{name} of action {action} has {size} bytes; at most {MANIFEST_BYTES} are read");
+            Ok(_) => {
+                let message = format!("{name} of action {action} has more than {MANIFEST_BYTES} bytes");
                 return Err(WorkError::Step(message));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -270,6 +272,15 @@ mod tests {
         assert!(read_inside(&tree, Path::new("action.yml")).is_err());
         assert!(read_inside(&tree, Path::new("../action.yml")).is_err());
         assert_eq!(read_inside(&tree, Path::new("action.yaml")).unwrap(), b"name: inside");
+    }
+
+    #[test]
+    fn of_a_manifest_that_is_too_large_no_more_is_read_than_tells_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("action.yml")).unwrap();
+        file.set_len(1024 * MANIFEST_BYTES).unwrap();
+        let read = read_inside(folder.path(), Path::new("action.yml")).unwrap();
+        assert_eq!(read.len() as u64, MANIFEST_BYTES + 1);
     }
 
     #[test]
