@@ -143,14 +143,27 @@ impl StepEnd {
 /// Longest time that `timeout-minutes` may ask for; more is as good as for ever.
 const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-impl JobRun<'_> {
+impl<'a> JobRun<'a> {
     /// All steps of the job: pre of actions, the steps, and post in reverse order.
     pub(crate) async fn run_steps(&mut self, frame: &mut Frame) -> Result<(), MachineFailure> {
-        let job = self.job;
         let mut background = Background::default();
+        let ended = self.run_stages(frame, &mut background).await;
+        if ended.is_err() {
+            self.give_up(&background);
+        }
+        ended
+    }
+
+    async fn run_stages(
+        &mut self,
+        frame: &mut Frame,
+        background: &mut Background<'a>,
+    ) -> Result<(), MachineFailure> {
+        let job = self.job;
         for index in 0..job.steps.len() {
             // A job that goes on has run them already.
-            if self.watch.from.is_none() && self.has_pre(&job.steps[index]) {
+            let is_due = self.watch.from.is_none() && !self.cancellation.is_killed();
+            if is_due && self.has_pre(&job.steps[index]) {
                 self.run_job_step(index, Stage::Pre, frame).await?;
             }
         }
@@ -162,10 +175,10 @@ impl JobRun<'_> {
             self.note_before(frame);
             match &job.steps[index] {
                 Step { work: StepWork::Wait { .. } | StepWork::Cancel { .. }, .. } => {
-                    self.run_control(index, frame, &mut background).await?;
+                    self.run_control(index, frame, background).await?;
                 }
                 Step { background: true, .. } => {
-                    self.start_in_background(index, frame, &mut background).await?;
+                    self.start_in_background(index, frame, background).await?;
                 }
                 _ => background.alongside(self.run_job_step(index, Stage::Main, frame)).await?,
             }
@@ -175,7 +188,7 @@ impl JobRun<'_> {
                 return Ok(());
             }
         }
-        self.end_background(frame, &mut background).await?;
+        self.end_background(frame, background).await?;
         while let Some(index) = self.progress.posts.pop() {
             if self.cancellation.is_killed() {
                 break;
@@ -185,7 +198,9 @@ impl JobRun<'_> {
         self.note_cancellation();
         Ok(())
     }
+}
 
+impl JobRun<'_> {
     /// A cancelled job stays cancelled, whatever its steps say.
     pub(crate) fn note_cancellation(&mut self) {
         if self.cancellation.is_cancelled() {

@@ -42,6 +42,8 @@ impl JobRun<'_> {
         let mut end = Conclusion::Success;
         for index in order.into_iter().filter(|index| *index >= from) {
             if self.cancellation.is_killed() {
+                // It has not come to its end.
+                end = Conclusion::Cancelled;
                 break;
             }
             if self.cancellation.is_cancelled() && run.stop.on_cancel && frame.status.is_some() {

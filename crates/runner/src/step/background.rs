@@ -39,6 +39,7 @@ struct Started {
     /// Its place in the job.
     index: usize,
     name: String,
+    begun: Instant,
     cancellation: Cancellation,
     /// Whether a step of the job has cancelled it.
     is_cancelled: bool,
@@ -164,6 +165,7 @@ impl<'a> JobRun<'a> {
         background.started.push(Started {
             index,
             name,
+            begun,
             cancellation,
             is_cancelled: false,
             state: State::Running,
@@ -325,6 +327,23 @@ impl<'a> JobRun<'a> {
         self.progress.instances[index] = ended.instance;
         self.register_post(index);
         Ok(end.conclusion)
+    }
+
+    /// The machine has failed, and with it what still ran.
+    pub(super) fn give_up(&mut self, background: &Background<'_>) {
+        let failed = StepEnd::both(Conclusion::Failure);
+        for started in &background.started {
+            let end = match &started.state {
+                State::Settled(_) => continue,
+                State::Ended(ended) => ended.end.as_ref().map_or(failed, |end| *end),
+                State::Running => {
+                    let at = StepRef { index: started.index, phase: StepPhase::Main };
+                    self.log.step_finished(at, failed.outcome, failed.conclusion, started.begun.elapsed());
+                    failed
+                }
+            };
+            self.progress.results[started.index] = self.result(started.index, end);
+        }
     }
 
     /// Waits for what is left behind the last step. A background step that failed fails the job, even where the

@@ -1,7 +1,7 @@
 //! Local and remote actions.
 
-use model::Conclusion::{Failure, Success};
-use model::Template;
+use model::Conclusion::{Cancelled, Failure, Success};
+use model::{JobEvent, StepPhase, Template};
 
 use crate::bench::{Bench, StepExt, job, run, run_expression, uses, with_output};
 
@@ -172,6 +172,30 @@ async fn nested_remote_actions_run_their_pre_and_post() {
         "{}",
         outcome.all()
     );
+}
+
+#[tokio::test]
+async fn what_a_second_cancellation_keeps_from_running_has_not_succeeded() {
+    let bench = Bench::new();
+    node_action(&bench);
+    bench.write("store/octo/waits/action.yml", "name: w\nruns: {using: node20, pre: pre.js, main: pre.js}\n");
+    bench.write("store/octo/waits/pre.js", "console.log('ready'); setInterval(() => {}, 1000)");
+    bench.write(
+        "store/octo/outer/action.yml",
+        "name: outer\nruns:\n  using: composite\n  steps: [{uses: octo/node@v1}]\n",
+    );
+    let kill = async {
+        bench.wait_for("ready").await;
+        bench.cancel.kill();
+    };
+    let steps = vec![uses("octo/waits@v1", &[]), uses("octo/outer@v1", &[])];
+    let (outcome, ()) = tokio::join!(bench.run(job(steps)), kill);
+    let mut ended = outcome.events.iter().filter_map(|event| match event {
+        JobEvent::StepFinished { step, conclusion, .. } if step.phase == StepPhase::Pre => Some(*conclusion),
+        _ => None,
+    });
+    assert!(ended.all(|conclusion| conclusion == Cancelled), "{}", outcome.all());
+    assert_eq!(outcome.result.conclusion, Cancelled);
 }
 
 #[tokio::test]

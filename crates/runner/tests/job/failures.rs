@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::Conclusion::{Failure, Skipped};
+use model::{JobEvent, StepPhase, StepRef};
 
 use crate::bench::{Bench, StepExt, job, run};
 
@@ -20,6 +21,28 @@ async fn a_stream_cut_in_mid_step_is_an_infrastructure_error() {
     let error = outcome.result.infrastructure_error.as_deref().expect("an infrastructure error");
     assert!(error.contains("job 'build'") && error.contains("step 1 ('long')"), "{error}");
     assert_eq!(outcome.conclusions(), [Failure, Skipped], "{}", outcome.all());
+}
+
+#[tokio::test]
+async fn background_steps_fail_with_their_machine_and_are_told_to_have_ended() {
+    let bench = Bench::new();
+    let mut server = run("echo ready; sleep 60");
+    server.background = true;
+    let cut = async {
+        bench.wait_for("ready").await;
+        bench.cut();
+    };
+    let (outcome, ()) = tokio::join!(bench.run(job(vec![server, run("sleep 60")])), cut);
+    assert_eq!(outcome.conclusions(), [Failure, Failure], "{}", outcome.all());
+    let main = |step: &StepRef| step.phase == StepPhase::Main;
+    let count = |wanted: fn(&JobEvent) -> Option<&StepRef>| {
+        outcome.events.iter().filter_map(wanted).filter(|step| main(step)).count()
+    };
+    let started =
+        count(|event| if let JobEvent::StepStarted { step, .. } = event { Some(step) } else { None });
+    let ended =
+        count(|event| if let JobEvent::StepFinished { step, .. } = event { Some(step) } else { None });
+    assert_eq!((started, ended), (2, 2));
 }
 
 #[tokio::test]
