@@ -71,7 +71,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) event_file: Option<PathBuf>,
 
-    /// Run only the configurations of matrices that have this value (repeatable)
+    /// Run only the configurations of matrices that have this value (repeatable; of one key, any of the values)
     #[arg(long = "matrix", value_name = "KEY=VALUE")]
     pub(crate) matrix: Vec<String>,
 

@@ -169,6 +169,32 @@ fn plan_says_what_would_run_and_why_not() {
 }
 
 #[test]
+fn inputs_start_the_workflows_that_take_them_and_no_others() {
+    let folder = repository(GOOD);
+    let add = |name: &str, on: &str| {
+        let jobs = format!("{{{name}: {{runs-on: ubuntu-latest, steps: [{{run: echo}}]}}}}");
+        let file = folder.path().join(format!(".github/workflows/{name}.yml"));
+        std::fs::write(file, format!("on: {on}\njobs: {jobs}\n")).expect("a file");
+    };
+    add("deploy", "{workflow_dispatch: {inputs: {to: {}}}}");
+    add("nightly", "{schedule: [{cron: '5 4 * * *'}]}");
+    let output = hearth(folder.path(), &["plan", "--input", "to=test"]);
+    let plan = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(plan.contains("deploy: 1 step"), "{plan}");
+    assert!(!plan.contains("first") && !plan.contains("nightly"), "{plan}");
+}
+
+#[test]
+fn what_a_file_calls_its_jobs_does_not_move_the_cursor() {
+    let job = "    runs-on: \"u\\e[1A\"\n    steps: [{run: echo}]\n";
+    let folder =
+        repository(&format!("name: \"N\\e[2J\"\non: push\njobs:\n  a:\n    name: \"A\\e[2J\"\n{job}"));
+    let output = hearth(folder.path(), &["plan"]);
+    assert_eq!(text(&output.stdout), "N  (.github/workflows/ci.yml, by push)\n  A: 1 step on u\n");
+}
+
+#[test]
 fn plan_tells_each_job_as_a_line_of_json() {
     let output = hearth(repository(GOOD).path(), &["plan", "--format", "json"]);
     let shown = text(&output.stdout);
@@ -176,6 +202,16 @@ fn plan_tells_each_job_as_a_line_of_json() {
     assert_eq!((&jobs[0]["name"], &jobs[0]["outlook"]), (&json!("first"), &json!("runs")));
     assert_eq!(jobs[0]["runs_on"]["labels"], json!(["ubuntu-latest"]));
     assert_eq!((&jobs[1]["needs"], &jobs[1]["outlook"]), (&json!(["first"]), &json!("skipped")));
+}
+
+#[test]
+fn a_job_that_does_not_run_has_its_key_in_events_too() {
+    let folder = repository(&GOOD.replace("    if: false", "    name: Second one\n    if: false"));
+    let output = hearth(folder.path(), &["run", "--machine", "host", "--format", "json"]);
+    let shown = text(&output.stdout);
+    let mut events = shown.lines().map(|line| serde_json::from_str::<Json>(line).expect("JSON"));
+    let decided = events.find(|event| event["type"] == "decided").expect("a job that is skipped");
+    assert_eq!((&decided["job"]["key"], &decided["job"]["name"]), (&json!("second"), &json!("Second one")));
 }
 
 #[test]

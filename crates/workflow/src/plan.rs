@@ -63,8 +63,8 @@ pub struct RunContext {
     pub parallel: usize,
     /// Only these jobs and what they need; empty for all.
     pub only: Vec<String>,
-    /// Only configurations of matrices that have these values (`--matrix os=linux`);
-    /// a matrix without the key is left whole.
+    /// Only configurations of matrices that have these values (`--matrix os=linux`), of several for one key any of
+    /// them; a matrix without the key is left whole.
     pub matrix: Vec<(String, String)>,
     /// Commits of the called workflows of other repositories, by their keys among [`CalledWorkflows`].
     pub commits: BTreeMap<String, String>,
@@ -93,6 +93,8 @@ pub enum PlanCommand {
     Decided {
         /// Its id.
         id: JobId,
+        /// Its key in its workflow file.
+        key: String,
         /// What to show.
         name: String,
         /// How it ended.

@@ -126,8 +126,8 @@ impl Driving {
                             cancellation.cancel();
                         }
                     }
-                    PlanCommand::Decided { id, name, conclusion, reason } => {
-                        let title = JobTitle { id, key: name.clone(), name };
+                    PlanCommand::Decided { id, key, name, conclusion, reason } => {
+                        let title = JobTitle { id, key, name };
                         self.screen.lock().decided(&title, conclusion, reason.as_deref());
                     }
                     PlanCommand::Finished(conclusion) => return Some(conclusion),

@@ -39,7 +39,9 @@ impl Facts {
     /// Two questions at once are all that the usual repository costs: each is a process.
     pub(crate) async fn of(root: &Path) -> Result<Facts> {
         let git = Git { root };
-        let commit = ["log", "-1", "--decorate=full", "--format=%H%x00%P%x00%an%x00%ae%x00%D%x00%B"];
+        let format = "--format=%H%x00%P%x00%an%x00%ae%x00%D%x00%B";
+        // Users may have git say more of a commit than it is asked for.
+        let commit = ["log", "-1", "--no-show-signature", "--decorate=full", format];
         let remote = ["config", "--get", "remote.origin.url"];
         let (commit, remote) = tokio::try_join!(git.ask(&commit), git.ask(&remote))?;
         let head = Head::of(commit.as_deref().unwrap_or_default());
@@ -214,6 +216,33 @@ mod tests {
             (head.branch.as_deref(), head.tag.as_deref()),
             (Some("refs/heads/ä"), Some("refs/tags/v1"))
         );
+    }
+
+    #[tokio::test]
+    async fn the_commit_is_told_though_the_user_has_signatures_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = folder.path().join("gpg");
+        let script = "#!/bin/sh\ncase \"$*\" in\n*--verify*) echo gpg: Good signature >&2; echo '[GNUPG:] GOODSIG 1 x' ;;\n*) \
+                      cat >/dev/null; echo '[GNUPG:] SIG_CREATED D' >&2; printf -- '-----%s PGP SIGNATURE-----\\n' BEGIN END ;;\nesac\n";
+        std::fs::write(&signer, script).unwrap();
+        std::fs::set_permissions(&signer, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let git = |args: &[&str]| {
+            let done =
+                std::process::Command::new("git").arg("-C").arg(folder.path()).args(args).output().unwrap();
+            assert!(done.status.success(), "{done:?}");
+            String::from_utf8(done.stdout).unwrap().trim().to_owned()
+        };
+        git(&["init", "-q", "-b", "main"]);
+        let settings = [
+            ("user.name", "t"),
+            ("user.email", "t@example.com"),
+            ("gpg.program", signer.to_str().unwrap()),
+            ("log.showSignature", "true"),
+        ];
+        settings.iter().for_each(|(key, value)| drop(git(&["config", key, value])));
+        git(&["commit", "-q", "-S", "--allow-empty", "-m", "one"]);
+        let sha = git(&["rev-parse", "HEAD"]);
+        assert_eq!(Facts::of(folder.path()).await.unwrap().sha, sha);
     }
 
     #[tokio::test]

@@ -6,8 +6,13 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use model::{Secret, Secrets};
 
-/// Parses `NAME=VALUE` of an option.
+/// Parses `NAME=VALUE` of an option; of several with one name the last counts.
 pub(crate) fn pairs(option: &str, given: &[String]) -> Result<BTreeMap<String, String>> {
+    all_pairs(option, given)
+}
+
+/// Parses `NAME=VALUE` of an option, in whose order they are kept.
+pub(crate) fn all_pairs<C: FromIterator<(String, String)>>(option: &str, given: &[String]) -> Result<C> {
     given
         .iter()
         .map(|pair| match pair.split_once('=') {

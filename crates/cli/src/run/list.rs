@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::{Value as Json, json};
 use workflow::plan::{Outlook, PreviewJob, RunsOn, preview};
 
+use super::output::one_line;
 use super::session::{Chosen, Session};
 use crate::args::Format;
 use crate::exit;
@@ -21,7 +22,7 @@ pub(crate) async fn list(session: &Session, chosen: &[Chosen]) -> Result<u8> {
         };
         let as_json = session.args.format == Format::Json;
         if !as_json {
-            say!("{}  ({}, by {})", one.file.title(), one.file.path, one.event.name);
+            say!("{}  ({}, by {})", one_line(one.file.title()), one_line(&one.file.path), one.event.name);
         }
         match preview(prepared.workflow, prepared.called, prepared.context) {
             Ok(jobs) if as_json => jobs.iter().for_each(|job| say!("{}", event(one, job))),
@@ -71,13 +72,13 @@ fn show(job: &PreviewJob) {
     let outlook = match &job.outlook {
         Outlook::Runs { runs_on, steps, .. } => {
             let steps = if *steps == 1 { "1 step".to_owned() } else { format!("{steps} steps") };
-            format!("{steps} on {}", place(runs_on))
+            format!("{steps} on {}", one_line(&place(runs_on)))
         }
-        Outlook::Skipped(reason) => format!("skipped: {reason}"),
-        Outlook::Fails(error) => format!("can't start: {error}"),
+        Outlook::Skipped(reason) => format!("skipped: {}", one_line(reason)),
+        Outlook::Fails(error) => format!("can't start: {}", one_line(error)),
         Outlook::Unknown => "depends on the outputs of jobs before it".to_owned(),
     };
-    say!("  {}: {outlook}{needs}", job.name);
+    say!("  {}: {outlook}{needs}", one_line(&job.name));
 }
 
 /// Where a job runs: its group, if it names one, and its labels.

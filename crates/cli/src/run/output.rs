@@ -12,6 +12,7 @@ use crate::args::{Format, RunArgs};
 use json::Json;
 use people::People;
 pub(crate) use people::terminal::Surroundings;
+pub(crate) use people::text::one_line;
 
 /// A job as it is shown.
 #[derive(Clone, Debug)]

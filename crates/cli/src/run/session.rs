@@ -214,8 +214,9 @@ impl Session {
         if let Some(event) = &self.args.event {
             return event.clone();
         }
-        if !named && self.args.inputs.is_empty() {
-            return "push".to_owned();
+        if !named {
+            // Inputs are for manual starts: nothing else shall run because of them.
+            return if self.args.inputs.is_empty() { "push" } else { "workflow_dispatch" }.to_owned();
         }
         let has = |name: &str| workflow.on.iter().any(|trigger| trigger.event.value == name);
         let mut preferred = vec!["push", "pull_request", "workflow_dispatch"];
@@ -408,7 +409,7 @@ impl Session {
             trust: Trust::Trusted,
             parallel: self.parallel(),
             only: self.args.jobs.clone(),
-            matrix: given::pairs("--matrix", &self.args.matrix)?.into_iter().collect(),
+            matrix: given::all_pairs("--matrix", &self.args.matrix)?,
             commits: called.commits,
             first_job: one.first_job,
         };

@@ -1,6 +1,6 @@
 //! The transitions: what may start, and what follows when something ends.
 
-use model::{Conclusion, Contexts as JobContexts, Job};
+use model::{Conclusion, Contexts as JobContexts, Job, JobId};
 use serde_json::Value as Json;
 
 use crate::syntax::{JobWork, Node as SyntaxNode};
@@ -201,15 +201,27 @@ impl RunPlan {
     pub(super) fn decide(&mut self, node: NodeId, conclusion: Conclusion, reason: Option<String>) {
         let prefix = &self.frame(self.node(node).frame).prefix;
         let name = format!("{prefix}{}", plain_name(self.job(node)));
-        self.outbox.push(PlanCommand::Decided { id: self.node(node).id, name, conclusion, reason });
+        self.tell_decided((node, self.node(node).id), name, conclusion, reason);
         self.end_node(node, conclusion, Vec::new());
     }
 
     /// Ends a leg that never started, or a call.
     pub(super) fn decide_leg(&mut self, leg: LegId, conclusion: Conclusion, reason: Option<String>) {
-        let Leg { id, name, .. } = self.leg(leg);
-        self.outbox.push(PlanCommand::Decided { id: *id, name: name.clone(), conclusion, reason });
+        let Leg { id, node, name, .. } = self.leg(leg);
+        self.tell_decided((*node, *id), name.clone(), conclusion, reason);
         self.end_leg(leg, conclusion, Vec::new());
+    }
+
+    /// Says how a job is decided that does not start.
+    pub(super) fn tell_decided(
+        &mut self,
+        (node, id): (NodeId, JobId),
+        name: String,
+        conclusion: Conclusion,
+        reason: Option<String>,
+    ) {
+        let key = self.job(node).id.value.clone();
+        self.outbox.push(PlanCommand::Decided { id, key, name, conclusion, reason });
     }
 
     /// A leg is over: its groups go on, its matrix may stop, its node may end.

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::expr::Value;
 
+use super::RunPlan;
 use super::state::{LegId, NodeId};
-use super::{PlanCommand, RunPlan};
 
 /// Names a job of a run, the same in each of its attempts: the keys of the calls that lead to it and its own, each
 /// with its place in its matrix (`deploy[1]/build`). Ids do not: they depend on what ended first.
@@ -86,9 +86,9 @@ impl RunPlan {
         let Some(result) = self.earlier.get(&self.path(leg)) else { return false };
         let (conclusion, outputs) = (result.conclusion, result.outputs.clone());
         self.leg_mut(leg).reused = true;
-        let (id, name) = (self.leg(leg).id, self.leg(leg).name.clone());
+        let (id, name) = ((self.leg(leg).node, self.leg(leg).id), self.leg(leg).name.clone());
         let reason = Some("it ended so in an earlier attempt".to_owned());
-        self.outbox.push(PlanCommand::Decided { id, name, conclusion, reason });
+        self.tell_decided(id, name, conclusion, reason);
         self.end_leg(leg, conclusion, outputs);
         true
     }

@@ -101,7 +101,10 @@ impl RunPlan {
         let has = |key: &str| combinations.iter().any(|combination| combination.values.get(key).is_some());
         let chosen: Vec<_> = self.context.matrix.iter().filter(|(key, _)| has(key)).collect();
         let fits = |values: &Object| {
-            chosen.iter().all(|(key, text)| values.get(key).is_some_and(|value| value.to_text() == *text))
+            let is_one_of_its = |wanted: &str, value: &Value| {
+                chosen.iter().any(|(key, text)| key == wanted && value.to_text() == *text)
+            };
+            chosen.iter().all(|(key, _)| values.get(key).is_some_and(|value| is_one_of_its(key, value)))
         };
         (0..combinations.len().max(1))
             .filter(|index| combinations.get(*index).is_none_or(|combination| fits(&combination.values)))

@@ -92,7 +92,7 @@ impl Preview {
                     started.push(job.id);
                     self.add(job.id, job.name, Outlook::Runs { wave, runs_on, steps: job.steps.len() });
                 }
-                PlanCommand::Decided { id, name, conclusion, reason } => {
+                PlanCommand::Decided { id, name, conclusion, reason, .. } => {
                     let outlook = self.outlook(id, conclusion, reason.unwrap_or_default());
                     self.add(id, name, outlook);
                 }

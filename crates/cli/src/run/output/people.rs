@@ -13,7 +13,7 @@ mod tail;
 pub(super) mod terminal;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(super) mod text;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

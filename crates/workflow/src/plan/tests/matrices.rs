@@ -212,6 +212,16 @@ fn chosen_values_pick_configurations_and_leave_other_matrices_whole() {
 }
 
 #[test]
+fn of_several_values_chosen_for_one_key_each_picks_its_configurations() {
+    let mut context = build::context();
+    let chosen = [("x", "1"), ("x", "3"), ("y", "p")];
+    context.matrix = chosen.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let workflow = json!({"jobs": {"b": {"strategy": {"matrix": {"x": [1, 2, 3], "y": ["p", "q"]}}}}});
+    let run = Drive::with(&workflow, CalledWorkflows::new(), context);
+    assert_eq!(run.running(), ["b (1, p)", "b (3, p)"]);
+}
+
+#[test]
 fn wrong_matrices_fail_their_job_in_githubs_words() {
     for (given, expected) in [
         (json!({"x": "${{ fromJSON(vars.NONE) }}"}), "Matrix vector 'x' does not contain any values"),

@@ -41,7 +41,7 @@ pub(super) fn printable(line: &str, colours: bool) -> Cow<'_, str> {
 }
 
 /// Text in one line and without control characters, for names and titles.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let text = text.trim().replace("\r\n", " ").replace(['\n', '\r'], " ").replace('\t', "  ");
     printable(&text, false).into_owned()
 }
