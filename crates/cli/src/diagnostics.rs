@@ -1,5 +1,8 @@
 //! Shows diagnostics with the lines that they are about.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use workflow::diagnostic::{Diagnostic, Severity};
 use workflow::span::{Position, Span};
@@ -12,30 +15,35 @@ pub(crate) fn render(
 ) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
+    let mut sources = BTreeMap::new();
     for diagnostic in diagnostics {
+        let source = diagnostic.span.as_ref().and_then(|span| {
+            let known =
+                sources.entry(span.file.clone()).or_insert_with(|| source(&span.file).map(Source::new));
+            known.as_ref()
+        });
         out.push_str(&render_one(diagnostic, source, &renderer));
         out.push_str("\n\n");
     }
     out
 }
 
-fn render_one(
-    diagnostic: &Diagnostic,
-    source: &dyn Fn(&str) -> Option<String>,
-    renderer: &Renderer,
-) -> String {
+fn render_one(diagnostic: &Diagnostic, source: Option<&Source>, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let text = diagnostic.span.as_ref().and_then(|span| source(&span.file));
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
-    let mut group = match (&diagnostic.span, &text) {
-        (Some(span), Some(text)) => title.element(
-            Snippet::source(text.as_str())
-                .path(&*span.file)
-                .annotation(AnnotationKind::Primary.span(byte_range(text, span))),
-        ),
+    let mut group = match (&diagnostic.span, source) {
+        (Some(span), Some(source)) => {
+            let (lines, marked) = source.excerpt(span);
+            title.element(
+                Snippet::source(lines)
+                    .line_start(span.start.line as usize)
+                    .path(&*span.file)
+                    .annotation(AnnotationKind::Primary.span(marked)),
+            )
+        }
         (Some(span), None) => title.element(
             annotate_snippets::Origin::path(&*span.file)
                 .line(span.start.line as usize)
@@ -49,25 +57,37 @@ fn render_one(
     renderer.render(&[group])
 }
 
-/// The bytes of `text` that a span covers, cut to what exists.
-fn byte_range(text: &str, span: &Span) -> std::ops::Range<usize> {
-    let start = byte_offset(text, span.start);
-    let end = byte_offset(text, span.end).max(start);
-    start..end
+/// A text that knows where its lines begin: it may be long, and be pointed into a thousand times.
+struct Source {
+    text: String,
+    starts: Vec<usize>,
 }
 
-fn byte_offset(text: &str, position: Position) -> usize {
-    let mut offset = 0;
-    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
-        if number == position.line {
-            let column = position.column.saturating_sub(1) as usize;
-            let within =
-                line.char_indices().nth(column).map_or(line.trim_end_matches('\n').len(), |(i, _)| i);
-            return offset + within;
-        }
-        offset += line.len();
+impl Source {
+    fn new(text: String) -> Source {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
+        Source { text, starts }
     }
-    text.len()
+
+    /// The lines that a span touches, and the bytes of them that it covers, cut to what exists.
+    fn excerpt(&self, span: &Span) -> (&str, Range<usize>) {
+        let begin = self.start(span.start.line);
+        let end = self.start(span.end.line.max(span.start.line).saturating_add(1));
+        let start = self.offset(span.start);
+        (&self.text[begin..end], start - begin..self.offset(span.end).max(start) - begin)
+    }
+
+    /// Where a line begins, from 1; the end of the text where there is none.
+    fn start(&self, line: u32) -> usize {
+        self.starts.get(line.saturating_sub(1) as usize).copied().unwrap_or(self.text.len())
+    }
+
+    fn offset(&self, position: Position) -> usize {
+        let start = self.start(position.line);
+        let line = self.text[start..].split('\n').next().unwrap_or_default();
+        let column = position.column.saturating_sub(1) as usize;
+        start + line.char_indices().nth(column).map_or(line.len(), |(place, _)| place)
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +102,9 @@ mod tests {
             start: Position { line: 2, column: 5 },
             end: Position { line: 2, column: 8 },
         };
-        assert_eq!(&text[byte_range(&text, &span)], "psh");
+        let source = Source::new(text.clone());
+        let (lines, marked) = source.excerpt(&span);
+        assert_eq!((lines, &lines[marked]), ("on: psh\n", "psh"));
         let diagnostic = Diagnostic {
             severity: Severity::Error,
             code: "unexpected-value",
@@ -103,6 +125,6 @@ mod tests {
             start: Position { line: 9, column: 9 },
             end: Position { line: 1, column: 1 },
         };
-        assert_eq!(byte_range("on: push", &span), 8..8);
+        assert_eq!(Source::new("on: push".to_owned()).excerpt(&span), ("", 0..0));
     }
 }
