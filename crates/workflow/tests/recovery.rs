@@ -238,3 +238,23 @@ fn a_fault_has_words_for_people() {
         )
     );
 }
+
+#[test]
+fn any_number_of_tabs_between_keys_and_values_is_read() {
+    let env: String = (0..1000).map(|number| format!("  A{number}:\tx\n")).collect();
+    assert_eq!(
+        said(&format!("{RIGHT}env2:\t|\n  a:\tb\n").replace("env: { A: 1 }\n", &format!("env:\n{env}"))),
+        [(1027, "unexpected-value")]
+    );
+}
+
+#[test]
+fn a_character_that_no_file_may_hold_is_called_so() {
+    for text in ["\0\0", "on: push\nname: a\0b\n"] {
+        let found = problems(text);
+        assert!(
+            found.iter().any(|problem| problem.message.contains("a character that YAML does not allow")),
+            "{found:?}"
+        );
+    }
+}

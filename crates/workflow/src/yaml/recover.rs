@@ -71,8 +71,17 @@ enum What {
 }
 
 /// Tells what in `text` is no YAML, and gives what is left when that is taken out; `None` where
-/// there is no end to it.
+/// there is no end to it, of which something has been told then.
 pub(super) fn recover(text: &str, problems: &mut Problems) -> Option<Readable> {
+    let readable = read_on(text, problems);
+    if readable.is_none() && !problems.has_errors() {
+        let words = Kind::Other.words();
+        problems.error_with_hint(words.code, &super::start_of(problems.file()), words.message, words.hint);
+    }
+    readable
+}
+
+fn read_on(text: &str, problems: &mut Problems) -> Option<Readable> {
     let mut text = text.to_owned();
     let mut cuts = Cuts::default();
     let (mut told, mut reread) = (0, 0);

@@ -34,7 +34,8 @@ impl Look<'_> {
         if says("recursion limit") {
             return self.value(Kind::Depth, self.at, self.at + 1);
         }
-        if says("tab") && !says("tag") {
+        // "unprintable" holds a tab.
+        if says("tab") && !says("tag") && !says("unprintable") {
             return self.tab();
         }
         if let Some(fault) = self.expression().or_else(|| self.quote()) {
