@@ -23,6 +23,7 @@ mod seal;
 mod seccomp;
 mod shown;
 mod skeleton;
+mod switches;
 mod tree;
 mod visible;
 mod wire;

@@ -28,6 +28,56 @@ struct Hierarchy {
     controllers: Vec<String>,
 }
 
+impl Hierarchy {
+    fn is_unified(&self) -> bool {
+        self.controllers.is_empty()
+    }
+
+    /// Groups in which one for the machine could be made, and which of the controllers of `open` bounds it
+    /// would have there; those with most of them first, then the nearest.
+    fn parents(&self, open: &[Bound]) -> Vec<(PathBuf, Vec<String>)> {
+        let groups: Vec<PathBuf> = if self.is_unified() {
+            // Controllers reach only groups beside processes, not below them; but for the host's first group.
+            let first = self.is_first();
+            if first {
+                offer(&self.own, open);
+            }
+            let above = self.own.ancestors().skip(usize::from(!first));
+            above.take_while(|group| group.starts_with(&self.mount)).map(Path::to_path_buf).collect()
+        } else {
+            vec![self.own.clone(), self.mount.clone()]
+        };
+        let wanted = |name: &String| open.iter().any(|bound| bound.controller == name);
+        let offered = groups.into_iter().map(|group| {
+            let all = if self.is_unified() {
+                words(&group.join("cgroup.subtree_control"))
+            } else {
+                self.controllers.clone()
+            };
+            (group, all.into_iter().filter(wanted).collect::<Vec<_>>())
+        });
+        let mut parents: Vec<_> = offered.filter(|(_, controllers)| !controllers.is_empty()).collect();
+        parents.sort_by_key(|(_, controllers)| std::cmp::Reverse(controllers.len()));
+        parents
+    }
+
+    /// Whether this process is in the host's first group, as where no service manager made others: the
+    /// kernel has no such file there.
+    fn is_first(&self) -> bool {
+        self.own == self.mount && !self.own.join("cgroup.type").exists()
+    }
+}
+
+/// Has the host's first group hand on the controllers of these bounds, where this process may do that.
+fn offer(group: &Path, open: &[Bound]) {
+    let file = group.join("cgroup.subtree_control");
+    let offered = words(&file);
+    for bound in open.iter().filter(|bound| !offered.iter().any(|name| name == bound.controller)) {
+        // Which of them could be had is read afterwards.
+        let _ = fs::write(&file, format!("+{}", bound.controller));
+    }
+}
+
 /// A bound and the file of each generation that holds it.
 struct Bound {
     name: &'static str,
@@ -39,55 +89,44 @@ struct Bound {
 impl Groups {
     /// Makes the groups of machine `id`. The second value says which bounds could not be set.
     pub(crate) fn make(id: &str, limits: &StageLimits) -> (Groups, Vec<String>) {
-        let mut groups = Groups::default();
-        let hierarchies = hierarchies();
-        let mut notes = Vec::new();
-        for bound in bounds(limits) {
-            let set = hierarchies.iter().any(|hierarchy| groups.set(id, hierarchy, &bound));
-            // Processes are bounded by a resource limit too.
-            if !set && bound.controller != "pids" {
-                notes.push(format!(
-                    "bound of {} not enforced: control groups are not permitted here",
-                    bound.name
-                ));
-            }
-        }
-        (groups, notes)
+        Self::make_in(&hierarchies(), id, limits)
     }
 
-    /// Sets one bound in one hierarchy, making the machine's group there if need be.
-    fn set(&mut self, id: &str, hierarchy: &Hierarchy, bound: &Bound) -> bool {
-        let unified = hierarchy.controllers.is_empty();
-        let parents: Vec<PathBuf> = if unified {
-            // Controllers reach only groups beside processes, not below them.
-            hierarchy
-                .own
-                .ancestors()
-                .skip(1)
-                .filter(|group| group.starts_with(&hierarchy.mount))
-                .map(Path::to_path_buf)
-                .collect()
-        } else if hierarchy.controllers.iter().any(|name| name == bound.controller) {
-            vec![hierarchy.own.clone(), hierarchy.mount.clone()]
-        } else {
-            return false;
-        };
-        for parent in parents {
-            if unified && !lists(&parent.join("cgroup.subtree_control"), bound.controller) {
-                continue;
-            }
-            let folder = parent.join(format!("hearth-{id}"));
-            let known = self.folders.contains(&folder);
-            if !known && fs::create_dir(&folder).is_err() && !folder.is_dir() {
-                continue;
-            }
-            if !known {
-                self.folders.push(folder.clone());
-            }
-            let files = if unified { std::slice::from_ref(&bound.unified) } else { bound.older.as_slice() };
-            return files.iter().all(|(file, value)| fs::write(folder.join(file), value).is_ok());
+    fn make_in(hierarchies: &[Hierarchy], id: &str, limits: &StageLimits) -> (Groups, Vec<String>) {
+        let mut groups = Groups::default();
+        let mut open = bounds(limits);
+        for hierarchy in hierarchies {
+            groups.set(&format!("hearth-{id}"), hierarchy, &mut open);
         }
-        false
+        // Processes are bounded by a resource limit too.
+        let unset = open.iter().filter(|bound| bound.controller != "pids");
+        let notes = unset.map(|bound| {
+            format!("bound of {} not enforced: control groups are not permitted here", bound.name)
+        });
+        (groups, notes.collect())
+    }
+
+    /// Makes the machine's group of one hierarchy, where the most of the open bounds can be set, and sets them.
+    ///
+    /// One group and not one for each bound: a process is in one group of a hierarchy only.
+    fn set(&mut self, name: &str, hierarchy: &Hierarchy, open: &mut Vec<Bound>) {
+        for (parent, controllers) in hierarchy.parents(open) {
+            let folder = parent.join(name);
+            if fs::create_dir(&folder).is_err() && !folder.is_dir() {
+                continue;
+            }
+            open.retain(|bound| {
+                let offered = controllers.iter().any(|name| name == bound.controller);
+                let files = if hierarchy.is_unified() {
+                    std::slice::from_ref(&bound.unified)
+                } else {
+                    bound.older.as_slice()
+                };
+                !(offered && files.iter().all(|(file, value)| fs::write(folder.join(file), value).is_ok()))
+            });
+            self.folders.push(folder);
+            return;
+        }
     }
 
     /// Moves the calling process, which must have one thread, and with it all that it will start, into the groups.
@@ -156,8 +195,9 @@ fn bounds(limits: &StageLimits) -> Vec<Bound> {
     bounds
 }
 
-fn lists(file: &Path, word: &str) -> bool {
-    fs::read_to_string(file).is_ok_and(|text| text.split_whitespace().any(|entry| entry == word))
+fn words(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The hierarchies of this process, from `/proc/self/cgroup` and `/proc/self/mountinfo`.
@@ -204,6 +244,59 @@ mod tests {
         assert_eq!(older.own, Path::new("/sys/fs/cgroup/cpu/jobs"));
         assert!(hierarchy("5:memory:/", MOUNTS).is_none());
         assert!(hierarchy("nonsense", MOUNTS).is_none());
+    }
+
+    /// A unified hierarchy of plain files: `user.slice` hands on less than the first group.
+    fn unified(own: &str) -> (tempfile::TempDir, Hierarchy) {
+        let mount = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(mount.path().join("user.slice/session.scope")).expect("groups");
+        let offer = |group: &str, controllers: &str| {
+            let file = mount.path().join(group).join("cgroup.subtree_control");
+            fs::write(file, controllers).expect("written");
+        };
+        offer("", "cpu memory pids");
+        offer("user.slice", "memory pids");
+        let hierarchy = Hierarchy {
+            mount: mount.path().to_path_buf(),
+            own: mount.path().join(own),
+            controllers: Vec::new(),
+        };
+        (mount, hierarchy)
+    }
+
+    #[test]
+    fn all_bounds_of_the_unified_hierarchy_are_in_one_group() {
+        let (mount, hierarchy) = unified("user.slice/session.scope");
+        let limits = StageLimits { vcpus: Some(2), memory_mib: Some(1), disk_mib: None, processes: 9 };
+        let (groups, notes) = Groups::make_in(&[hierarchy], "x", &limits);
+        let folder = mount.path().join("hearth-x");
+        assert_eq!((groups.folders, notes), (vec![folder.clone()], Vec::new()));
+        let set =
+            ["cpu.max", "memory.max", "pids.max"].map(|file| fs::read_to_string(folder.join(file)).ok());
+        assert_eq!(set, ["200000 100000", "1048576", "9"].map(|value| Some(value.to_owned())));
+    }
+
+    #[test]
+    fn a_group_is_made_as_near_as_the_bounds_can_be_set() {
+        let (mount, hierarchy) = unified("user.slice/session.scope");
+        let limits = StageLimits { memory_mib: Some(1), processes: 9, ..StageLimits::default() };
+        let (groups, notes) = Groups::make_in(&[hierarchy], "x", &limits);
+        assert_eq!(groups.folders, [mount.path().join("user.slice/hearth-x")]);
+        assert_eq!(notes, Vec::<String>::new());
+    }
+
+    #[test]
+    fn without_a_service_manager_the_group_is_below_the_first() {
+        let (mount, hierarchy) = unified("");
+        let (groups, _) =
+            Groups::make_in(&[hierarchy], "x", &StageLimits { processes: 9, ..StageLimits::default() });
+        assert_eq!(groups.folders, [mount.path().join("hearth-x")]);
+        // In a container's first group are processes, so it can hand nothing on.
+        let (mount, hierarchy) = unified("");
+        fs::write(mount.path().join("cgroup.type"), "domain").expect("written");
+        let limits = StageLimits { memory_mib: Some(1), processes: 9, ..StageLimits::default() };
+        let (groups, notes) = Groups::make_in(&[hierarchy], "x", &limits);
+        assert_eq!((groups.folders.len(), notes.len()), (0, 1));
     }
 
     #[test]

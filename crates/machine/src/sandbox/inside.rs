@@ -25,7 +25,7 @@ use super::keeper::{fork, go_to, micros, shut_all_but};
 use super::mounts::{self, Forbid};
 use super::tree::{Builder, ROOT};
 use super::wire::{Doing, Failure, FromInside, StageConfig, Started, ToInside, receive, send};
-use super::{seal, seccomp, visible};
+use super::{seal, seccomp, switches, visible};
 use crate::network::interface;
 
 /// Group of terminals on every Linux.
@@ -99,10 +99,8 @@ impl Inside<'_> {
     }
 
     fn unshare_users(&self) -> Result<(), Failure> {
-        unshare(CloneFlags::CLONE_NEWUSER).map_err(|error| {
-            let remedy = "user namespaces are off for you here: set sysctl user.max_user_namespaces above 0, kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0 (whichever exist), or allow them in the container, or use another machine (--machine)";
-            Failure::new("making a user namespace", format!("{error}: {remedy}"))
-        })
+        unshare(CloneFlags::CLONE_NEWUSER)
+            .map_err(|error| switches::refused("making a user namespace", error))
     }
 
     fn become_root(&self) -> Result<(), Failure> {
@@ -119,7 +117,9 @@ impl Inside<'_> {
     }
 
     fn build(&self, started: &mut Started) -> Result<(), Failure> {
-        unshare(CloneFlags::CLONE_NEWNS).doing(|| "making a mount namespace".to_owned())?;
+        // Where AppArmor restricts user namespaces, it is here that they turn out to be worth nothing.
+        unshare(CloneFlags::CLONE_NEWNS)
+            .map_err(|error| switches::refused("making a mount namespace", error))?;
         let mut builder =
             Builder { config: self.config, stage: self.stage, owner: None, users: None, notes: Vec::new() };
         builder.build()?;
@@ -139,7 +139,7 @@ impl Inside<'_> {
         if !self.config.host_network {
             flags |= CloneFlags::CLONE_NEWNET;
         }
-        unshare(flags).doing(|| "making the machine's namespaces".to_owned())
+        unshare(flags).map_err(|error| switches::refused("making the machine's namespaces", error))
     }
 
     /// In the first process: all that is left before the agent.

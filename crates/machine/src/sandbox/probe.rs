@@ -1,7 +1,5 @@
 //! Finds out whether sandboxes work on this host, by starting one.
 
-use std::fs;
-
 use guest::client::{ExecEvent, ExecSpec, ExitStatus};
 use model::MachineId;
 
@@ -33,7 +31,7 @@ pub(super) async fn probe(driver: &SandboxDriver) -> Probe {
             true
         }
         Err(reason) => {
-            findings.push(finding(FindingLevel::Bad, "canary", reason, remedy()));
+            findings.push(finding(FindingLevel::Bad, "canary", reason, None));
             false
         }
     };
@@ -85,24 +83,6 @@ fn degraded(note: String) -> Finding {
         None
     };
     finding(FindingLevel::Degraded, "wall", note, remedy)
-}
-
-/// What switches user namespaces off on this host, and how to undo it.
-fn remedy() -> Option<String> {
-    let switches = [
-        ("/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
-        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
-        (
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            "1",
-            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile with `userns` for hearth",
-        ),
-    ];
-    let off = switches
-        .iter()
-        .filter(|(file, value, _)| fs::read_to_string(file).is_ok_and(|text| text.trim() == *value));
-    let steps: Vec<&str> = off.map(|(_, _, step)| *step).collect();
-    (!steps.is_empty()).then(|| steps.join("; "))
 }
 
 fn finding(level: FindingLevel, subject: &str, detail: String, remedy: Option<String>) -> Finding {

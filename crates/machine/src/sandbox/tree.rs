@@ -21,7 +21,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use rustix::mount::MountPropagationFlags;
+use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use super::keeper::go_to;
 use super::mounts::{self, Forbid};
@@ -87,6 +87,7 @@ impl Builder<'_> {
         }
         self.run_folder()?;
         self.devices()?;
+        self.whole_proc();
         for path in &exposed {
             self.expose(path, &bulk, disk)?;
         }
@@ -218,6 +219,17 @@ impl Builder<'_> {
     /// The option of a tmpfs by which it belongs to the machine's root.
     fn owned_by(&self) -> String {
         self.owner.map(|owner| format!(",uid={owner},gid={owner}")).unwrap_or_default()
+    }
+
+    /// Has a whole `/proc` in sight while the machine gets its own: the kernel gives none to whoever sees
+    /// only one that is covered in parts, as a container's is. It stays behind with the host's root.
+    fn whole_proc(&self) {
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let (covered, _) = super::mounted::below(&table, &["proc"], &[]);
+        if self.users.is_some() && !covered.is_empty() && self.stage_folder("proc").is_ok() {
+            // Without it, the machine's own says what is missing.
+            let _ = mounts::kernel("proc", Path::new("proc"), "", MountFlags::NODEV);
+        }
     }
 
     fn devices(&self) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Machines on hosts that are laid out in other ways than the one that the tests run on.
 
 use machine::sandbox::Without;
-use machine::{MachineSpec, Network};
+use machine::{Driver, MachineSpec, Network};
 
 use crate::house::{Caller, House, run, spec};
 
@@ -144,4 +144,32 @@ async fn folders_that_are_links_elsewhere_are_shown_where_they_lead() {
         let cache = run(&machine, &format!("touch {}/tool", machine.layout.tool_cache)).await;
         assert!(cache.ok(), "{caller:?}: {}", cache.output);
     }
+}
+
+/// A host that is a container: parts of its `/proc` are covered.
+const COVERED: &str = "mount --bind /dev/null /proc/timer_list; mount -t tmpfs none /proc/acpi || true";
+
+#[tokio::test]
+async fn root_needs_no_whole_proc_and_an_ordinary_user_is_told() {
+    let Some(house) = House::on(Caller::Root, Without::default(), COVERED) else { return };
+    let machine = house.start().await;
+    let ran = run(&machine, "cat /proc/1/comm; grep ' - proc ' /proc/self/mountinfo | cut -d' ' -f5").await;
+    let (first, mounts) = ran.output.split_once('\n').expect("lines");
+    assert_eq!(first, "hearth-agent");
+    assert!(mounts.lines().all(|mount| mount.starts_with("/proc")), "the host's is in sight: {mounts}");
+    let Some(house) = House::on(Caller::Ordinary, Without::default(), COVERED) else { return };
+    let error = house.driver.start(spec()).await.err().expect("refused");
+    assert!(error.to_string().contains("/proc are covered"), "{error}");
+    assert_eq!(house.remains(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn who_may_make_no_namespaces_is_told_the_setting_and_the_command() {
+    // The keeper's own user namespace has the setting, and nobody else has.
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces";
+    let Some(house) = House::in_user_namespace(script) else { return };
+    let error = house.driver.start(spec()).await.err().expect("refused").to_string();
+    assert!(error.contains("user.max_user_namespaces is 0"), "{error}");
+    assert!(error.contains("sysctl -w user.max_user_namespaces="), "{error}");
+    assert_eq!(house.remains(), Vec::<String>::new());
 }

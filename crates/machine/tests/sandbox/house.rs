@@ -78,6 +78,20 @@ impl House {
         Some(house)
     }
 
+    /// A house whose keepers live in a user namespace of their own, after this script in it.
+    pub(crate) fn in_user_namespace(script: &str) -> Option<House> {
+        let mut house = Self::on(Caller::Ordinary, Without::default(), ":")?;
+        let shell = format!("{script}\nexec \"$@\"");
+        // What is started so: the user, then the namespace, then the keeper.
+        let KeeperProgram { program, mut args } = house.keeper.clone();
+        let keeper = args.pop().expect("the keeper");
+        args.extend(["unshare", "--user", "--map-root-user", "sh", "-c", &shell, "sh"].map(OsString::from));
+        args.push(keeper);
+        house.keeper = KeeperProgram { program, args };
+        house.driver = SandboxDriver::new(house.data.clone(), house.keeper.clone());
+        Some(house)
+    }
+
     /// A house whose data folder has this name.
     pub(crate) fn named(caller: Caller, without: Without, name: &str) -> Option<House> {
         let root = nix::unistd::geteuid().is_root();
