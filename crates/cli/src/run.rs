@@ -17,6 +17,7 @@ mod reach;
 mod resume;
 mod session;
 mod supply;
+mod suspension;
 pub(crate) mod workflows;
 
 use std::path::Path;
@@ -32,6 +33,7 @@ use crate::{diagnostics, exit, lint};
 use drive::Screen;
 pub(crate) use event::ServerUrl;
 use session::Session;
+use suspension::Suspension;
 use workflows::{Sources, WorkflowFile};
 
 /// What is done with the workflows that the arguments choose.
@@ -68,6 +70,7 @@ pub(crate) async fn run(args: RunArgs, task: Task) -> Result<u8> {
     }
     let screen = Screen::new(output::of_args(&args, &root));
     pause_on_panic(&screen);
+    let _suspension = pause_on_suspension(&screen, &args)?;
     let warnings = screen.clone();
     let session =
         Session::open(root, args, config, task, Arc::new(move |warning| warnings.lock().note(&warning)))
@@ -83,6 +86,12 @@ fn pause_on_panic(screen: &Screen) {
         screen.pause_unless_busy();
         report(panic);
     }));
+}
+
+/// A shell must not write beside what is drawn anew.
+fn pause_on_suspension(screen: &Screen, args: &RunArgs) -> Result<Option<Suspension>> {
+    let suspension = output::is_live(args.format).then(|| Suspension::mind(screen)).transpose();
+    suspension.context("can't listen for Ctrl-Z")
 }
 
 fn wanted_files(root: &Path, args: &RunArgs) -> Result<Vec<WorkflowFile>> {

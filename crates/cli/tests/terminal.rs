@@ -30,12 +30,19 @@ struct Window {
 
 impl Window {
     fn open(repository: &Path, args: &[&str], env: &[(&str, &str)]) -> Window {
+        Window::open_under(&[], repository, args, env)
+    }
+
+    /// With words in front of the command.
+    fn open_under(before: &[&str], repository: &Path, args: &[&str], env: &[(&str, &str)]) -> Window {
         let size = Winsize { ws_col: 80, ws_row: 24, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).expect("a terminal");
         let end = || Stdio::from(pty.slave.try_clone().expect("a file descriptor"));
         // `setsid --ctty` makes it the controlling terminal, so that Ctrl-C is a signal.
         let child = Command::new("setsid")
-            .args(["--ctty", env!("CARGO_BIN_EXE_hearth"), "run", "--machine", "host", "--network", "host"])
+            .arg("--ctty")
+            .args(before)
+            .args([env!("CARGO_BIN_EXE_hearth"), "run", "--machine", "host", "--network", "host"])
             .args(args)
             .current_dir(repository)
             .env_remove("CI")
@@ -228,6 +235,45 @@ fn ctrl_c_cancels_and_a_second_one_ends_the_run_with_the_terminal_as_it_was() {
     assert!(!screen.contains("1 running"), "{screen}");
     assert!(!seen.screen.screen().hide_cursor());
     assert_eq!(seen.screen.screen().cursor_position().1, 0, "the shell's prompt begins a row");
+}
+
+#[test]
+fn what_is_typed_meanwhile_moves_nothing_and_the_echo_is_back_at_the_end() {
+    let (folder, _gate) = repository(STUBBORN);
+    let mut window = Window::open(folder.path(), &[], &[]);
+    let began = window.wait_for("the running step", |screen| screen.contains("Long work  "));
+    window.press(b"ls\r\r");
+    let status = |screen: &str| screen.lines().rfind(|row| row.contains("running")).map(str::to_owned);
+    let next = window.wait_for("a frame", |screen| status(screen) != status(&began));
+    let screen = window
+        .wait_for("another frame", |screen| ![&began, &next].map(|s| status(s)).contains(&status(screen)));
+    assert!(!screen.contains("ls\n") && !screen.contains("\n\n\nwork │"), "{screen}");
+    window.press(b"\x03");
+    window.wait_for("the step that runs all the same", |screen| screen.contains("Tidy up  "));
+    window.press(b"\x03");
+    let terminal = window.keyboard.try_clone().expect("a file descriptor");
+    let (code, seen) = window.end();
+    assert_eq!(code, Some(130), "{}", seen.text());
+    let modes = termios::tcgetattr(&terminal).expect("a terminal has modes");
+    assert!(modes.local_modes.contains(termios::LocalModes::ECHO));
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_the_terminal_to_the_shell_and_goes_on_below() {
+    let (folder, gate) = repository(GREETING);
+    // A shell that takes the run into the foreground again as soon as it is stopped.
+    let shell = ["bash", "-c", "set -m; \"$@\"; echo asleep; fg > /dev/null", "bash"];
+    let mut window = Window::open_under(&shell, folder.path(), &[], &[]);
+    window.wait_for("the running step with its log", |screen| screen.contains("│   hallo"));
+    window.press(b"\x1a");
+    let screen = window.wait_for("the run that goes on", |screen| {
+        screen.split_once("asleep").is_some_and(|(_, below)| below.contains("1 running"))
+    });
+    assert_eq!(screen.matches("1 running").count(), 1, "{screen}");
+    open_gate(&gate);
+    let (code, seen) = window.end();
+    assert_eq!(code, Some(0), "{}", seen.text());
+    assert!(!seen.text().contains("running") && !seen.text().contains("hallo"), "{}", seen.text());
 }
 
 const SHORT: &str = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps: [{run: echo hallo}]\n";

@@ -71,6 +71,12 @@ pub(crate) trait Output: Send {
     fn pause(&mut self);
 }
 
+/// Whether a part of the output is drawn anew while the run goes on.
+pub(crate) fn is_live(asked: Format) -> bool {
+    let surroundings = Surroundings::of_stdout();
+    surroundings.format(asked) == Format::Pretty && surroundings.moves_cursor()
+}
+
 /// The output that the arguments ask for; `root` is the repository, whose lines annotations speak of.
 pub(crate) fn of_args(args: &RunArgs, root: &Path) -> Box<dyn Output> {
     let surroundings = Surroundings::of_stdout();

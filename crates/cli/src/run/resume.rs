@@ -15,7 +15,7 @@ use super::interrupt::Interrupts;
 use super::output;
 use super::session::{Going, Session};
 use super::workflows::Sources;
-use super::{Task, given, machines, pause_on_panic, show_diagnostics};
+use super::{Task, given, machines, pause_on_panic, pause_on_suspension, show_diagnostics};
 use crate::args::RunArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
@@ -39,6 +39,7 @@ pub(super) async fn resume(mut args: RunArgs, config: Config, run: u64) -> Resul
     let root = root.canonicalize().with_context(|| format!("can't open the folder {}", root.display()))?;
     let screen = Screen::new(output::of_args(&args, &root));
     pause_on_panic(&screen);
+    let _suspension = pause_on_suspension(&screen, &args)?;
     let warnings = screen.clone();
     let warn = Arc::new(move |warning: String| warnings.lock().note(&warning));
     let session = Session::open(root, args, config, Task::Resume, warn).await?;

@@ -3,6 +3,7 @@
 
 mod annotation;
 mod board;
+mod echo;
 mod job;
 mod log_files;
 mod paper;
@@ -23,6 +24,7 @@ use model::{Conclusion, JobEvent};
 use super::{JobTitle, Output, RunEnd, RunStart};
 
 use board::{Board, Logs, Manner};
+use echo::Echo;
 use log_files::LogFiles;
 use paper::Paper;
 use style::{Ink, Palette};
@@ -43,6 +45,7 @@ pub(crate) struct People {
     board: Board,
     paper: Paper,
     drawn: Option<Instant>,
+    echo: Echo,
     /// Whole logs, where the display folds them.
     files: Option<LogFiles>,
     root: PathBuf,
@@ -67,7 +70,7 @@ impl People {
 
     fn new(manner: Manner, paper: Paper, root: &Path) -> People {
         let board = Board::new(manner, Instant::now());
-        People { board, paper, drawn: None, files: None, root: root.to_owned() }
+        People { board, paper, drawn: None, echo: Echo::default(), files: None, root: root.to_owned() }
     }
 
     /// Brings lines onto paper. On a live terminal they wait for the next frame; in a file, log lines wait for the
@@ -155,6 +158,9 @@ impl Output for People {
             self.board.set_columns(size.columns);
             let is_early = now.duration_since(self.board.began) < FIRST_FRAME;
             let region = if is_early { Vec::new() } else { region::region(&self.board, size, now) };
+            if !region.is_empty() {
+                self.echo.off();
+            }
             live.draw(self.board.lines(), region);
             self.board.forget_lines();
             self.drawn = Some(now);
@@ -168,5 +174,6 @@ impl Output for People {
         }
         self.board.forget_lines();
         self.paper.flush();
+        self.echo.back();
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Between two frames the cursor rests in the first row of the region, which is empty, and every frame begins
 //! there. So the terminal itself keeps account of the place, whatever a resize does to the rows below; what
-//! others print in between is not overwritten; and there is nothing to restore when the run dies.
+//! others print in between is not overwritten; and when the run is killed, only the terminal's echo is to be
+//! restored, which shells do.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
