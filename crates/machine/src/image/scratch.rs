@@ -55,8 +55,9 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes the folders whose makers are gone.
-fn sweep(parent: &Path) -> io::Result<()> {
+/// Removes the folders whose makers are gone. How many there were.
+pub(crate) fn sweep(parent: &Path) -> io::Result<usize> {
+    let mut removed = 0;
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
@@ -65,9 +66,10 @@ fn sweep(parent: &Path) -> io::Result<()> {
         let Ok(folder) = File::open(entry.path()) else { continue };
         if folder.try_lock().is_ok() {
             fs::remove_dir_all(entry.path())?;
+            removed += 1;
         }
     }
-    Ok(())
+    Ok(removed)
 }
 
 fn is_at(file: &File, path: &Path) -> bool {

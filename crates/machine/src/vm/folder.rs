@@ -10,6 +10,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::Snapshot;
+use crate::image::scratch;
 use crate::lock_file;
 use crate::processes::{Life, wait_for_end};
 
@@ -82,8 +84,18 @@ impl Drop for Folder {
     }
 }
 
-/// Removes what dead machines left. Says what it was.
+/// Removes what dead machines left, and snapshots whose makers died. Says what it was.
 pub(crate) fn reap(data: &Path) -> io::Result<Vec<String>> {
+    let mut removed = reap_machines(data)?;
+    // They hold the memory of a machine, or a part of it.
+    match scratch::sweep(&Snapshot::all(data)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        swept => removed.extend((0..swept?).map(|_| "an unfinished snapshot".to_owned())),
+    }
+    Ok(removed)
+}
+
+fn reap_machines(data: &Path) -> io::Result<Vec<String>> {
     let mut removed = Vec::new();
     let entries = match fs::read_dir(data.join("vms")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(removed),
@@ -138,6 +150,18 @@ mod tests {
         assert_eq!(left_behind.try_wait().unwrap().map(|status| status.success()), Some(false));
         assert_eq!(reap(data.path()).unwrap(), Vec::<String>::new());
         assert!(living.path().exists());
+    }
+
+    #[test]
+    fn snapshots_that_were_never_finished_are_reaped_and_those_in_the_making_are_not() {
+        let data = tempfile::tempdir().unwrap();
+        let making = crate::Staging::begin(data.path(), &crate::SnapshotId("making".to_owned())).unwrap();
+        // As after SIGKILL: nobody holds its lock.
+        let half = Snapshot::all(data.path()).join(".new-half");
+        fs::create_dir(&half).unwrap();
+        fs::write(half.join("ram"), "secrets").unwrap();
+        assert_eq!(reap(data.path()).unwrap(), ["an unfinished snapshot"]);
+        assert!(!half.exists() && making.folder().exists());
     }
 
     #[test]
