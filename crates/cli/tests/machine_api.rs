@@ -210,6 +210,9 @@ fn a_tokens_subject_sees_its_own_machines_only_and_a_wrong_key_nothing() {
     let forged = forging.args(["vm", "token", "--subject", "ann"]).output().expect("the binary runs");
     server.token = text(&forged.stdout).trim().to_owned();
     assert!(text(&server.vm(&["ls"]).stderr).contains("signature"));
+    server.address = "http://127.0.0.1:1".to_owned();
+    let nobody = text(&server.vm(&["ls"]).stderr);
+    assert_eq!(nobody.matches("Connection refused").count(), 1, "the reason is told, and once: {nobody}");
 }
 
 #[test]

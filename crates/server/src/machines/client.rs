@@ -43,7 +43,7 @@ pub enum ClientError {
     #[error("the token has characters that no token has")]
     Token,
     /// Nobody is there.
-    #[error("can't reach {0}: {1}; is `hearth serve machines` running there?")]
+    #[error("can't reach {0}; is `hearth serve machines` running there?")]
     Unreachable(String, #[source] io::Error),
     /// The connection broke, or what came is not HTTP.
     #[error("the connection to the server broke: {0}")]

@@ -98,7 +98,8 @@ async fn start(visit: &Visit, wanted: &Wanted) -> Result<Exec, ApiError> {
     }
     let spec = |argv: &[&str]| ExecSpec {
         argv: argv.iter().map(|&word| word.to_owned()).collect(),
-        env: vec![("TERM".to_owned(), term.clone())],
+        // Debian's shells clear the screen when one ends that has no other around it.
+        env: vec![("TERM".to_owned(), term.clone()), ("SHLVL".to_owned(), "1".to_owned())],
         stdin_open: true,
         tty: Some(TtySize { rows: wanted.rows.unwrap_or(ROWS), columns: wanted.columns.unwrap_or(COLUMNS) }),
         timeout: Some(MAX_TIMEOUT),

@@ -49,6 +49,17 @@ async fn a_shell_takes_keys_sizes_and_tells_its_exit_code() {
 }
 
 #[tokio::test]
+async fn a_shell_that_ends_leaves_its_users_screen_alone() {
+    let server = Server::start().await;
+    let ann = server.ann();
+    let id = ann.vm().await;
+    let mut shell = ann.client.upgrade(&format!("/api/vms/{id}/shell")).await.unwrap();
+    // Debian's `.bash_logout` clears the screen, with all that is above it, when a shell of level 1 ends.
+    input(&mut shell, "test $SHLVL = 2; exit\r").await;
+    assert_eq!(last(&mut shell).await, Some(Frame::Exited(0)));
+}
+
+#[tokio::test]
 async fn a_command_in_a_terminal_is_interrupted_by_its_key() {
     let server = Server::start().await;
     let ann = server.ann();
