@@ -67,7 +67,7 @@ impl Bench {
 
     /// Cold boots and restores, each until the first command has been answered.
     async fn starts(&self, rounds: usize) -> Result<Snapshot> {
-        let (mut cold, mut restored, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut cold, mut restored, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         let machine = self.driver.start(self.spec()).await?;
         let snapshot = self.driver.snapshot(machine, &SnapshotId("bench".to_owned())).await?;
         for _ in 0..rounds {
@@ -83,18 +83,34 @@ impl Bench {
             answer(&machine.guest).await?;
             restored.push(begin.elapsed());
             timeline("restored", &machine);
-            shares.push(proportional_mib(&self.data, &machine.id.0)?);
+            alone.push(proportional_mib(&self.data, &machine.id.0)?);
             machine.destroy().await?;
         }
         let (cold, restored) = (median(&mut cold), median(&mut restored));
         let faster = cold.as_secs_f64() / restored.as_secs_f64();
         row("start to first answered command, cold", format!("{cold:.2?}"), "");
         row("the same, restored", format!("{restored:.2?}, {faster:.1} times faster"), "6 times faster");
-        shares.sort_unstable();
-        let share = shares[shares.len() / 2];
-        let part = share as f64 / MEMORY_MIB as f64;
-        row("memory of a clone (PSS)", format!("{share} of {MEMORY_MIB} MiB, {part:.2}"), "0.33");
+        row("memory of a clone that is alone (PSS)", share_of_memory(&mut alone), "");
+        self.shares(&snapshot).await?;
         Ok(snapshot)
+    }
+
+    /// Memory of clones that share what none of them has written.
+    async fn shares(&self, snapshot: &Snapshot) -> Result<()> {
+        let mut clones = Vec::new();
+        for _ in 0..PARALLEL {
+            let machine = self.driver.restore(snapshot, self.spec()).await?;
+            answer(&machine.guest).await?;
+            clones.push(machine);
+        }
+        let shares = clones.iter().map(|clone| proportional_mib(&self.data, &clone.id.0));
+        let mut shares = shares.collect::<Result<Vec<_>>>()?;
+        let figure = format!("memory of a clone of {PARALLEL} (PSS)");
+        row(&figure, share_of_memory(&mut shares), "0.33");
+        for clone in clones {
+            clone.destroy().await?;
+        }
+        Ok(())
     }
 
     /// The channel alone, and a process through it.
@@ -231,6 +247,13 @@ async fn run(guest: &Guest, script: &str) -> Result<ExitStatus> {
         }
     }
     Err("the command told no end".into())
+}
+
+/// The median, as a part of a machine's memory.
+fn share_of_memory(shares: &mut [u64]) -> String {
+    shares.sort_unstable();
+    let share = shares[shares.len() / 2];
+    format!("{share} of {MEMORY_MIB} MiB, {:.2}", share as f64 / MEMORY_MIB as f64)
 }
 
 /// Proportional memory of the processes that the driver has noted for this machine, in MiB.
