@@ -258,3 +258,37 @@ fn a_character_that_no_file_may_hold_is_called_so() {
         );
     }
 }
+
+/// Lines instead of `os: [a, b]`.
+fn with_matrix(lines: &str) -> String {
+    with_line(11, lines)
+}
+
+#[test]
+fn lines_between_brackets_may_be_indented_as_anybody_likes() {
+    for lines in [
+        "        os: [\n          'a',\n          \"b\"\n        ]",
+        "        os: [\n        a,\n        b\n        ]",
+        "        os: [\na,\n  # it's right\n  b\n]",
+        "        os:\n          - [\n            \"a\",\n            \"b\"\n          ]\n          - [\n            'c'\n          ]",
+        "        os: [{\n      a: 1, b: {\n    c: \"2\"\n  }\n        }]",
+    ] {
+        assert_eq!(said(&with_matrix(lines)), [], "{lines}");
+    }
+    let many: String =
+        (0..200).map(|part| format!("          - [\n            \"{part}\"\n          ]\n")).collect();
+    assert_eq!(said(&with_matrix(&format!("        os:\n{many}"))), []);
+}
+
+#[test]
+fn what_is_wrong_between_such_brackets_is_told_where_it_stands() {
+    let text = with_matrix("        os: [\n  'a', \"${{ nothing.here }}\"\n        ]");
+    let found = problems(&text);
+    let place = found[0].span.as_ref().map(|span| (span.start.line, span.start.column));
+    assert_eq!((found.len(), place), (1, Some((12, 8))), "{found:?}");
+    assert_eq!(
+        said(&with_matrix("        os: [\n        'a'\n        b\n        ]")),
+        [(13, "yaml-bracket")]
+    );
+    assert_eq!(said(&with_matrix("        os: [\n          'a'")), [(11, "yaml-bracket")]);
+}

@@ -1,6 +1,6 @@
 //! Collects what is wrong with one file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity, codes};
@@ -21,6 +21,8 @@ pub struct Problems {
     found: Vec<Diagnostic>,
     /// Parts of the file that are in no tree, because they could not be read.
     unread: Vec<Unread>,
+    /// Blanks that were put before lines of the file (from 1), so that it can be read.
+    indents: HashMap<u32, u32>,
 }
 
 /// A part of the file that could not be read.
@@ -36,7 +38,7 @@ pub(super) struct Unread {
 impl Problems {
     /// No problems yet.
     pub fn new(file: &str) -> Problems {
-        Problems { file: file.into(), found: Vec::new(), unread: Vec::new() }
+        Problems { file: file.into(), found: Vec::new(), unread: Vec::new(), indents: HashMap::new() }
     }
 
     /// The file.
@@ -44,9 +46,19 @@ impl Problems {
         &self.file
     }
 
-    /// A place in the file.
+    /// Says that blanks were put before a line (from 1): the places of what stands in it are further left.
+    pub(super) fn add_indent(&mut self, line: u32, blanks: u32) {
+        let indent = self.indents.entry(line).or_default();
+        *indent = indent.saturating_add(blanks);
+    }
+
+    /// A place in the file, by places in the text that was read.
     pub fn span(&self, start: Position, end: Position) -> Span {
-        Span { file: self.file.clone(), start, end }
+        let place = |place: Position| {
+            let blanks = self.indents.get(&place.line).copied().unwrap_or(0);
+            Position { column: place.column.saturating_sub(blanks).max(1), ..place }
+        };
+        Span { file: self.file.clone(), start: place(start), end: place(end) }
     }
 
     /// Adds an error.

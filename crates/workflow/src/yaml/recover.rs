@@ -5,6 +5,7 @@
 //! anew; the place of everything else stays. What was taken out is remembered, so that nobody is
 //! told that something is missing that stands there.
 
+mod brackets;
 mod diagnose;
 mod fault;
 mod lines;
@@ -84,24 +85,32 @@ pub(super) fn recover(text: &str, problems: &mut Problems) -> Option<Readable> {
 fn read_on(text: &str, problems: &mut Problems) -> Option<Readable> {
     let mut text = text.to_owned();
     let mut cuts = Cuts::default();
-    let (mut told, mut reread) = (0, 0);
-    for _ in 0..MAX_READINGS {
+    let (mut told, mut reread, mut readings) = (0, 0, 0);
+    while readings < MAX_READINGS && reread <= MAX_REREAD {
+        reread += text.len();
         let Some(stumble) = stumble::find(&text) else {
             cuts.remember(&Lines::new(&text), problems);
             return Some(Readable { text, cuts });
         };
         if let Some(tabs) = tabs::separating(&text, stumble.at, &stumble.info) {
             text.replace_range(tabs.clone(), &" ".repeat(tabs.len()));
+            readings += 1;
             continue;
         }
-        reread += text.len();
         let lines = Lines::new(&text);
+        let open = diagnose::bracket(&stumble, &lines);
+        let shallow = open.map(|open| brackets::shallow_lines(&lines, open)).unwrap_or_default();
+        if !shallow.is_empty() {
+            indent(&mut text, &shallow, problems);
+            continue;
+        }
+        readings += 1;
         let fault = diagnose::fault(&stumble, &lines);
         if !cuts.explain(&fault, &lines) {
             problems.add(diagnostic(&fault, &lines, problems));
             told += 1;
         }
-        if told == MAX_FAULTS || reread > MAX_REREAD || fault.kind == Kind::Depth {
+        if told == MAX_FAULTS || fault.kind == Kind::Depth {
             return None;
         }
         let repair = repair::plan(&fault, &lines, |line| cuts.touch(line))?;
@@ -110,6 +119,18 @@ fn read_on(text: &str, problems: &mut Problems) -> Option<Readable> {
         apply(&repair, &mut text);
     }
     None
+}
+
+/// Puts blanks before lines, and lets the places of what stands in them be where it stands in the file.
+fn indent(text: &mut String, shallow: &[(usize, usize)], problems: &mut Problems) {
+    let starts: Vec<usize> = {
+        let lines = Lines::new(text);
+        shallow.iter().map(|(line, _)| lines.start(*line)).collect()
+    };
+    for (start, (line, blanks)) in starts.into_iter().zip(shallow).rev() {
+        text.insert_str(start, &" ".repeat(*blanks));
+        problems.add_indent(number(*line), u32::try_from(*blanks).unwrap_or(u32::MAX));
+    }
 }
 
 fn diagnostic(fault: &Fault, lines: &Lines<'_>, problems: &Problems) -> Diagnostic {

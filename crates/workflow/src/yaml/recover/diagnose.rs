@@ -2,7 +2,8 @@
 
 use saphyr_parser::ScalarStyle;
 
-use super::fault::{Fault, Kind, closing};
+use super::brackets::{self, Close};
+use super::fault::{Fault, Kind};
 use super::lines::Lines;
 use super::stumble::Stumble;
 
@@ -11,6 +12,13 @@ pub(super) fn fault(stumble: &Stumble, lines: &Lines<'_>) -> Fault {
     let at = stumble.at;
     let token = first_token(lines.text, stumble.previous.end, at);
     Look { stumble, lines, at, token }.fault()
+}
+
+/// The outermost bracket around the place where the parser stumbled.
+pub(super) fn bracket(stumble: &Stumble, lines: &Lines<'_>) -> Option<usize> {
+    let at = stumble.at;
+    let token = first_token(lines.text, stumble.previous.end, at);
+    Look { stumble, lines, at, token }.bracket()
 }
 
 /// What lies before the eyes.
@@ -150,12 +158,12 @@ impl Look<'_> {
             return is_stray.then(|| self.value(Kind::StrayBracket { bracket: stray }, self.at, self.at + 1));
         };
         let end = self.end_of_entry(open);
-        match unclosed(&self.lines.text[..end], open) {
-            Some(bracket) => {
+        match brackets::close(&self.lines.text[..end], open) {
+            Close::Never(bracket) => {
                 let kind = Kind::UnclosedBracket { bracket: self.character(bracket) };
                 Some(self.value(kind, bracket, bracket + 1))
             }
-            None => {
+            Close::At(_) | Close::Hidden => {
                 let has_expression = self.lines.text[open..end].contains("${{");
                 let kind = Kind::InBrackets { bracket: self.character(open), has_expression };
                 let shown = self.at.min(end.saturating_sub(1)).max(open);
@@ -288,32 +296,4 @@ fn wrong_escape(text: &str) -> Option<(usize, String)> {
         }
     }
     None
-}
-
-/// The innermost bracket from `open` on that `text` leaves open; `None` when the one at `open` closes.
-fn unclosed(text: &str, open: usize) -> Option<usize> {
-    let mut stack: Vec<(usize, char)> = Vec::new();
-    // Whether a quote here would begin a text: not in the middle of a word.
-    let mut begins = true;
-    let mut characters = text[open..].char_indices().map(|(place, character)| (open + place, character));
-    while let Some((place, character)) = characters.next() {
-        match character {
-            '[' | '{' => stack.push((place, character)),
-            ']' | '}' => match stack.pop() {
-                Some((_, bracket)) if closing(bracket) == character => {
-                    if stack.is_empty() {
-                        return None;
-                    }
-                }
-                Some((bracket, _)) => return Some(bracket),
-                None => return None,
-            },
-            '"' | '\'' if begins => {
-                characters.by_ref().find(|(_, other)| *other == character)?;
-            }
-            _ => {}
-        }
-        begins = "[{,:".contains(character) || (begins && character.is_whitespace());
-    }
-    stack.last().map(|(place, _)| *place)
 }
