@@ -54,7 +54,10 @@ impl JobRun<'_> {
         }
         self.set_output(frame, run, "ref", &reference);
         self.set_output(frame, run, "commit", &commit);
-        self.log.note(run.at, &format!("HEAD is now at {commit}"));
+        let is_commit = commit.bytes().any(|byte| byte != b'0');
+        let head =
+            if is_commit { format!("HEAD is now at {commit}") } else { "There is no commit yet".to_owned() };
+        self.log.note(run.at, &head);
         Ok(WorkEnd::Success)
     }
 

@@ -261,6 +261,26 @@ async fn a_folder_without_git_gives_its_files() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_into_the_hosts_repository_while_it_is_packed() {
+    let fixture = Fixture::repository();
+    let packs = fixture.root().join(".git/objects/pack");
+    fs::remove_dir(&packs).expect("the objects are loose");
+    fs::write(&packs, "no place for a pack").unwrap();
+    for fetch_depth in [1, 0] {
+        let workspace = fixture.check_out(CheckoutRequest { fetch_depth, ..request() }).await.unwrap();
+        assert_eq!(git(&workspace, &["status", "--short"]), "");
+    }
+}
+
+#[tokio::test]
+async fn gits_own_files_are_no_tree() {
+    let fixture = Fixture::repository();
+    let error =
+        WorkTree::new(fixture.root().join(".git")).archive(&request()).await.err().expect("a refusal");
+    assert!(error.to_string().contains("bare repository"), "{error}");
+}
+
+#[tokio::test]
 async fn a_folder_within_a_repository_gives_its_files_without_what_git_ignores() {
     let fixture = Fixture::repository();
     fixture.write(".gitignore", "target\n");

@@ -41,7 +41,9 @@ pub(crate) fn secrets(given: &[String], file: Option<&Path>) -> Result<Secrets> 
 
 fn from_environment(name: &str) -> Result<String> {
     std::env::var(name).with_context(|| {
-        format!("--secret {name}: it has no value, and no environment variable is called so")
+        format!(
+            "--secret {name}: no environment variable is called so; set one, or give --secret {name}=VALUE"
+        )
     })
 }
 

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::git::Git;
@@ -262,7 +263,8 @@ impl Maker<'_> {
         self.write_shallow(None).map_err(PackError::io("write", &self.git_dir))
     }
 
-    /// Packs straight from the host's objects: what is packed there already is copied as it is.
+    /// Packs straight from the host's objects: what is packed there already is copied as it is. Nothing is written
+    /// there: git makes a pack in its own folder of objects and then renames it, which leads to no other filesystem.
     async fn pack(
         &self,
         wanted: &str,
@@ -275,6 +277,8 @@ impl Maker<'_> {
         }
         Git::new("pack-objects")
             .dir(&self.repository.root)
+            .env("GIT_OBJECT_DIRECTORY", self.git_dir.join("objects"))
+            .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted_path(&self.repository.objects()))
             .args(["--quiet", "--revs", "--shallow", "--window=0", "--threads=1", "--delta-base-offset"])
             .arg(self.git_dir.join("objects/pack/pack"))
             .input(input)
@@ -333,4 +337,18 @@ impl Maker<'_> {
 /// A value or a subsection as git's settings file takes it.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+/// A path in a list of paths with colons between them, which it may hold itself.
+fn quoted_path(path: &Path) -> OsString {
+    let mut quoted = b"\"".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'"' | b'\\' => quoted.extend([b'\\', *byte]),
+            b'\n' => quoted.extend(b"\\n"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'"');
+    OsString::from_vec(quoted)
 }

@@ -52,7 +52,11 @@ impl Repository {
                 return Ok(None);
             }
             Err(GitError::Failed { reason, .. }) if reason.contains("must be run in a work tree") => {
-                return Ok(None);
+                // What lies there are git's own files: settings, which may hold credentials.
+                let advice = "run Hearth where its files are, or in a clone that has some";
+                return Err(PackError::Refused(format!(
+                    "it is git's own folder, or a bare repository; {advice}"
+                )));
             }
             Err(GitError::Failed { reason, .. }) if reason.contains("dubious ownership") => {
                 let advice = format!("git config --global --add safe.directory '{}'", root.display());
