@@ -2,7 +2,8 @@
 //!
 //! The folder's present state, uncommitted changes and new files included, is compared as
 //! [GitHub compares](https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#git-diff-comparisons):
-//! a pull request with the commit that its branch left the base branch at, a push with the commit before it.
+//! a pull request with the commit that its branch left the base branch at, a push with the commit before it or, where
+//! it made the branch, before the first one pushed.
 
 use std::path::Path;
 
@@ -70,9 +71,17 @@ impl<'a> ChangedFiles<'a> {
         Ok(None)
     }
 
-    /// The commit before a push, if the folder knows it.
+    /// The commit before a push, if the folder knows it: of a new branch, the one before the first that was pushed.
     async fn before(&self, event: &LocalEvent) -> Result<Option<String>> {
-        match event.text("/before").filter(|commit| is_commit(commit) && *commit != self.facts.before) {
+        let before = match event.text("/before") {
+            Some(NO_COMMIT) => {
+                event.text("/commits/0/id").filter(|first| is_commit(first)).map(|id| format!("{id}~"))
+            }
+            before => {
+                before.filter(|commit| is_commit(commit) && *commit != self.facts.before).map(str::to_owned)
+            }
+        };
+        match before {
             Some(commit) => {
                 let commit = format!("{commit}^{{commit}}");
                 Git { root: self.root }.ask(&["rev-parse", "--quiet", "--verify", &commit]).await
@@ -134,8 +143,13 @@ mod tests {
         std::fs::write(folder.join("new"), "").unwrap();
         assert_eq!(changed(folder, "pull_request", to_main).await.unwrap(), ["a", "b", "new"]);
         assert_eq!(changed(folder, "push", json!({})).await.unwrap(), ["b", "new"]);
-        let pushed = changed(folder, "push", json!({"before": first})).await.unwrap();
+        let pushed = changed(folder, "push", json!({"before": first.clone()})).await.unwrap();
         assert_eq!(pushed, ["a", "b", "new", "second"]);
+        let new_branch =
+            json!({"before": NO_COMMIT, "commits": [{"id": git(folder, &["rev-parse", "HEAD~"])}]});
+        assert_eq!(changed(folder, "push", new_branch).await.unwrap(), ["a", "b", "new"]);
+        let root = json!({"before": NO_COMMIT, "commits": [{"id": first}]});
+        assert_eq!(changed(folder, "push", root).await.unwrap(), ["b", "new"]);
         let unknown = json!({"before": "1".repeat(40)});
         assert_eq!(changed(folder, "push", unknown).await.unwrap(), ["b", "new"]);
         let option = json!({"before": "--output=x", "pull_request": {"base": {"ref": "--all"}}});
