@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value as Json, json};
-use workflow::expr::{Expression, Object, Scope, Value};
+use workflow::expr::{EvaluateError, Expression, Object, Scope, Value};
 
 use crate::args::{ExprArgs, ExprFormat};
 use crate::exit;
@@ -52,14 +52,19 @@ fn evaluate(source: &str, contexts: &Object) -> Result<Value, String> {
     let inner = source.trim().strip_prefix("${{").and_then(|rest| rest.strip_suffix("}}"));
     let names: Vec<String> = contexts.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let allowed = workflow::expr::Allowed { contexts: &names, functions: STATUS_FUNCTIONS };
+    let allowed = workflow::expr::Allowed { contexts: &names, functions: FUNCTIONS_OF_JOBS };
     let expression =
         Expression::parse(inner.unwrap_or(source).trim(), Some(&allowed)).map_err(|e| e.to_string())?;
-    expression.evaluate(&Given(contexts)).map_err(|error| error.to_string())
+    expression.evaluate(&Given(contexts)).map_err(|error| match error {
+        EvaluateError::NeedsHashFiles(_) => {
+            "hashFiles looks at the files of a job, which there is none of here: run it in a step".to_owned()
+        }
+        EvaluateError::Failed(message) => message,
+    })
 }
 
 /// Functions that depend on a job; here a job that has gone well so far.
-const STATUS_FUNCTIONS: &[&str] = &["success", "failure", "always", "cancelled"];
+const FUNCTIONS_OF_JOBS: &[&str] = &["success", "failure", "always", "cancelled", "hashFiles"];
 
 struct Given<'a>(&'a Object);
 
@@ -92,6 +97,12 @@ mod tests {
         for source in ["github.ref == 'MAIN'", "${{ github.ref == 'main' }}"] {
             assert_eq!(evaluate(source, &contexts).map(|value| value.to_json()), Ok(json!(true)), "{source}");
         }
+    }
+
+    #[test]
+    fn hash_files_is_known_and_says_that_it_needs_a_job() {
+        let error = evaluate("hashFiles('**/x')", &Object::new()).unwrap_err();
+        assert!(error.starts_with("hashFiles looks at the files of a job"), "{error}");
     }
 
     #[test]
