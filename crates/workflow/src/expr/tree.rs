@@ -62,36 +62,33 @@ impl Tree {
 
     /// Joins two operands by `&&`; chains become one node, as GitHub counts their depth.
     pub(super) fn add_and(&mut self, left: NodeId, right: NodeId) -> NodeId {
-        let mut operands = self.take_operands(left, |node| match node {
+        let operands = self.join(left, right, |node| match node {
             Node::And(operands) => Some(operands),
             _ => None,
         });
-        operands.extend(self.take_operands(right, |node| match node {
-            Node::And(operands) => Some(operands),
-            _ => None,
-        }));
         self.add(Node::And(operands))
     }
 
     /// Joins two operands by `||`; chains become one node.
     pub(super) fn add_or(&mut self, left: NodeId, right: NodeId) -> NodeId {
-        let mut operands = self.take_operands(left, |node| match node {
+        let operands = self.join(left, right, |node| match node {
             Node::Or(operands) => Some(operands),
             _ => None,
         });
-        operands.extend(self.take_operands(right, |node| match node {
-            Node::Or(operands) => Some(operands),
-            _ => None,
-        }));
         self.add(Node::Or(operands))
     }
 
-    fn take_operands(
+    /// The operands of both sides, where a side that is a chain itself has several.
+    fn join(
         &mut self,
-        id: NodeId,
+        left: NodeId,
+        right: NodeId,
         chain: impl Fn(&mut Node) -> Option<&mut Vec<NodeId>>,
     ) -> Vec<NodeId> {
-        chain(&mut self.nodes[id.0]).map_or_else(|| vec![id], std::mem::take)
+        let mut take = |id: NodeId| chain(&mut self.nodes[id.0]).map_or_else(|| vec![id], std::mem::take);
+        let mut operands = take(left);
+        operands.extend(take(right));
+        operands
     }
 
     /// Makes `root` the top.
