@@ -305,6 +305,16 @@ fn what_only_the_service_of_github_refuses_is_refused() {
         ),
         (job("    steps: []\n"), Some("(Line: 3, Col: 3): No steps defined")),
         (job("    stepps: [run: a]\n"), Some("(Line: 5, Col: 5): Unexpected value 'stepps'")),
+        (
+            format!("on: {{ workflow_run: {{ types: [completed] }} }}\n{JOB}"),
+            Some("(Line: 1, Col: 7): `on.workflow_run` does not reference any workflows."),
+        ),
+        (
+            format!("on: {{ workflow_run: {{ workflows: [] }} }}\n{JOB}"),
+            Some("does not reference any workflows."),
+        ),
+        (format!("on: {{ workflow_run: {{ workflow: [CI] }} }}\n{JOB}"), Some("Unexpected value 'workflow'")),
+        (format!("on: {{ workflow_run: {{ workflows: CI }} }}\n{JOB}"), None),
         (dispatch(25), None),
         (dispatch(26), Some("you may only define up to 25 `inputs` for a `workflow_dispatch` event")),
     ] {

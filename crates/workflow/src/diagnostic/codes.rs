@@ -83,7 +83,7 @@ codes! {
     NEEDS_CYCLE = "needs-cycle", Exact;
     /// A job has neither steps nor a workflow to call.
     NO_STEPS = "no-steps", Exact;
-    /// `on` names no event.
+    /// `on` names no event, or `workflow_run` no workflow.
     NO_TRIGGER = "no-trigger", Exact;
     /// Every job needs another.
     NO_FIRST_JOB = "no-first-job", Exact;

@@ -35,6 +35,7 @@ fn check_on(on: &Node, problems: &mut Problems) {
     for (_, _, event) in on.entries() {
         FILTERS.iter().for_each(|[key, ignoring]| check_one_filter(event, key, ignoring, problems));
     }
+    check_workflow_run(on, problems);
     let inputs = on.get("workflow_dispatch").and_then(|dispatch| dispatch.get("inputs"));
     if let Some(inputs) = inputs.filter(|inputs| inputs.entries().count() > MAX_DISPATCH_INPUTS) {
         let message = format!(
@@ -42,6 +43,21 @@ fn check_on(on: &Node, problems: &mut Problems) {
         );
         let hint = "pass several values in one input, as JSON for `fromJSON`";
         problems.error_with_hint(codes::INPUT_DEFINITION, &inputs.span, message, hint);
+    }
+}
+
+/// A workflow that follows others says which.
+fn check_workflow_run(on: &Node, problems: &mut Problems) {
+    let Some((_, key, run)) = on.entries().find(|(event, _, _)| *event == "workflow_run") else { return };
+    let names_none = match run.get("workflows").map(|names| &names.kind) {
+        None | Some(NodeKind::Null) => true,
+        Some(NodeKind::Sequence(names)) => names.is_empty(),
+        Some(_) => false,
+    };
+    if names_none && problems.is_sound(&run.span) && problems.is_whole(&run.span) {
+        let hint = "add `workflows:` with the names of those that it follows";
+        let message = "`on.workflow_run` does not reference any workflows.";
+        problems.error_with_hint(codes::NO_TRIGGER, &key.span, message, hint);
     }
 }
 
