@@ -5,8 +5,8 @@
 //! has no privilege over the kernel, and system calls that manage the host are refused.
 //! `docs/reference/sandbox.md` says what is isolated from what, and from what not.
 //!
-//! Who does what: this driver starts a [keeper](keep) for each machine and talks to the
-//! agent; the keeper (`keeper`) gives the machine ids, bounds and a file tree
+//! Who does what: this driver has a [keeper](keep) forked for each machine (`zygote`) and talks
+//! to the agent; the keeper (`keeper`) gives the machine ids, bounds and a file tree
 //! (`tree`, `shown`), and outlives it; the inside (`inside`) makes the namespaces, seals
 //! itself in, and becomes the agent.
 
@@ -27,12 +27,13 @@ mod switches;
 mod tree;
 mod visible;
 mod wire;
+mod zygote;
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::io::PipeReader;
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -40,7 +41,7 @@ use guest::client::Guest;
 use model::MachineId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::net::unix::pipe;
 
 pub use exposures::{Exposures, default_exposures};
 pub use keeper::keep;
@@ -51,6 +52,7 @@ use crate::{
     Capabilities, Driver, Isolation, Layout, Machine, MachineError, MachineGuard, MachineSpec, Network, Probe,
 };
 use wire::{Failure, Report, StageConfig, StageLayout, StageLimits};
+use zygote::{Hatched, Zygote};
 
 /// Takes ids on the host that no other machine has, whichever driver it is of: the first of them,
 /// and what marks them as taken for as long as it lives.
@@ -60,7 +62,7 @@ pub(crate) fn lease_ids(seed: u32) -> Result<(u32, std::os::unix::net::UnixListe
 
 /// What the driver is called.
 const NAME: &str = "sandbox";
-/// The hidden first argument by which a program is asked to be a keeper.
+/// The hidden first argument by which a program is asked to be the zygote of keepers.
 pub const KEEPER_ARGUMENT: &str = "__sandbox";
 /// Longest start: a hundred times the usual, for a machine that is busy with everything else.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -73,7 +75,7 @@ const MAX_ID: usize = 64;
 /// What is read of a dead keeper's last words.
 const MAX_LAST_WORDS: u64 = 4096;
 
-/// A program that becomes a keeper (by [`run_if_asked`]) when it is started with these
+/// A program of which keepers are forked (by [`run_if_asked`]) when it is started with these
 /// arguments and [`KEEPER_ARGUMENT`].
 #[derive(Clone, Debug)]
 pub struct KeeperProgram {
@@ -96,7 +98,7 @@ impl KeeperProgram {
     }
 }
 
-/// Becomes a keeper, and then the agent inside, if the arguments of this process say so.
+/// Becomes the zygote, keepers, and the agents inside, if the arguments of this process say so.
 /// To be called first in `main`, before there is a second thread.
 #[must_use]
 pub fn run_if_asked() -> Option<ExitCode> {
@@ -107,14 +109,14 @@ pub fn run_if_asked() -> Option<ExitCode> {
 #[derive(Clone, Debug)]
 pub struct SandboxDriver {
     data_dir: PathBuf,
-    keeper: KeeperProgram,
+    zygote: Arc<Zygote>,
     without: Without,
 }
 
 impl SandboxDriver {
     /// A driver that keeps its machines' folders in `data_dir` (absolute) and starts keepers by `keeper`.
     pub fn new(data_dir: PathBuf, keeper: KeeperProgram) -> Self {
-        SandboxDriver { data_dir, keeper, without: Without::default() }
+        SandboxDriver { data_dir, zygote: Arc::new(Zygote::new(keeper)), without: Without::default() }
     }
 
     /// The same, but doing without parts of the wall: for tests of what then happens.
@@ -171,48 +173,25 @@ impl SandboxDriver {
         })
     }
 
-    /// Starts a keeper. Its control stream, the agent's stream, and the process.
-    fn spawn(&self) -> std::io::Result<(UnixStream, UnixStream, Child)> {
-        let (control, keeper_control) = std::os::unix::net::UnixStream::pair()?;
-        let (agent, keeper_agent) = std::os::unix::net::UnixStream::pair()?;
-        let child = Command::new(&self.keeper.program)
-            .args(&self.keeper.args)
-            .arg(KEEPER_ARGUMENT)
-            // Nothing of our environment may be found in a machine.
-            .env_clear()
-            .current_dir("/")
-            // Ctrl-C on our terminal is for us: machines must live on to run `always()` steps.
-            .process_group(0)
-            .stdin(Stdio::from(OwnedFd::from(keeper_control)))
-            .stdout(Stdio::from(OwnedFd::from(keeper_agent)))
-            .stderr(Stdio::piped())
-            .spawn()?;
-        control.set_nonblocking(true)?;
-        agent.set_nonblocking(true)?;
-        Ok((UnixStream::from_std(control)?, UnixStream::from_std(agent)?, child))
-    }
-
     async fn bring_up(&self, spec: MachineSpec) -> Result<Machine, Failure> {
         let begin = Instant::now();
         let layout = spec.layout.clone().unwrap_or_else(default_layout);
         let config = self.config(&spec, &layout)?;
-        let (mut control, agent, mut child) = self.spawn().map_err(|error| {
-            Failure::new("starting the keeper", format!("{}: {error}", self.keeper.program.display()))
-        })?;
-        let report = tokio::time::timeout(START_DEADLINE, converse(&mut control, &config, &mut child)).await;
+        let failed = |error| {
+            Failure::new("starting the keeper", format!("{}: {error}", self.zygote.program().display()))
+        };
+        let Hatched { control, agent, last_words } = self.zygote.hatch().map_err(failed)?;
+        let (mut control, agent) = (to_async(control).map_err(failed)?, to_async(agent).map_err(failed)?);
+        let report = tokio::time::timeout(START_DEADLINE, converse(&mut control, &config, last_words)).await;
         let started = match report {
             Ok(Ok(Report::Ready(started))) => started,
-            Ok(Ok(Report::Failed(failure))) | Ok(Err(failure)) => {
-                drop(control);
-                // The keeper cleans up and ends; its status says nothing more.
-                let _ = tokio::time::timeout(END_DEADLINE, child.wait()).await;
-                return Err(failure);
-            }
+            Ok(Ok(Report::Failed(failure)) | Err(failure)) => return Err(failure),
+            Ok(Ok(Report::Gone)) => return Err(Failure::new("starting the machine", "it was ended")),
             Err(_) => {
                 return Err(Failure::new("starting the machine", format!("not up after {START_DEADLINE:?}")));
             }
         };
-        let guard = SandboxGuard { id: spec.id.clone(), control: Some(control), keeper: child };
+        let guard = SandboxGuard { id: spec.id.clone(), control };
         let guest = tokio::time::timeout(START_DEADLINE, Guest::connect(agent)).await;
         let guest = guest
             .map_err(|_| Failure::new("reaching the agent", format!("no answer after {START_DEADLINE:?}")))?
@@ -268,61 +247,81 @@ impl Driver for SandboxDriver {
     }
 }
 
+fn to_async(stream: std::os::unix::net::UnixStream) -> std::io::Result<UnixStream> {
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
 /// Sends the configuration and hears what became of it.
 async fn converse(
     control: &mut UnixStream,
     config: &StageConfig,
-    child: &mut Child,
+    words: PipeReader,
 ) -> Result<Report, Failure> {
     let talk = async {
         control.write_all(&wire::pack(config)?).await?;
-        let mut size = [0; 4];
-        control.read_exact(&mut size).await?;
-        let mut answer = vec![0; wire::length(size)?];
-        control.read_exact(&mut answer).await?;
-        serde_json::from_slice(&answer).map_err(std::io::Error::from)
+        hear(control).await
     };
     match talk.await {
         Ok(report) => Ok(report),
-        Err(error) => Err(Failure::new("starting the keeper", last_words(child, &error).await)),
+        Err(error) => Err(Failure::new("starting the keeper", last_words(words, &error).await)),
     }
 }
 
+/// What the keeper says next.
+async fn hear(control: &mut UnixStream) -> std::io::Result<Report> {
+    let mut size = [0; 4];
+    control.read_exact(&mut size).await?;
+    let mut report = vec![0; wire::length(size)?];
+    control.read_exact(&mut report).await?;
+    serde_json::from_slice(&report).map_err(std::io::Error::from)
+}
+
 /// Why a keeper died without a report.
-async fn last_words(child: &mut Child, error: &std::io::Error) -> String {
-    let mut words = Vec::new();
-    if let Some(stderr) = child.stderr.take() {
-        // Without words there is still the status.
+async fn last_words(words: PipeReader, error: &std::io::Error) -> String {
+    let mut said = Vec::new();
+    if let Ok(words) = pipe::Receiver::from_owned_fd(words.into()) {
+        // There may be none.
         let _ =
-            tokio::time::timeout(Duration::from_secs(1), stderr.take(MAX_LAST_WORDS).read_to_end(&mut words))
+            tokio::time::timeout(Duration::from_secs(1), words.take(MAX_LAST_WORDS).read_to_end(&mut said))
                 .await;
     }
-    let status = child.try_wait().ok().flatten();
-    let signal = status
-        .and_then(|status| status.signal())
-        .map(|signal| format!(" by signal {signal}"))
-        .unwrap_or_default();
-    format!("it died{signal} ({error}). {}", String::from_utf8_lossy(&words).trim())
+    format!("it died ({error}). {}", String::from_utf8_lossy(&said).trim())
 }
 
 /// Ends the machine when it goes: the keeper takes the end of the control stream for an order.
 struct SandboxGuard {
     id: MachineId,
-    control: Option<UnixStream>,
-    keeper: Child,
+    control: UnixStream,
+}
+
+impl SandboxGuard {
+    /// Gives the order, and hears what became of it.
+    async fn end(&mut self) -> std::io::Result<Report> {
+        self.control.shutdown().await?;
+        hear(&mut self.control).await
+    }
 }
 
 #[async_trait]
 impl MachineGuard for SandboxGuard {
     async fn destroy(mut self: Box<Self>) -> Result<(), MachineError> {
-        drop(self.control.take());
-        let failed = match tokio::time::timeout(END_DEADLINE, self.keeper.wait()).await {
-            Ok(Ok(status)) if status.success() => return Ok(()),
-            Ok(Ok(status)) => format!("the keeper ended with {status}; the next start removes what is left"),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("not gone after {END_DEADLINE:?}; the next start removes what is left"),
+        let failure = match tokio::time::timeout(END_DEADLINE, self.end()).await {
+            Ok(Ok(Report::Gone)) => return Ok(()),
+            Ok(Ok(Report::Failed(failure))) => failure,
+            Ok(Ok(Report::Ready(_))) => {
+                Failure::new("waiting for the keeper", "it says that the machine is up")
+            }
+            Ok(Err(error)) => {
+                let reason = format!("it died ({error}); the next start removes what is left");
+                Failure::new("waiting for the keeper", reason)
+            }
+            Err(_) => {
+                let reason = format!("not gone after {END_DEADLINE:?}; the next start removes what is left");
+                Failure::new("waiting for the keeper", reason)
+            }
         };
-        Err(error(self.id.clone(), "ending", Failure::new("waiting for the keeper", failed)))
+        Err(error(self.id.clone(), "ending", failure))
     }
 }
 

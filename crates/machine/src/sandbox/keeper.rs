@@ -1,10 +1,10 @@
 //! The keeper: the process that stands outside of a machine and answers for it.
 //!
-//! The driver starts one for each machine (the program itself, with a hidden argument).
-//! It has one thread, so it may fork and change namespaces, which Hearth itself can't.
+//! The zygote forks one for each machine. It has one thread, so it may fork and change
+//! namespaces, which Hearth itself can't.
 //!
 //! ```text
-//! hearth ── keeper ──┐ (middle) ── the machine's first process: the agent
+//! zygote ── keeper ──┐ (middle) ── the machine's first process: the agent
 //!                    └ adopts it when the middle is gone
 //! ```
 //!
@@ -16,7 +16,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
@@ -32,52 +32,44 @@ use super::inside;
 use super::remains::Remains;
 use super::tree::Builder;
 use super::wire::{Doing, Failure, FromInside, Report, StageConfig, Started, ToInside, receive, send};
+use super::zygote::{self, Streams};
 
-/// Becomes the keeper of one machine: the whole body of the hidden command.
+/// Becomes the zygote, and in each process that is forked of it the keeper of one machine: the
+/// whole body of the hidden command.
 ///
-/// Standard input is the control stream, standard output the agent's. In the machine's
-/// first process, `agent` is called with the agent's stream and its value is that
-/// process's exit code; in the keeper this returns when all is over.
+/// Standard input is the stream of orders. In a machine's first process, `agent` is called with
+/// the agent's stream and its value is that process's exit code; in a keeper this returns when its
+/// machine is gone, and in the zygote when the driver is.
 ///
 /// Must be called before the process has a second thread.
 pub fn keep(agent: impl FnOnce(UnixStream) -> ExitCode) -> ExitCode {
-    let streams = streams();
-    let (control, agent_stream) = match streams {
-        Ok(streams) => streams,
+    match zygote::become_zygote() {
+        Ok(Some(streams)) => keep_one(streams, agent),
+        Ok(None) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("this command is Hearth's own, started by its sandbox driver: {error}");
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
+    }
+}
+
+/// The whole life of a keeper.
+fn keep_one(
+    Streams { control, agent: stream }: Streams,
+    agent: impl FnOnce(UnixStream) -> ExitCode,
+) -> ExitCode {
     let config: StageConfig = match receive(&control) {
         Ok(config) => config,
         // The driver has gone already.
         Err(_) => return ExitCode::SUCCESS,
     };
-    match Keeper::run(&config, &control, agent_stream, agent) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // If the driver is gone nobody wants to know.
-            let _ = send(&control, &Report::Failed(failure));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Takes the streams from standard input and output, and shuts every other descriptor:
-/// whatever the caller of Hearth left open must not reach a job.
-fn streams() -> io::Result<(UnixStream, UnixStream)> {
-    let null = File::options().read(true).write(true).open("/dev/null")?;
-    let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let agent = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
-    // Both fail here if they are not sockets.
-    control.peer_addr()?;
-    agent.peer_addr()?;
-    nix::unistd::dup2_stdin(&null)?;
-    nix::unistd::dup2_stdout(&null)?;
-    drop(null);
-    shut_all_but(&[0, 1, 2, control.as_raw_fd(), agent.as_raw_fd()])?;
-    Ok((control, agent))
+    let (report, code) = match Keeper::run(&config, &control, stream, agent) {
+        Ok(()) => (Report::Gone, ExitCode::SUCCESS),
+        Err(failure) => (Report::Failed(failure), ExitCode::FAILURE),
+    };
+    // If the driver is gone nobody wants to know.
+    let _ = send(&control, &report);
+    code
 }
 
 /// Shuts all descriptors but these. What owns one of the others must not be dropped after this.

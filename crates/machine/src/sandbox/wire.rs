@@ -1,8 +1,9 @@
 //! What the driver, the keeper and the inside of a machine say to each other while it starts.
 //!
 //! JSON values, each behind its length in four bytes (big end first), over socket pairs
-//! that only these processes hold. After the start nothing is said any more: the end of
-//! the stream is the only message left, and it means "die".
+//! that only these processes hold. After the start the driver says nothing any more: the end
+//! of the stream is the only message left, and it means "die". The keeper then says when the
+//! machine is gone.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -72,12 +73,14 @@ pub struct Without {
     pub cgroups: bool,
 }
 
-/// From the keeper to the driver, once.
+/// From the keeper to the driver: `Ready` and then `Gone`, or `Failed` in the place of either.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// The agent is about to speak on its stream.
     Ready(Started),
-    /// Nothing was started, nothing is left.
+    /// The machine was ended, and nothing of it is left.
+    Gone,
+    /// Nothing was started and nothing is left; or after `Ready`, something could not be removed.
     Failed(Failure),
 }
 

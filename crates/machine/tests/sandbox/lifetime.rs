@@ -7,6 +7,7 @@ use std::time::Duration;
 use machine::Driver;
 use machine::sandbox::{KeeperProgram, SandboxDriver};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::house::{Caller, House, for_each_caller, processes_with, run, spec, until};
@@ -55,6 +56,23 @@ for_each_caller! {
         assert_eq!(house.remains().len(), 2, "a folder and its lock");
         let removed = reap(house).await;
         assert_eq!(removed.len(), 1, "{removed:?}");
+        assert_eq!(house.remains(), Vec::<String>::new());
+    }
+
+    async fn when_the_zygote_is_killed_machines_live_on_and_others_start(house: &House) {
+        let marker = marker();
+        let machine = house.start().await;
+        assert!(run(&machine, &format!("setsid sleep {marker} >/dev/null 2>&1 &")).await.ok());
+        until("the job runs", || processes_with(&marker).len() == 1).await;
+        let zygote = Pid::from_raw(parent(parent(parent(processes_with(&marker)[0]))));
+        kill(zygote, Signal::SIGKILL).expect("killed");
+        waitid(Id::Pid(zygote), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is dead");
+        let other = house.start().await;
+        assert!(run(&other, "true").await.ok());
+        assert!(run(&machine, "true").await.ok(), "its machine died with it");
+        machine.destroy().await.expect("destroyed");
+        assert_eq!(processes_with(&marker), Vec::<i32>::new());
+        other.destroy().await.expect("destroyed");
         assert_eq!(house.remains(), Vec::<String>::new());
     }
 
