@@ -24,6 +24,7 @@ mod seccomp;
 mod shown;
 mod skeleton;
 mod switches;
+mod together;
 mod tree;
 mod visible;
 mod wire;

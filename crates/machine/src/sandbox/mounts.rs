@@ -112,14 +112,25 @@ fn set_attributes(tree: &OwnedFd, set: u64, users: Option<&File>, flags: libc::c
     Err(io::Errno::from_raw_os_error(errno))
 }
 
+/// Where an overlay finds its own marks of files, and what they may say.
+#[derive(Clone, Copy)]
+pub(crate) enum Marks {
+    /// Attributes that a user namespace may write.
+    Users,
+    /// Attributes that only the host's root may write.
+    Trusted,
+    /// The same; folders of the layers may point to others in the layers below.
+    Pointing,
+}
+
 /// Mounts an overlay at `target`.
 ///
 /// `lower` are the layers, the first on top; `layers` are the upper and the work folder,
-/// none for an overlay that only reads. `user` says that this is done in a user namespace.
+/// none for an overlay that only reads.
 pub(crate) fn overlay(
     lower: &[impl AsRef<str>],
     layers: Option<(&str, &str)>,
-    user: bool,
+    marks: Marks,
     target: &Path,
 ) -> io::Result<()> {
     let mut options = String::from("lowerdir=");
@@ -132,9 +143,11 @@ pub(crate) fn overlay(
     if let Some((upper, work)) = layers {
         options.push_str(&format!(",upperdir={upper},workdir={work}"));
     }
-    if user {
-        options.push_str(",userxattr");
-    }
+    options.push_str(match marks {
+        Marks::Users => ",userxattr",
+        Marks::Trusted => "",
+        Marks::Pointing => ",redirect_dir=follow",
+    });
     // The upper layer dies with the machine, so nothing of it need reach the disk.
     let fast = if layers.is_some() { format!("{options},volatile") } else { options.clone() };
     match filesystem("overlay", target, &fast) {

@@ -7,7 +7,8 @@ use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use rustix::mount::UnmountFlags;
 
 use super::mounted::{self, Kind, Piece};
-use super::mounts::{self, Forbid};
+use super::mounts::{self, Forbid, Marks};
+use super::together::WHOLE;
 use super::tree::{Builder, OWN, ROOT, SKELETON};
 use super::visible::{self, OwnFile};
 use super::wire::{Doing, Failure};
@@ -47,13 +48,10 @@ impl Builder<'_> {
             Err("switched off".to_owned())
         } else {
             let pieces = self.pieces(shown, &changes);
-            let laid = self.prepare(&pieces, &changes)?;
-            match self.overlays(&laid, &changes, disk)? {
-                Ok(()) => {
-                    self.fix(&pieces, &changes)?;
-                    Ok(())
-                }
-                refused => refused,
+            let together = self.together(&pieces);
+            match self.lay(&pieces, &together, &changes, disk)? {
+                Err(_) if !together.is_empty() => self.lay(&pieces, &[], &changes, disk)?,
+                laid => laid,
             }
         };
         if let Err(reason) = overlaid {
@@ -63,6 +61,23 @@ impl Builder<'_> {
             self.read_only(shown, &changes)?;
         }
         Ok(())
+    }
+
+    /// Lays overlays over the host's folders: one with the root for those of `together`, and one for each of
+    /// the others. The inner error says why none is to be had here; then none is left.
+    fn lay(
+        &mut self,
+        pieces: &[Piece],
+        together: &[String],
+        changes: &Changes,
+        disk: &str,
+    ) -> Result<Result<(), String>, Failure> {
+        let apart = self.prepare(pieces, together, changes)?;
+        let laid = self.overlays(&apart, together, changes, disk)?;
+        if laid.is_ok() {
+            self.fix(pieces, changes)?;
+        }
+        Ok(laid)
     }
 
     /// What is taken away below the shown folders.
@@ -93,17 +108,25 @@ impl Builder<'_> {
     }
 
     /// Makes places for what is shown piece by piece, and fills the layers above the host's with what a
-    /// machine has of its own, and without the secrets. Returns what overlays there are to be.
-    fn prepare(&mut self, pieces: &[Piece], changes: &Changes) -> Result<Vec<Laid>, Failure> {
+    /// machine has of its own, and without the secrets. Returns what overlays of their own there are to be.
+    fn prepare(
+        &mut self,
+        pieces: &[Piece],
+        together: &[String],
+        changes: &Changes,
+    ) -> Result<Vec<Laid>, Failure> {
         let skeleton = self.on(SKELETON);
         let mut folders: Vec<(&str, bool, String)> = Vec::new();
         for piece in pieces {
             match piece {
+                Piece::Whole(name) | Piece::Part(name) if together.contains(name) => {}
                 Piece::Whole(name) => folders.push((name, false, self.lower(name, false))),
                 Piece::Part(name) => {
                     skeleton.folders_to(Path::new(name))?;
                     folders.push((name, true, self.lower(name, true)));
                 }
+                // The host's own place for it is there.
+                Piece::Fixed(path) if together.iter().any(|name| path.starts_with(name)) => {}
                 Piece::Fixed(path) => {
                     skeleton.mount_point(path, kind_on_host(path) == Some(Kind::Folder))?;
                 }
@@ -120,13 +143,22 @@ impl Builder<'_> {
                 own.folders_to(Path::new(name))?;
             }
         }
+        let depth = |names: &mut dyn Iterator<Item = &str>, path: &Path| {
+            names.filter(|name| path.starts_with(name)).map(str::len).max()
+        };
+        // How deep in folders with overlays of their own, and in those of the root's.
+        let depths = |path: &Path| {
+            let apart = depth(&mut folders.iter().map(|(name, ..)| *name), path);
+            (apart, depth(&mut together.iter().map(String::as_str), path))
+        };
         for path in changes.hidden.iter().filter(|path| !changes.has_file(path)) {
-            own.whiteout(path)?;
+            let (apart, roots) = depths(path);
+            if roots > apart { skeleton.whiteout(path)? } else { own.whiteout(path)? }
         }
         for file in &changes.files {
-            // What no overlay holds is a file of the root's.
-            let held = folders.iter().any(|(name, ..)| Path::new(file.path).starts_with(name));
-            if held { own.write(file)? } else { skeleton.write(file)? }
+            // What no overlay of its own holds is a file of the root's.
+            let (apart, roots) = depths(Path::new(file.path));
+            if apart > roots { own.write(file)? } else { skeleton.write(file)? }
         }
         let layers = |name: &str, lower| {
             let own = format!("{OWN}/{name}");
@@ -141,19 +173,26 @@ impl Builder<'_> {
         Ok(laid.collect())
     }
 
-    /// Lays the overlays. The inner error says why none is to be had here; then none is left.
+    /// Lays the overlays.
     fn overlays(
         &mut self,
-        folders: &[Laid],
+        apart: &[Laid],
+        together: &[String],
         changes: &Changes,
         disk: &str,
     ) -> Result<Result<(), String>, Failure> {
         let mut laid: Vec<PathBuf> = Vec::new();
         let root = Laid { name: String::new(), lower: vec![SKELETON.to_owned()], part: false };
-        for Laid { name, lower, part } in std::iter::once(&root).chain(folders) {
+        for Laid { name, lower, part } in std::iter::once(&root).chain(apart) {
             let (upper, work) = self.upper_layers(name, disk)?;
             let target = Path::new(ROOT).join(name);
-            match mounts::overlay(lower, Some((&upper, &work)), self.users.is_none(), &target) {
+            let mounted = if name.is_empty() && !together.is_empty() {
+                laid.push(WHOLE.into());
+                self.overlay_together(together, (&upper, &work))
+            } else {
+                mounts::overlay(lower, Some((&upper, &work)), self.marks(), &target)
+            };
+            match mounted {
                 Ok(()) => laid.push(target),
                 Err(error) if *part => {
                     if self.show_read_only(Path::new(name), changes)? {
@@ -164,8 +203,8 @@ impl Builder<'_> {
                 }
                 Err(error) if visible::is_refusal(error) => {
                     for target in laid.iter().rev() {
-                        rustix::mount::unmount(target, UnmountFlags::DETACH)
-                            .doing(|| "taking an overlay back".to_owned())?;
+                        // The last one may not be there.
+                        let _ = rustix::mount::unmount(target, UnmountFlags::DETACH);
                     }
                     return Ok(Err(format!("/{name}: {error}")));
                 }
@@ -173,6 +212,10 @@ impl Builder<'_> {
             }
         }
         Ok(Ok(()))
+    }
+
+    fn marks(&self) -> Marks {
+        if self.users.is_none() { Marks::Users } else { Marks::Trusted }
     }
 
     /// Shows what can't be changed.
@@ -248,7 +291,7 @@ impl Builder<'_> {
     ///
     /// Two mounts make it: an id-mapped one, and an overlay without an upper layer whose
     /// mounter has no rights over files. `None` where the builder is not the host's root.
-    fn veiled(&self, name: &str, host: &str) -> rustix::io::Result<Option<String>> {
+    pub(super) fn veiled(&self, name: &str, host: &str) -> rustix::io::Result<Option<String>> {
         let Some(users) = self.users else { return Ok(None) };
         if self.config.without.idmap {
             return Err(rustix::io::Errno::NOSYS);
@@ -266,7 +309,7 @@ impl Builder<'_> {
         // With the file system ids of nobody, the kernel takes the rights over files away too.
         setfsgid(Gid::from_raw(NOBODY));
         setfsuid(Uid::from_raw(NOBODY));
-        let mounted = mounts::overlay(&[&lower, "empty"], None, false, Path::new(&veil));
+        let mounted = mounts::overlay(&[&lower, "empty"], None, Marks::Trusted, Path::new(&veil));
         setfsuid(Uid::from_raw(0));
         setfsgid(Gid::from_raw(0));
         mounted.map(|()| Some(veil))
@@ -351,6 +394,6 @@ fn kind_on_host(path: &Path) -> Option<Kind> {
 }
 
 /// A path as the name of one folder: no two paths have the same, and no option of a mount takes it apart.
-fn flat(name: &str) -> String {
+pub(super) fn flat(name: &str) -> String {
     name.replace('%', "%25").replace('/', "%2F")
 }

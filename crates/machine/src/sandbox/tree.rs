@@ -5,12 +5,13 @@
 //! folder with a handful of entries.
 //!
 //! ```text
-//! stage/skeleton      folders and links of the machine's own
-//! stage/own/NAME      its own files below a folder of the host's, and what is hidden there
+//! stage/top/skeleton  folders, links and files of the machine's own
+//! stage/own/NAME      its own files below a folder of the host's that has an overlay of its own,
+//!                     and what is hidden there
 //! stage/lower/NAME    the host's folder with the machine's ids
 //! stage/veil/NAME     the same, read on behalf of nobody
-//! stage/root          the tree: an overlay of the skeleton, with the disk as its upper layer;
-//!                     on it, one overlay for each of the host's folders, and binds
+//! stage/root          the tree: an overlay of the skeleton, with the disk as its upper layer; in
+//!                     it (see `together`) or over it, the host's folders; on it, binds
 //! ```
 //!
 //! Root builds with the host's real privileges, so that id-mapped mounts and trusted
@@ -31,8 +32,10 @@ use super::wire::{Doing, Failure, StageConfig};
 
 /// The new root, in the stage.
 pub(crate) const ROOT: &str = "root";
+/// The folder that has nothing but the skeleton in it.
+pub(super) const TOP_LAYER: &str = "top";
 /// The folders and links of the machine's own.
-pub(super) const SKELETON: &str = "skeleton";
+pub(super) const SKELETON: &str = "top/skeleton";
 /// The machine's own files below folders of the host's.
 pub(super) const OWN: &str = "own";
 /// From the stage, the folder beside it that lies on the host's disk.
@@ -71,7 +74,7 @@ impl Builder<'_> {
     /// Builds the tree and leaves the stage as working directory. The caller has a mount namespace of its own.
     pub(crate) fn build(&mut self) -> Result<(), Failure> {
         let disk = self.take_stage()?;
-        for folder in [SKELETON, ROOT, OWN, "upper", "work", "lower", "veil", "empty"] {
+        for folder in [TOP_LAYER, SKELETON, ROOT, OWN, "upper", "work", "lower", "veil", "empty"] {
             self.stage_folder(folder)?;
         }
         self.on(disk).folder("", 0o755)?;

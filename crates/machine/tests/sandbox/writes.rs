@@ -131,6 +131,30 @@ async fn a_machine_with_one_user_says_so_to_who_wants_to_be_another() {
 }
 
 #[tokio::test]
+async fn a_job_of_root_can_move_and_link_files_between_the_hosts_folders() {
+    let Some(house) = House::of(Caller::Root) else { return };
+    let machine = house.start().await;
+    let on_root = |folder: &str| {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(folder).map(|found| found.dev()).ok() == fs::metadata("/").map(|found| found.dev()).ok()
+    };
+    if ["/usr", "/etc", "/opt", "/var/lib/dpkg"].iter().all(|folder| on_root(folder)) {
+        let script = "echo x > /usr/bin/x && ln /usr/bin/x /opt/y && ln /opt/y /var/lib/dpkg/z && ln /var/lib/dpkg/z /srv/w && cat /srv/w";
+        assert_eq!(run(&machine, script).await.output, "x\n", "{:?}", machine.notes);
+    }
+}
+
+#[tokio::test]
+async fn a_job_of_root_can_open_the_locks_of_package_databases() {
+    let Some(house) = House::of(Caller::Root) else { return };
+    let machine = house.start().await;
+    let script = "for lock in /var/lib/dpkg/lock*; do test ! -e $lock || echo >> $lock || exit 1; done; ls -A /var/lib/dpkg | wc -l";
+    let ran = run(&machine, script).await;
+    let entries = fs::read_dir("/var/lib/dpkg").map_or(0, Iterator::count);
+    assert_eq!(ran.output, format!("{entries}\n"));
+}
+
+#[tokio::test]
 async fn without_overlays_the_host_is_read_only_and_it_says_so() {
     for caller in [Caller::Root, Caller::Ordinary] {
         let Some(house) = House::with(caller, Without { overlay: true, ..Without::default() }) else {
