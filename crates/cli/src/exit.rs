@@ -15,7 +15,8 @@ pub(crate) const MACHINE: u8 = 4;
 /// `vm exec`, `vm shell`, and `debug`: Hearth failed, not the command, whose own code it would be otherwise
 /// (as `env` and `timeout` have it).
 pub(crate) const NOT_THE_COMMAND: u8 = 125;
-/// Cancelled: by the user (128 + SIGINT, as shells have it), or a run by another of its concurrency group.
+/// Cancelled: by the user (128 + SIGINT, as shells have it), or a run by another of its concurrency group, or a job
+/// whose time was up, as GitHub calls it.
 pub(crate) const CANCELLED: u8 = 130;
 
 /// The code of a run that ended so.

@@ -186,6 +186,23 @@ fn inputs_start_the_workflows_that_take_them_and_no_others() {
 }
 
 #[test]
+fn a_job_runs_in_the_workflow_that_has_it_and_is_unknown_only_where_none_does() {
+    let folder = repository(GOOD);
+    let other = "on: push\njobs:\n  third:\n    runs-on: ubuntu-latest\n    steps: [{run: echo}]\n";
+    std::fs::write(folder.path().join(".github/workflows/other.yml"), other).expect("a file");
+    let plan = |jobs: &[&str]| {
+        let output = hearth(folder.path(), &[&["plan"], jobs].concat());
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = plan(&["third"]);
+    assert!(code == Some(0) && said.contains("third: 1 step") && !said.contains("first"), "{said}");
+    let (code, said) = plan(&["third", "first"]);
+    assert!(code == Some(0) && said.contains("third: 1 step") && said.contains("first: 1 step"), "{said}");
+    let (code, said) = plan(&["thrid", "first"]);
+    assert!(code == Some(3) && said.contains("no job 'thrid'") && said.contains("mean 'third'"), "{said}");
+}
+
+#[test]
 fn what_a_file_calls_its_jobs_does_not_move_the_cursor() {
     let job = "    runs-on: \"u\\e[1A\"\n    steps: [{run: echo}]\n";
     let folder =
@@ -210,6 +227,8 @@ fn a_job_that_does_not_run_has_its_key_in_events_too() {
     let output = hearth(folder.path(), &["run", "--machine", "host", "--format", "json"]);
     let shown = text(&output.stdout);
     let mut events = shown.lines().map(|line| serde_json::from_str::<Json>(line).expect("JSON"));
+    let started = events.next().expect("the run starts");
+    assert!(started["run"].is_u64() && started["path"] == ".github/workflows/ci.yml", "{started}");
     let decided = events.find(|event| event["type"] == "decided").expect("a job that is skipped");
     assert_eq!((&decided["job"]["key"], &decided["job"]["name"]), (&json!("second"), &json!("Second one")));
 }

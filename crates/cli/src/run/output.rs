@@ -27,6 +27,10 @@ pub(crate) struct JobTitle {
 
 /// What the beginning of a run has to tell.
 pub(crate) struct RunStart<'a> {
+    /// Which run it is.
+    pub(crate) run: model::RunId,
+    /// Path of the workflow's file in the repository.
+    pub(crate) path: &'a str,
     /// The workflow's name.
     pub(crate) workflow: &'a str,
     /// `run-name`; empty where there is none.

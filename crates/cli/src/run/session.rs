@@ -70,6 +70,8 @@ pub(crate) struct Chosen {
     pub(crate) event: LocalEvent,
     /// `inputs`.
     pub(crate) inputs: Json,
+    /// The jobs asked for, if any were.
+    jobs: Vec<String>,
     /// Id of its first job; no two workflows of one command share an id.
     first_job: model::JobId,
 }
@@ -196,8 +198,9 @@ impl Session {
             };
             let before = u64::try_from(chosen.len() * model::limits::RUN_JOBS).unwrap_or(u64::MAX);
             let first_job = model::JobId(before.saturating_add(1));
-            chosen.push(Chosen { file, workflow, event, inputs, first_job });
+            chosen.push(Chosen { file, workflow, event, inputs, jobs: Vec::new(), first_job });
         }
+        share_jobs(&mut chosen, &self.args.jobs);
         if chosen.is_empty() {
             bail!("nothing to run; no workflow is started:\n  {}", reasons.join("\n  "));
         }
@@ -278,6 +281,8 @@ impl Session {
     ) -> Result<u8> {
         let Going { run, facts, name, env, log } = going;
         screen.lock().run_started(&RunStart {
+            run,
+            path: &facts.workflow_path,
             workflow: &facts.workflow,
             name: &name,
             what: &facts.what,
@@ -390,7 +395,7 @@ impl Session {
     ) -> Result<Option<Prepared>> {
         let mut sources = Sources::default();
         sources.add(&one.file);
-        let workflow = match select(&one.workflow, &self.args.jobs) {
+        let workflow = match select(&one.workflow, &one.jobs) {
             Ok(workflow) => workflow,
             Err(problems) => return Ok(self.refuse(&problems, &sources)),
         };
@@ -408,7 +413,7 @@ impl Session {
             secrets: self.secrets.clone(),
             trust: Trust::Trusted,
             parallel: self.parallel(),
-            only: self.args.jobs.clone(),
+            only: one.jobs.clone(),
             matrix: given::all_pairs("--matrix", &self.args.matrix)?,
             commits: called.commits,
             first_job: one.first_job,
@@ -440,6 +445,22 @@ impl Session {
             }
         })
     }
+}
+
+/// Leaves of these workflows those that have jobs asked for. A job that none of them has is asked of each.
+fn share_jobs(chosen: &mut Vec<Chosen>, asked: &[String]) {
+    if asked.is_empty() {
+        return;
+    }
+    let has =
+        |one: &Chosen, name: &str| one.workflow.jobs.iter().any(|job| job.id.eq_ignore_ascii_case(name));
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        asked.iter().cloned().partition(|name| chosen.iter().any(|one| has(one, name)));
+    for one in chosen.iter_mut() {
+        let own = known.iter().filter(|name| has(one, name));
+        one.jobs = own.chain(&unknown).cloned().collect();
+    }
+    chosen.retain(|one| !one.jobs.is_empty());
 }
 
 /// What the machines of this command are like.

@@ -29,10 +29,10 @@ fn job_json(job: &JobTitle) -> serde_json::Value {
 
 impl Output for Json {
     fn run_started(&mut self, start: &RunStart<'_>) {
-        let RunStart { workflow, name, what, driver, .. } = start;
-        self.line(
-            &json!({"type": "run_started", "workflow": workflow, "name": name, "what": what, "driver": driver}),
-        );
+        let RunStart { run, path, workflow, name, what, driver, .. } = start;
+        self.line(&json!({
+            "type": "run_started", "run": run, "path": path, "workflow": workflow, "name": name, "what": what, "driver": driver,
+        }));
     }
 
     fn job_queued(&mut self, job: &JobTitle) {
