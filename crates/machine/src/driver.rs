@@ -26,6 +26,11 @@ pub trait Driver: Send + Sync {
     /// Finds out, by a canary machine, whether the driver works here, and if not, why and what to do.
     async fn probe(&self) -> Probe;
 
+    /// Refuses what no machine of this driver can be, as far as the spec alone tells: `start` would.
+    fn check(&self, _spec: &MachineSpec) -> Result<(), MachineError> {
+        Ok(())
+    }
+
     /// Starts a machine. Cancellable at every await: what was begun is undone.
     /// An error leaves nothing behind.
     async fn start(&self, spec: MachineSpec) -> Result<Machine, MachineError>;

@@ -45,7 +45,7 @@ use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::renewal;
 use crate::vm::spawn::Spawner;
-use crate::vm::{Doing, Failure, host_life, scratch_disk};
+use crate::vm::{Doing, Failure, check_sizes, host_life, scratch_disk};
 use crate::{
     Capabilities, Driver, Isolation, Layout, Machine, MachineError, MachineSpec, Network, Probe, Snapshot,
     SnapshotId,
@@ -370,8 +370,8 @@ fn facts(spec: &MachineSpec, image: &Image) -> Facts {
     let usual = u32::try_from(processors).unwrap_or(1).min(MOST_DEFAULT_VCPUS);
     Facts {
         image: image.id.to_string(),
-        vcpus: spec.vcpus.unwrap_or(usual).clamp(1, MOST_VCPUS),
-        memory_mib: spec.memory_mib.unwrap_or(DEFAULT_MEMORY_MIB).max(LEAST_MEMORY_MIB),
+        vcpus: spec.vcpus.unwrap_or(usual),
+        memory_mib: spec.memory_mib.unwrap_or(DEFAULT_MEMORY_MIB),
         disk_mib: spec.disk_mib.unwrap_or(DEFAULT_DISK_MIB),
         layout: spec.layout.clone().unwrap_or_else(guest_side::usual_layout),
         network: spec.network,
@@ -390,7 +390,7 @@ fn check(spec: &MachineSpec) -> Result<(), Failure> {
         return Err(Failure::new("giving it the host's network", reason));
     }
     spec.check_policy().doing("limiting its network")?;
-    Ok(())
+    check_sizes(spec, LEAST_MEMORY_MIB, MOST_VCPUS)
 }
 
 #[async_trait]
@@ -405,6 +405,10 @@ impl Driver for FirecrackerDriver {
 
     async fn probe(&self) -> Probe {
         probe::probe(self).await
+    }
+
+    fn check(&self, spec: &MachineSpec) -> Result<(), MachineError> {
+        check(spec).map_err(|failure| failure.of(spec.id.clone(), NAME))
     }
 
     async fn start(&self, spec: MachineSpec) -> Result<Machine, MachineError> {

@@ -37,7 +37,7 @@ use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::{fresh_mac, renewal};
 use crate::vm::spawn::{Spawner, as_path};
-use crate::vm::{Doing, Failure, scratch_disk};
+use crate::vm::{Doing, Failure, check_sizes, scratch_disk};
 use crate::{
     Capabilities, Driver, Isolation, Machine, MachineError, MachineSpec, Network, Probe, Snapshot,
     SnapshotId, agent_binary,
@@ -328,13 +328,7 @@ fn check(spec: &MachineSpec) -> Result<(), Failure> {
             format!("{}: a virtual machine has a disk of its own; put it into the image", folder.display());
         return Err(Failure::new("exposing host folders", reason));
     }
-    if spec.memory_mib.is_some_and(|mib| mib < LEAST_MEMORY_MIB) {
-        return Err(Failure::new("reserving its memory", format!("less than {LEAST_MEMORY_MIB} MiB")));
-    }
-    if spec.vcpus.is_some_and(|vcpus| !(1..=MOST_VCPUS).contains(&vcpus)) {
-        return Err(Failure::new("giving it processors", format!("not 1 to {MOST_VCPUS}")));
-    }
-    Ok(())
+    check_sizes(spec, LEAST_MEMORY_MIB, MOST_VCPUS)
 }
 
 #[async_trait]
@@ -349,6 +343,10 @@ impl Driver for QemuDriver {
 
     async fn probe(&self) -> Probe {
         probe::probe(self).await
+    }
+
+    fn check(&self, spec: &MachineSpec) -> Result<(), MachineError> {
+        check(spec).map_err(|failure| failure.of(spec.id.clone(), NAME))
     }
 
     async fn start(&self, spec: MachineSpec) -> Result<Machine, MachineError> {

@@ -180,6 +180,10 @@ impl Driver for Templates {
         self.driver.probe().await
     }
 
+    fn check(&self, spec: &MachineSpec) -> Result<(), MachineError> {
+        self.driver.check(spec)
+    }
+
     async fn start(&self, spec: MachineSpec) -> Result<Machine, MachineError> {
         if self.given_up.load(Ordering::Relaxed) {
             return self.driver.start(spec).await;

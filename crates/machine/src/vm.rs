@@ -15,11 +15,24 @@ use std::{fs, io};
 
 use model::MachineId;
 
-use crate::MachineError;
+use crate::{MachineError, MachineSpec};
 
 /// Names the time since this host was started. In the next, processor and kernel may be others.
 pub(crate) fn host_life() -> io::Result<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
+}
+
+/// Refuses sizes that no machine of a VMM has.
+pub(crate) fn check_sizes(spec: &MachineSpec, least_memory_mib: u64, most_vcpus: u32) -> Result<(), Failure> {
+    if let Some(mib) = spec.memory_mib.filter(|mib| *mib < least_memory_mib) {
+        let reason = format!("{mib} MiB are too few; give it {least_memory_mib} or more");
+        return Err(Failure::new("reserving its memory", reason));
+    }
+    if let Some(vcpus) = spec.vcpus.filter(|vcpus| !(1..=most_vcpus).contains(vcpus)) {
+        let reason = format!("{vcpus} can't be; give it 1 to {most_vcpus}");
+        return Err(Failure::new("giving it processors", reason));
+    }
+    Ok(())
 }
 
 /// What went wrong, before it is known with which machine.

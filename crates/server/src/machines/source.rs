@@ -31,6 +31,11 @@ impl Source {
                               virtual machines, and the network user";
                 return Err(StartError::Type { name: name.clone(), reason: reason.to_owned() });
             }
+            let checked = driver.check(&kind.spec(MachineId(String::new())));
+            checked.map_err(|refusal| StartError::Type {
+                name: name.clone(),
+                reason: format!("{}: {}", refusal.operation, refusal.reason),
+            })?;
             let checked = check_image(driver.as_ref(), data, kind.image.as_deref()).await;
             checked.map_err(|reason| StartError::Type { name: name.clone(), reason })?;
         }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use machine::Network;
+use machine::firecracker::{FirecrackerDriver, Options};
 use machine::network::NetworkPolicy;
+use machine::qemu::QemuDriver;
+use machine::{Driver, Network};
 use serde_json::json;
 use server::machines::{Bounds, Config, Machines, StartError, VmType};
 use tokio::sync::Notify;
@@ -295,5 +297,29 @@ async fn a_type_with_a_list_of_hosts_that_nothing_would_hold_to_is_found_out_at_
         let error = Machines::open(key(), config, driver.clone()).await.err().expect("it does not open");
         let said = error.to_string();
         assert!(said.contains("narrow") && said.contains("needs a network of the machine's own"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_type_that_no_machine_of_the_driver_can_be_is_found_out_at_start_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let kinds = [
+        (VmType { memory_mib: Some(16), ..VmType::default() }, "16 MiB are too few; give it 128 or more"),
+        (VmType { vcpus: Some(500), ..VmType::default() }, "500 can't be; give it 1 to"),
+        (VmType { network: Some(Network::Host), ..VmType::default() }, "--network user, or none"),
+    ];
+    let drivers: [Arc<dyn Driver>; 2] = [
+        Arc::new(QemuDriver::new(folder.path())),
+        Arc::new(FirecrackerDriver::new(folder.path(), Options::default())),
+    ];
+    for (kind, reason) in kinds {
+        for driver in &drivers {
+            let config =
+                Config { vm_types: vec![("odd".to_owned(), kind.clone())], ..Config::new(folder.path()) };
+            let error =
+                Machines::open(key(), config, Arc::clone(driver)).await.err().expect("it does not open");
+            let said = error.to_string();
+            assert!(said.contains("odd") && said.contains(reason), "{}: {said}", driver.name());
+        }
     }
 }
