@@ -77,6 +77,8 @@ fn degraded(note: String) -> Finding {
         Some("keep the data folder on ext4, xfs, btrfs or tmpfs, on a kernel from 5.11 on (as an ordinary user)".to_owned())
     } else if note.contains("control groups") {
         Some("run Hearth as a systemd unit with Delegate=yes, or as root".to_owned())
+    } else if note.contains("noexec") {
+        Some("name another data folder (--data, or data in the configuration)".to_owned())
     } else if note.contains("Landlock") {
         Some("boot with `landlock` among lsm=, on a kernel from 6.12 on".to_owned())
     } else {

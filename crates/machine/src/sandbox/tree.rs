@@ -22,6 +22,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::StatVfsMountFlags;
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use super::keeper::go_to;
@@ -112,7 +113,13 @@ impl Builder<'_> {
         let size = bounded.unwrap_or(memory / DISK_IN_MEMORY).max(1);
         mounts::tmpfs(self.stage, &format!("size={size}m,mode=755")).doing(doing)?;
         go_to(self.stage).doing(doing)?;
-        Ok(if bounded.is_some() { WITHIN } else { BESIDE })
+        if bounded.is_some() {
+            return Ok(WITHIN);
+        }
+        if forbids_execution("..") {
+            self.notes.push("the data folder's file system is mounted noexec: no program that a job makes in its work folder, home or /tmp can be run; have the data folder elsewhere (--data)".to_owned());
+        }
+        Ok(BESIDE)
     }
 
     /// What is made below `base`.
@@ -286,6 +293,10 @@ pub(super) fn inner(path: &Path) -> &Path {
 /// The folder on the disk in which `path` lies, if it is one of those.
 fn bulk_of<'b>(bulk: &'b [Bulk], path: &Path) -> Option<&'b Bulk> {
     bulk.iter().find(|folder| path.starts_with(&folder.path))
+}
+
+fn forbids_execution(folder: &str) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::NOEXEC))
 }
 
 fn memory_mib() -> u64 {

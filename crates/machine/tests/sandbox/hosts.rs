@@ -173,3 +173,16 @@ async fn who_may_make_no_namespaces_is_told_the_setting_and_the_command() {
     assert!(error.contains("sysctl -w user.max_user_namespaces="), "{error}");
     assert_eq!(house.remains(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_data_folder_from_which_nothing_can_be_run_is_noted() {
+    let script = "mount -t tmpfs -o noexec,mode=777 none \"$1/../data\"";
+    for caller in CALLERS {
+        let Some(house) = House::on(caller, Without::default(), script) else { return };
+        let machine = house.start().await;
+        assert!(machine.notes.iter().any(|note| note.contains("mounted noexec")), "{:?}", machine.notes);
+        let ran = run(&machine, "cp /bin/true program && ./program").await;
+        assert!(!ran.ok() && ran.output.contains("Permission denied"), "{}", ran.output);
+        machine.destroy().await.expect("destroyed");
+    }
+}
