@@ -76,7 +76,12 @@ fn degraded(note: String) -> Finding {
     let remedy = if note.starts_with("no overlay") {
         Some("keep the data folder on ext4, xfs, btrfs or tmpfs, on a kernel from 5.11 on (as an ordinary user)".to_owned())
     } else if note.contains("control groups") {
-        Some("run Hearth as a systemd unit with Delegate=yes, or as root".to_owned())
+        let command = if rustix::process::geteuid().is_root() {
+            "systemd-run --scope --property=Delegate=yes hearth"
+        } else {
+            "systemd-run --user --scope hearth"
+        };
+        Some(format!("have systemd delegate the control groups: `{command} …`, or a unit with Delegate=yes"))
     } else if note.contains("noexec") {
         Some("name another data folder (--data, or data in the configuration)".to_owned())
     } else if note.contains("Landlock") {
