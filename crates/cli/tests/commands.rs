@@ -203,6 +203,20 @@ fn a_job_runs_in_the_workflow_that_has_it_and_is_unknown_only_where_none_does() 
 }
 
 #[test]
+fn a_key_that_no_matrix_has_is_refused_and_not_passed_over() {
+    let matrix = "    strategy: {matrix: {os: [a, b]}}\n    runs-on";
+    let folder = repository(&GOOD.replacen("    runs-on", matrix, 1));
+    let plan = |value: &str| {
+        let output = hearth(folder.path(), &["plan", "--matrix", value]);
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = plan("so=b");
+    assert!(code == Some(2) && said.contains("--matrix so") && said.contains("there are: os"), "{said}");
+    let (code, said) = plan("os=b");
+    assert!(code == Some(0) && said.contains("first (b)") && !said.contains("first (a)"), "{said}");
+}
+
+#[test]
 fn what_a_file_calls_its_jobs_does_not_move_the_cursor() {
     let job = "    runs-on: \"u\\e[1A\"\n    steps: [{run: echo}]\n";
     let folder =

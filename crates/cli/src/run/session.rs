@@ -1,5 +1,6 @@
 //! What all workflows of one `hearth run` share: the event, the repository, machines, services.
 
+mod asked;
 mod record;
 mod together;
 
@@ -200,7 +201,7 @@ impl Session {
             let first_job = model::JobId(before.saturating_add(1));
             chosen.push(Chosen { file, workflow, event, inputs, jobs: Vec::new(), first_job });
         }
-        share_jobs(&mut chosen, &self.args.jobs);
+        asked::share_jobs(&mut chosen, &self.args.jobs);
         if chosen.is_empty() {
             bail!("nothing to run; no workflow is started:\n  {}", reasons.join("\n  "));
         }
@@ -209,6 +210,7 @@ impl Session {
                 "--input is for workflow_dispatch, and no chosen workflow runs by it; add --event workflow_dispatch"
             );
         }
+        asked::check_matrix(&chosen, &self.args.matrix)?;
         Ok(chosen)
     }
 
@@ -445,22 +447,6 @@ impl Session {
             }
         })
     }
-}
-
-/// Leaves of these workflows those that have jobs asked for. A job that none of them has is asked of each.
-fn share_jobs(chosen: &mut Vec<Chosen>, asked: &[String]) {
-    if asked.is_empty() {
-        return;
-    }
-    let has =
-        |one: &Chosen, name: &str| one.workflow.jobs.iter().any(|job| job.id.eq_ignore_ascii_case(name));
-    let (known, unknown): (Vec<_>, Vec<_>) =
-        asked.iter().cloned().partition(|name| chosen.iter().any(|one| has(one, name)));
-    for one in chosen.iter_mut() {
-        let own = known.iter().filter(|name| has(one, name));
-        one.jobs = own.chain(&unknown).cloned().collect();
-    }
-    chosen.retain(|one| !one.jobs.is_empty());
 }
 
 /// What the machines of this command are like.
