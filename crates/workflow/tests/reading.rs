@@ -380,6 +380,12 @@ fn a_parallel_group_becomes_its_steps_and_one_that_waits_for_them() {
 }
 
 #[test]
+fn a_parallel_group_has_no_key_beside_it() {
+    let said = said(&job("    steps:\n      - parallel: [run: a]\n        name: group\n"));
+    assert_eq!(said, ["w.yml (Line: 7, Col: 9): Unexpected value 'name'"]);
+}
+
+#[test]
 fn a_job_waits_at_its_end_for_what_no_step_waits_for_or_cancels() {
     let open =
         "      - id: a\n        run: a\n        background: true\n      - run: b\n        background: true\n";

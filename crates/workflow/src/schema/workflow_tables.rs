@@ -244,8 +244,7 @@ static CANCEL_STEP: Definition = Definition::mapping(&[
     optional("continue-on-error", &STEP_BOOL),
     required("cancel", &NAME),
 ]);
-static PARALLEL_STEP: Definition =
-    Definition::mapping(&[optional("name", &STEP_TEXT), required("parallel", &PARALLEL_STEPS)]);
+static PARALLEL_STEP: Definition = Definition::mapping(&[required("parallel", &PARALLEL_STEPS)]);
 static PARALLEL_STEPS: Definition = Definition::list(&EACH_PARALLEL_STEP);
 static EACH_PARALLEL_STEP: Definition = Definition::one_of(&[&RUN_STEP, &USES_STEP]);
 static STEP_IF: Definition =

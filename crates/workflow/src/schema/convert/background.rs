@@ -29,20 +29,22 @@ fn targets(node: &Node) -> impl Iterator<Item = Spanned<String>> {
 }
 
 /// The step behind a `parallel` group, which waits for the steps of it.
-pub(super) fn end_of_group(group: &Node) -> Step {
-    let span = group.span.clone();
-    let text = NodeKind::String("Wait for the parallel steps".to_owned());
-    let name = group.get("name").cloned().unwrap_or(Node { span: span.clone(), kind: text });
+pub(super) fn end_of_group(group: &Span) -> Step {
+    wait("Wait for the parallel steps", Some(Vec::new()), group)
+}
+
+/// A step that waits, whatever happened before it.
+fn wait(name: &str, steps: Option<Vec<String>>, span: &Span) -> Step {
     Step {
-        span,
+        span: span.clone(),
         id: String::new(),
-        name: Some(name),
+        name: Some(Node { span: span.clone(), kind: NodeKind::String(name.to_owned()) }),
         condition: "always()".into(),
         env: None,
         continue_on_error: None,
         timeout_minutes: None,
         background: false,
-        work: StepWork::Wait { steps: Some(Vec::new()) },
+        work: StepWork::Wait { steps },
     }
 }
 
@@ -107,11 +109,5 @@ pub(super) fn last_wait(steps: &[Step], span: &Span) -> Option<Step> {
             StepWork::Run { .. } | StepWork::Uses { .. } => {}
         }
     }
-    if loose.is_empty() {
-        return None;
-    }
-    let text = NodeKind::String("Wait for all background steps".to_owned());
-    let name = Some(Node { span: span.clone(), kind: text });
-    let nothing = Node { span: span.clone(), kind: NodeKind::Null };
-    Some(Step { name, work: StepWork::Wait { steps: None }, ..end_of_group(&nothing) })
+    (!loose.is_empty()).then(|| wait("Wait for all background steps", None, span))
 }

@@ -27,7 +27,7 @@ pub(super) fn steps(node: &Node, condition: &Definition, problems: &mut Problems
             steps.push(Step { background: true, ..step(member, condition, &mut ids, problems) });
         }
         groups.push(first..steps.len());
-        steps.push(background::end_of_group(item));
+        steps.push(background::end_of_group(&item.span));
     }
     background::check(node, problems);
     // Ids that the file gives come first, whatever their place.
