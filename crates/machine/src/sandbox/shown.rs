@@ -9,7 +9,7 @@ use rustix::mount::UnmountFlags;
 use super::mounted::{self, Kind, Piece};
 use super::mounts::{self, Forbid, Marks};
 use super::together::WHOLE;
-use super::tree::{Builder, OWN, ROOT, SKELETON};
+use super::tree::{Builder, OWN, ROOT, SKELETON, inner};
 use super::visible::{self, OwnFile};
 use super::wire::{Doing, Failure};
 
@@ -151,6 +151,13 @@ impl Builder<'_> {
             let apart = depth(&mut folders.iter().map(|(name, ..)| *name), path);
             (apart, depth(&mut together.iter().map(String::as_str), path))
         };
+        // Made within the machine, they would be made on the disk.
+        for folder in self.config.layout.folders().map(|folder| inner(Path::new(folder))) {
+            let (apart, roots) = depths(folder);
+            if roots > apart {
+                skeleton.folders_to(folder)?;
+            }
+        }
         for path in changes.hidden.iter().filter(|path| !changes.has_file(path)) {
             let (apart, roots) = depths(path);
             if roots > apart { skeleton.whiteout(path)? } else { own.whiteout(path)? }
@@ -201,7 +208,8 @@ impl Builder<'_> {
                         ));
                     }
                 }
-                Err(error) if visible::is_refusal(error) => {
+                // Each folder may still be had by itself.
+                Err(error) if visible::is_refusal(error) || (name.is_empty() && !together.is_empty()) => {
                     for target in laid.iter().rev() {
                         // The last one may not be there.
                         let _ = rustix::mount::unmount(target, UnmountFlags::DETACH);

@@ -47,7 +47,8 @@ impl Builder<'_> {
         // The veil enters the host's root folder on behalf of nobody.
         let open = fs::metadata("/").is_ok_and(|root| root.permissions().mode() & 0o001 != 0);
         let root = mount_of(Path::new("/"));
-        if self.users.is_none() || self.config.without.idmap || root.is_none() || !open {
+        let without = self.config.without.idmap || self.config.without.pointers;
+        if self.users.is_none() || without || root.is_none() || !open {
             return Vec::new();
         }
         let names = pieces.iter().filter_map(|piece| match piece {

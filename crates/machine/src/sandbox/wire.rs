@@ -65,6 +65,8 @@ pub(crate) struct StageLimits {
 pub struct Without {
     /// No overlay: the host's folders are bound read-only.
     pub overlay: bool,
+    /// No pointers in overlays: each of the host's folders has an overlay of its own.
+    pub pointers: bool,
     /// No id-mapped mounts: the host's files belong to nobody.
     pub idmap: bool,
     /// No Landlock.

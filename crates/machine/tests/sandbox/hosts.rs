@@ -186,3 +186,25 @@ async fn a_data_folder_from_which_nothing_can_be_run_is_noted() {
         machine.destroy().await.expect("destroyed");
     }
 }
+
+/// A host whose root file system is an overlay, as in a container: it takes no id maps.
+const OVERLAY: &str = r#"
+    mount -t tmpfs none "$1"
+    mkdir "$1/upper" "$1/work" "$1/root"
+    mount -t overlay none -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+    cd "$1/root"
+    mkdir old
+    for folder in proc sys dev tmp; do mount --rbind /$folder $folder; done
+    pivot_root . old
+    cd /"#;
+
+#[tokio::test]
+async fn on_a_root_without_id_maps_the_folders_are_there_and_it_says_whose_they_are() {
+    let Some(house) = House::on(Caller::Root, Without::default(), OVERLAY) else { return };
+    let machine = house.start().await;
+    assert!(machine.notes.iter().any(|note| note.starts_with("no id-mapped mounts")), "{:?}", machine.notes);
+    let ran = run(&machine, "echo new > /usr/bin/new && cat /usr/bin/new && stat -c %U /usr/bin/env").await;
+    assert_eq!(ran.output, "new\nnobody\n", "{:?}", machine.notes);
+    machine.destroy().await.expect("destroyed");
+    assert_eq!(house.remains(), Vec::<String>::new());
+}

@@ -147,6 +147,30 @@ async fn a_job_of_root_can_move_and_link_files_between_the_hosts_folders() {
 #[tokio::test]
 async fn a_job_of_root_can_open_the_locks_of_package_databases() {
     let Some(house) = House::of(Caller::Root) else { return };
+    opens_locks(&house).await;
+}
+
+#[tokio::test]
+async fn where_the_kernel_follows_no_pointers_each_folder_has_an_overlay() {
+    let Some(house) = House::with(Caller::Root, Without { pointers: true, ..Without::default() }) else {
+        return;
+    };
+    opens_locks(&house).await;
+    let machine = house.start().await;
+    assert_eq!(
+        machine.notes.iter().filter(|note| note.contains("overlay")).count(),
+        0,
+        "{:?}",
+        machine.notes
+    );
+    let written = "cat /etc/shadow; for folder in /usr /etc /opt; do echo x > $folder/new && cat $folder/new; done; touch $RUNNER";
+    let script = written.replace("$RUNNER", &format!("{}/tool", machine.layout.tool_cache));
+    let ran = run(&machine, &script).await;
+    assert!(ran.ok(), "{}", ran.output);
+    assert_eq!(ran.output, "root:*:::::::\nx\nx\nx\n");
+}
+
+async fn opens_locks(house: &House) {
     let machine = house.start().await;
     let script = "for lock in /var/lib/dpkg/lock*; do test ! -e $lock || echo >> $lock || exit 1; done; ls -A /var/lib/dpkg | wc -l";
     let ran = run(&machine, script).await;
