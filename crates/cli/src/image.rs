@@ -76,6 +76,7 @@ fn make(args: &BuildArgs) -> Result<()> {
         kernel: args.kernel.into(),
         mirrors: args.mirrors.clone(),
         compression: args.compression.into(),
+        init: args.init.clone(),
     };
     let image = build(&store, &recipe, machine::agent_binary(), &mut |progress| show(&progress))?;
     say!("{} {} ({} MiB)", recipe.name, image.id.short(), bytes(&image) >> 20);

@@ -52,6 +52,10 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) from_oci: Option<PathBuf>,
 
+    /// Program of the image that becomes the first process of its machines, such as /sbin/init [default: Hearth's agent]
+    #[arg(long, value_name = "PATH", value_parser = init)]
+    pub(crate) init: Option<String>,
+
     /// Mirror of Debian, or a line of a sources.list, instead of the host's own (repeatable)
     #[arg(long = "mirror", value_name = "URL")]
     pub(crate) mirrors: Vec<String>,
@@ -62,6 +66,12 @@ pub(crate) struct BuildArgs {
 
     #[command(flatten)]
     pub(crate) places: PlaceArgs,
+}
+
+/// A path that fits on a kernel's command line.
+fn init(text: &str) -> Result<String, String> {
+    let fits = text.starts_with('/') && text.chars().all(|letter| letter.is_ascii_graphic() && letter != '"');
+    fits.then(|| text.to_owned()).ok_or_else(|| "not an absolute path without blanks and quotes".to_owned())
 }
 
 #[derive(Debug, Args)]

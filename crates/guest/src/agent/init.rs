@@ -1,8 +1,11 @@
 //! The agent as the first process of a machine with a kernel of its own.
 //!
-//! It is all that runs there beside the job: it loads modules, mounts the root, meets the host
+//! Where the image has no init of its own, it is all that runs there beside the job: it loads modules, mounts the root, meets the host
 //! on a port of the machine, and takes in orphans. Whoever is at the other end may come and go;
 //! what was started in the machine stays, until the machine ends.
+//!
+//! An image that has an init of its own (`hearth.init=`) gets that as the first process, once
+//! everything is mounted; the agent then serves beside it.
 
 mod modules;
 mod mounts;
@@ -13,10 +16,11 @@ mod vsock;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::resource::{Resource, setrlimit};
@@ -27,6 +31,9 @@ use uevents::Uevents;
 
 /// Files that each process may open: as on GitHub's machines.
 const OPEN_FILES: u64 = 65536;
+
+/// First argument of an agent beside the image's own init; the second is how long the boot took, in microseconds.
+const BESIDE: &str = "beside-init";
 
 /// Why the machine can't be started.
 #[derive(Debug)]
@@ -59,25 +66,60 @@ pub fn run_if_first() -> Option<ExitCode> {
     if std::process::id() != 1 {
         return None;
     }
-    if let Err(error) = boot().and_then(|(settings, options)| live(&settings, options)) {
+    Some(end(boot().and_then(|(settings, took)| match &settings.init {
+        Some(init) => Err(hand_over(init, took)),
+        None => live(&settings, took),
+    })))
+}
+
+/// Serves the host beside the image's own init if this process was started for that, and then never returns. To be
+/// called in `main`, before there is a second thread.
+#[must_use]
+pub fn run_if_beside() -> Option<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next()? != BESIDE {
+        return None;
+    }
+    let took = arguments.next()?.parse().map(Duration::from_micros).ok()?;
+    Some(end(settings().and_then(|settings| {
+        // Orphans of jobs are the agent's, not the image's init's.
+        nix::sys::prctl::set_child_subreaper(true).doing(|| "taking in orphans".to_owned())?;
+        nix::unistd::setsid().doing(|| "leaving the session".to_owned())?;
+        live(&settings, took)
+    })))
+}
+
+/// The end of the machine.
+fn end(lived: Result<(), BootError>) -> ExitCode {
+    if let Err(error) = lived {
         say(&format!("hearth agent: the machine can't go on: {error}"));
     }
     nix::unistd::sync();
     // Returns only if the kernel refuses; then the end of this process is the kernel's too.
     let _ = reboot(RebootMode::RB_AUTOBOOT);
-    Some(ExitCode::FAILURE)
+    ExitCode::FAILURE
+}
+
+/// Starts the agent anew beside this process, which becomes the image's init. Comes back only with what went wrong.
+fn hand_over(init: &Path, took: Duration) -> BootError {
+    let mut agent = Command::new("/proc/self/exe");
+    if let Err(source) = agent.args([BESIDE, &took.as_micros().to_string()]).spawn() {
+        return BootError { doing: "starting the agent".to_owned(), source };
+    }
+    BootError {
+        doing: format!("becoming {}, the image's init", init.display()),
+        source: Command::new(init).exec(),
+    }
 }
 
 /// Makes the machine what a job expects of one.
-fn boot() -> Result<(Settings, Options), BootError> {
+fn boot() -> Result<(Settings, Duration), BootError> {
     let begin = Instant::now();
     mounts::kernel_file_systems()?;
     // From here on there is a console to complain on.
     let uevents = Uevents::listen().doing(|| "listening for devices".to_owned())?;
     modules::load_all(say)?;
-    let line = fs::read_to_string("/proc/cmdline").doing(|| "reading the command line".to_owned())?;
-    let settings = Settings::parse(&line).map_err(io::Error::other);
-    let settings = settings.doing(|| "reading the command line".to_owned())?;
+    let settings = settings()?;
     mounts::enter_root(&settings, &uevents)?;
     mounts::job_file_systems()?;
     for folder in &settings.folders {
@@ -86,13 +128,19 @@ fn boot() -> Result<(Settings, Options), BootError> {
     interface::loopback_up().doing(|| "bringing the loopback up".to_owned())?;
     // A job can do with less.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES);
-    let mut options = Options::new(Scope::Process);
-    options.init = Some(begin.elapsed());
-    Ok((settings, options))
+    Ok((settings, begin.elapsed()))
 }
 
-/// Serves the host until it asks for the end.
-fn live(settings: &Settings, options: Options) -> Result<(), BootError> {
+/// What the host says on the kernel's command line.
+fn settings() -> Result<Settings, BootError> {
+    let line = fs::read_to_string("/proc/cmdline").doing(|| "reading the command line".to_owned())?;
+    Settings::parse(&line).map_err(io::Error::other).doing(|| "reading the command line".to_owned())
+}
+
+/// Serves the host until it asks for the end. `took` is what it took to get here.
+fn live(settings: &Settings, took: Duration) -> Result<(), BootError> {
+    let mut options = Options::new(Scope::Process);
+    options.init = Some(took);
     let serving = || "serving the host".to_owned();
     nix::sys::stat::umask(nix::sys::stat::Mode::S_IWGRP | nix::sys::stat::Mode::S_IWOTH);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing(serving)?;

@@ -50,6 +50,8 @@ pub struct Recipe {
     pub mirrors: Vec<String>,
     /// How the root is compressed.
     pub compression: Compression,
+    /// A program of the root that becomes the machine's first process: an absolute path. Else the agent is that.
+    pub init: Option<String>,
 }
 
 /// Where a root file system comes from.
@@ -287,6 +289,7 @@ impl Builder<'_> {
             root_kind: RootKind::Squashfs,
             suite: self.recipe.suite.name().to_owned(),
             packages: root::packages(&root.folder())?,
+            init: self.recipe.init.clone(),
         };
         let manifest = Manifest::new(content, now_unix_ms());
         let path = place.path().join(MANIFEST);

@@ -45,6 +45,9 @@ impl fmt::Display for ImageId {
     }
 }
 
+/// Tells the agent of the image's own init.
+const INIT: &str = "hearth.init=";
+
 /// `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,14 +118,21 @@ impl RootKind {
 impl Manifest {
     /// The manifest of these files, with the id that they give it.
     pub(crate) fn new(content: Content, made_unix_ms: u64) -> Self {
-        let Content { kernel_version, files, root_kind, suite, packages } = content;
-        let cmdline = format!("root=/dev/vda rootfstype={} ro", root_kind.name());
+        let Content { kernel_version, files, root_kind, suite, packages, init } = content;
+        let init = init.map(|init| format!(" {INIT}{init}")).unwrap_or_default();
+        let cmdline = format!("root=/dev/vda rootfstype={} ro{init}", root_kind.name());
         let id = ImageId(String::new());
         let format = FORMAT;
         let mut manifest =
             Manifest { format, id, kernel_version, cmdline, files, root_kind, suite, packages, made_unix_ms };
         manifest.id = manifest.computed_id();
         manifest
+    }
+
+    /// The image's own init, where it has one that becomes the first process.
+    #[must_use]
+    pub fn init(&self) -> Option<&str> {
+        self.cmdline.split(' ').find_map(|word| word.strip_prefix(INIT))
     }
 
     /// Reads a manifest, and makes sure that its id is its own. `origin` is for errors.
@@ -191,4 +201,6 @@ pub(crate) struct Content {
     pub(crate) root_kind: RootKind,
     pub(crate) suite: String,
     pub(crate) packages: Vec<String>,
+    /// An absolute path without blanks.
+    pub(crate) init: Option<String>,
 }

@@ -62,9 +62,10 @@ impl ImageStore {
             hash::of_file(&path)
         };
         let files = Files { initrd: write(INITRD, initrd)?, ..old.manifest.files.clone() };
+        let init = old.manifest.init().map(str::to_owned);
         let Manifest { kernel_version, root_kind, suite, packages, made_unix_ms, .. } = old.manifest.clone();
         let manifest =
-            Manifest::new(Content { kernel_version, files, root_kind, suite, packages }, made_unix_ms);
+            Manifest::new(Content { kernel_version, files, root_kind, suite, packages, init }, made_unix_ms);
         write(MANIFEST, &manifest.to_json())?;
         let image = Image { id: manifest.id.clone(), manifest, folder: place.path().to_owned() };
         let image = self.keep(image)?;

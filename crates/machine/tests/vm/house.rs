@@ -53,6 +53,20 @@ impl House {
 }
 
 impl House {
+    /// Puts an image into the store that is the default one with an init of its own. Its name.
+    pub(crate) fn with_init(&self, name: &str, init: &str) -> String {
+        let (real, folder) = (self.image(), self.data.path().join(name));
+        std::fs::create_dir(&folder).expect("a folder");
+        for file in ["kernel", "initrd", "root.sqfs"] {
+            std::fs::copy(real.join(file), folder.join(file)).expect("a copy");
+        }
+        let mut manifest: serde_json::Value =
+            serde_json::from_slice(&read(&real.join("manifest.json"))).expect("a manifest");
+        manifest["cmdline"] =
+            format!("{} hearth.init={init}", manifest["cmdline"].as_str().expect("text")).into();
+        self.put(name, &folder, manifest)
+    }
+
     /// Puts an image into the store that boots the default one's kernel, and whose other files are
     /// nonsense: its root always, its initial RAM disk if it is to be. Its name.
     pub(crate) fn nonsense(&self, name: &str, initrd_too: bool) -> String {
@@ -68,6 +82,11 @@ impl House {
             std::fs::write(folder.join(file), &bytes).expect("a file");
             manifest["files"][file.trim_end_matches(".sqfs")] = record(&bytes);
         }
+        self.put(name, &folder, manifest)
+    }
+
+    /// Puts the files of a folder into the store, with a manifest whose id is not yet right.
+    fn put(&self, name: &str, folder: &Path, mut manifest: serde_json::Value) -> String {
         // The id is the hash of the rest, in its order (docs/reference/image-format.md).
         let fields = manifest.as_object_mut().expect("an object");
         fields.shift_remove("id");
@@ -76,7 +95,7 @@ impl House {
         manifest["made_unix_ms"] = made.into();
         std::fs::write(folder.join("manifest.json"), manifest.to_string()).expect("a manifest");
         let store = ImageStore::open(self.data.path()).expect("a store");
-        let image = store.put(&folder).expect("an image");
+        let image = store.put(folder).expect("an image");
         store.name(name, &image.id).expect("a name");
         name.to_owned()
     }

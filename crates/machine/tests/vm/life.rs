@@ -101,3 +101,33 @@ async fn a_machine_on_the_users_network_has_an_address_and_a_name_server() {
     assert_eq!(address, "198.19.0.2/30\ndefault via 198.19.0.1\nnameserver 198.19.0.1");
     machine.destroy().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_s_own_init_is_the_first_process_and_the_agent_serves_beside_it() {
+    let Some(house) = House::open() else { return };
+    let driver = house.driver();
+    // A shell that waits for what somebody types on the console.
+    let image = house.with_init("own-init", "/bin/sh");
+    let spec = || machine::MachineSpec { image: Some(image.clone()), ..spec("own-init") };
+    let machine = start(&driver, spec()).await;
+    let guest = &machine.guest;
+    assert_eq!(told(guest, "cat /proc/1/comm").await, "sh");
+    // What a job leaves behind comes to the agent, which collects it; the init would not.
+    let orphan = told(guest, "sleep 300 > /dev/null 2>&1 < /dev/null & echo $!").await;
+    let parent = format!("tr '\\0' ' ' < /proc/$(awk '/^PPid/{{print $2}}' /proc/{orphan}/status)/cmdline");
+    assert!(told(guest, &parent).await.contains("beside-init"));
+    told(guest, &format!("kill {orphan}; while test -d /proc/{orphan}; do sleep 0.05; done")).await;
+    let (_, status) = run(guest, "exit 3").await;
+    assert_eq!(status, guest::client::ExitStatus::Code(3));
+    let snapshot = driver.snapshot(machine, &SnapshotId("own-init".to_owned())).await;
+    let snapshot = snapshot.unwrap_or_else(|error| panic!("{error}"));
+    let clone = driver.restore(&snapshot, spec()).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(told(&clone.guest, "cat /proc/1/comm").await, "sh");
+    clone.destroy().await.unwrap();
+
+    let missing = house.with_init("no-init", "/sbin/no-init");
+    let spec = machine::MachineSpec { image: Some(missing), ..self::spec("no-init") };
+    let error = driver.start(spec).await.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("becoming /sbin/no-init, the image's init: No such file"), "{error}");
+    assert_eq!(house.left(), Vec::<String>::new());
+}

@@ -15,6 +15,8 @@ pub(super) struct Settings {
     pub(super) channel: Channel,
     /// Folders to make (`hearth.dirs=/a:/b`).
     pub(super) folders: Vec<PathBuf>,
+    /// The image's own init (`hearth.init=/sbin/init`), which becomes the first process, with the agent beside it.
+    pub(super) init: Option<PathBuf>,
 }
 
 /// Where the machine's writes go.
@@ -54,8 +56,15 @@ impl Settings {
             scratch: scratch(needed("hearth.scratch")?)?,
             channel: channel(needed("hearth.agent")?)?,
             folders: folders.filter(|folder| folder.starts_with('/')).map(PathBuf::from).collect(),
+            init: value("hearth.init").map(init).transpose()?,
         })
     }
+}
+
+fn init(text: &str) -> Result<PathBuf, String> {
+    text.starts_with('/')
+        .then(|| text.into())
+        .ok_or_else(|| format!("hearth.init={text} is no absolute path"))
 }
 
 fn scratch(text: &str) -> Result<Scratch, String> {
@@ -89,12 +98,15 @@ mod tests {
             scratch: Scratch::Memory { mib: 64 },
             channel: Channel::Port("agent".to_owned()),
             folders: vec!["/home/runner".into(), "/opt/x".into()],
+            init: None,
         };
         assert_eq!(Settings::parse(line), Ok(settings));
         let line = line.replace("tmpfs:64", "/dev/vdb").replace("port:agent", "vsock:1024");
         let settings = Settings::parse(&line).unwrap();
         assert_eq!(settings.scratch, Scratch::Disk("/dev/vdb".into()));
         assert_eq!(settings.channel, Channel::Vsock(1024));
+        let settings = Settings::parse(&format!("{line} hearth.init=/sbin/init")).unwrap();
+        assert_eq!(settings.init, Some("/sbin/init".into()));
     }
 
     #[test]
@@ -104,6 +116,10 @@ mod tests {
             ("root=a rootfstype=b hearth.scratch=tmpfs:x hearth.agent=port:a", "tmpfs:x"),
             ("root=a rootfstype=b hearth.scratch=/dev/vdb hearth.agent=port:", "port:"),
             ("root=a rootfstype=b hearth.scratch=/dev/vdb", "hearth.agent="),
+            (
+                "root=a rootfstype=b hearth.scratch=/dev/vdb hearth.agent=port:a hearth.init=init",
+                "hearth.init=init",
+            ),
         ] {
             let error = Settings::parse(line).unwrap_err();
             assert!(error.contains(word), "{error}");

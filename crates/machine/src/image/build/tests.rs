@@ -73,6 +73,7 @@ fn recipe(base: Base) -> Recipe {
         kernel: Suite::Bookworm,
         mirrors: vec!["http://mirror.example/debian".to_owned()],
         compression: Compression::Lz4,
+        init: None,
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn made_with(store: &ImageStore, root: &[u8], initrd: &[u8], made_uni
         root_kind: RootKind::Squashfs,
         suite: "bookworm".to_owned(),
         packages: vec!["git=1".to_owned()],
+        init: None,
     };
     fs::write(folder.join(MANIFEST), Manifest::new(content, made_unix_ms).to_json()).unwrap();
     folder
