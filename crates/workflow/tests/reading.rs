@@ -290,24 +290,32 @@ fn who_waits_in_line_does_not_cancel_who_is_in_progress() {
 }
 
 #[test]
-fn what_only_the_service_of_github_refuses_is_refused() {
+fn what_only_the_service_of_github_refuses_is_warned_of() {
     let inputs = |count| (0..count).map(|number| format!("i{number}: ")).collect::<Vec<_>>().join(", ");
     let dispatch =
         |count| format!("on: {{ workflow_dispatch: {{ inputs: {{ {} }} }} }}\n{JOB}", inputs(count));
     for (text, expected) in [
-        (format!("on: []\n{JOB}"), Some("(Line: 1, Col: 5): No event triggers defined in `on`")),
-        (format!("on: {{}}\n{JOB}"), Some("(Line: 1, Col: 5): No event triggers defined in `on`")),
+        (
+            format!("on: []\n{JOB}"),
+            Some("(Line: 1, Col: 5): GitHub refuses this file: No event triggers defined in `on`"),
+        ),
+        (
+            format!("on: {{}}\n{JOB}"),
+            Some("(Line: 1, Col: 5): GitHub refuses this file: No event triggers defined in `on`"),
+        ),
         (
             job(""),
             Some(
-                "(Line: 3, Col: 3): No steps defined in `steps` and no workflow called in `uses` for the following jobs: build",
+                "(Line: 3, Col: 3): GitHub refuses this file: No steps defined in `steps` and no workflow called in `uses` for the following jobs: build",
             ),
         ),
-        (job("    steps: []\n"), Some("(Line: 3, Col: 3): No steps defined")),
+        (job("    steps: []\n"), Some("(Line: 3, Col: 3): GitHub refuses this file: No steps defined")),
         (job("    stepps: [run: a]\n"), Some("(Line: 5, Col: 5): Unexpected value 'stepps'")),
         (
             format!("on: {{ workflow_run: {{ types: [completed] }} }}\n{JOB}"),
-            Some("(Line: 1, Col: 7): `on.workflow_run` does not reference any workflows."),
+            Some(
+                "(Line: 1, Col: 7): GitHub refuses this file: `on.workflow_run` does not reference any workflows.",
+            ),
         ),
         (
             format!("on: {{ workflow_run: {{ workflows: [] }} }}\n{JOB}"),
@@ -321,6 +329,9 @@ fn what_only_the_service_of_github_refuses_is_refused() {
         let said = said(&text);
         assert_eq!(said.len(), usize::from(expected.is_some()), "{said:?}");
         assert!(said.iter().all(|said| expected.is_some_and(|text| said.contains(text))), "{said:?}");
+        let refuses = said.iter().all(|said| said.contains("GitHub refuses this file"));
+        let found = read_workflow("w.yml", &text, &ReadOptions::default()).0;
+        assert_eq!(found.is_some(), refuses, "Hearth runs what GitHub's parser takes: {text}");
     }
 }
 

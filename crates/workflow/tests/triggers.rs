@@ -81,12 +81,12 @@ fn a_pattern_that_can_not_be_read_is_reported_when_the_file_is() {
 }
 
 #[test]
-fn filters_that_take_only_away_are_warned_of_and_those_beside_their_opposite_refused() {
+fn filters_that_take_only_away_or_stand_beside_their_opposite_are_warned_of() {
     for (filters, code, severity) in [
         ("paths: ['!a']", "filter-includes-nothing", Severity::Warning),
-        ("branches: [a]\n    branches-ignore: [b]", "filter-conflict", Severity::Error),
-        ("tags: [a]\n    tags-ignore: [b]", "filter-conflict", Severity::Error),
-        ("paths: [a]\n    paths-ignore: [b]", "filter-conflict", Severity::Error),
+        ("branches: [a]\n    branches-ignore: [b]", "filter-conflict", Severity::Warning),
+        ("tags: [a]\n    tags-ignore: [b]", "filter-conflict", Severity::Warning),
+        ("paths: [a]\n    paths-ignore: [b]", "filter-conflict", Severity::Warning),
     ] {
         let text =
             format!("on:\n  push:\n    {filters}\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: a\n");

@@ -1,6 +1,11 @@
 //! What GitHub's service refuses of a file that its parser takes.
+//!
+//! These are warnings: what the file means is clear, and Hearth runs it.
 
-use crate::diagnostic::codes;
+use std::fmt::Display;
+
+use crate::diagnostic::{Diagnostic, codes};
+use crate::span::Span;
 use crate::syntax::{Node, NodeKind};
 use crate::yaml::Problems;
 
@@ -30,7 +35,7 @@ fn check_on(on: &Node, problems: &mut Problems) {
     };
     if is_empty && problems.is_sound(&on.span) && problems.is_whole(&on.span) {
         let hint = "name an event, such as `push` or `workflow_dispatch`";
-        problems.error_with_hint(codes::NO_TRIGGER, &on.span, "No event triggers defined in `on`", hint);
+        refused(problems, codes::NO_TRIGGER, &on.span, "No event triggers defined in `on`", hint);
     }
     for (_, _, event) in on.entries() {
         FILTERS.iter().for_each(|[key, ignoring]| check_one_filter(event, key, ignoring, problems));
@@ -42,7 +47,7 @@ fn check_on(on: &Node, problems: &mut Problems) {
             "you may only define up to {MAX_DISPATCH_INPUTS} `inputs` for a `workflow_dispatch` event"
         );
         let hint = "pass several values in one input, as JSON for `fromJSON`";
-        problems.error_with_hint(codes::INPUT_DEFINITION, &inputs.span, message, hint);
+        refused(problems, codes::INPUT_DEFINITION, &inputs.span, message, hint);
     }
 }
 
@@ -57,7 +62,7 @@ fn check_workflow_run(on: &Node, problems: &mut Problems) {
     if names_none && problems.is_sound(&run.span) && problems.is_whole(&run.span) {
         let hint = "add `workflows:` with the names of those that it follows";
         let message = "`on.workflow_run` does not reference any workflows.";
-        problems.error_with_hint(codes::NO_TRIGGER, &key.span, message, hint);
+        refused(problems, codes::NO_TRIGGER, &key.span, message, hint);
     }
 }
 
@@ -70,7 +75,7 @@ fn check_one_filter(event: &Node, key: &str, ignoring: &str, problems: &mut Prob
     if let (Some(_), Some((_, place, _))) = (is_there(key), is_there(ignoring)) {
         let message = format!("you may only define one of `{key}` and `{ignoring}` for a single event");
         let hint = format!("write what is ignored into `{key}`, each with `!` before it");
-        problems.error_with_hint(codes::FILTER_CONFLICT, &place.span, message, hint);
+        refused(problems, codes::FILTER_CONFLICT, &place.span, message, hint);
     }
 }
 
@@ -88,6 +93,17 @@ fn check_steps(id: &str, key: &Node, job: &Node, problems: &mut Problems) {
         let message = format!(
             "No steps defined in `steps` and no workflow called in `uses` for the following jobs: {id}"
         );
-        problems.error_with_hint(codes::NO_STEPS, &key.span, message, "add `steps:` with at least one step");
+        refused(problems, codes::NO_STEPS, &key.span, message, "add `steps:` with at least one step");
     }
+}
+
+fn refused(
+    problems: &mut Problems,
+    code: &'static str,
+    span: &Span,
+    message: impl Display,
+    hint: impl Into<String>,
+) {
+    let message = format!("GitHub refuses this file: {message}");
+    problems.add(Diagnostic::warning(code, span.clone(), message).with_hint(hint));
 }
