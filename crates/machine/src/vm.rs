@@ -25,7 +25,7 @@ pub(crate) fn host_life() -> io::Result<String> {
 /// Refuses sizes that no machine of a VMM has.
 pub(crate) fn check_sizes(spec: &MachineSpec, least_memory_mib: u64, most_vcpus: u32) -> Result<(), Failure> {
     if let Some(mib) = spec.memory_mib.filter(|mib| *mib < least_memory_mib) {
-        let reason = format!("{mib} MiB are too few; give it {least_memory_mib} or more");
+        let reason = format!("{mib} MiB are too few; give it {least_memory_mib} MiB or more");
         return Err(Failure::new("reserving its memory", reason));
     }
     if let Some(vcpus) = spec.vcpus.filter(|vcpus| !(1..=most_vcpus).contains(vcpus)) {

@@ -304,7 +304,7 @@ async fn a_type_with_a_list_of_hosts_that_nothing_would_hold_to_is_found_out_at_
 async fn a_type_that_no_machine_of_the_driver_can_be_is_found_out_at_start_up() {
     let folder = tempfile::tempdir().unwrap();
     let kinds = [
-        (VmType { memory_mib: Some(16), ..VmType::default() }, "16 MiB are too few; give it 128 or more"),
+        (VmType { memory_mib: Some(16), ..VmType::default() }, "16 MiB are too few; give it 128 MiB or more"),
         (VmType { vcpus: Some(500), ..VmType::default() }, "500 can't be; give it 1 to"),
         (VmType { network: Some(Network::Host), ..VmType::default() }, "--network user, or none"),
     ];
