@@ -309,10 +309,10 @@ fn pass_through(from: impl Read, to: &mut impl Write, counts: &Mutex<&mut Counts
     }
 }
 
-/// What the closing line of nextest or of libtest counts.
+/// What the closing line of nextest or of libtest counts. One that is further in is what nextest shows of a test that
+/// failed, which its own closing line counts.
 fn summary(line: &str) -> Option<Counts> {
-    let line = line.trim();
-    let text = match line.strip_prefix("Summary [") {
+    let text = match line.trim_start().strip_prefix("Summary [") {
         Some(nextest) => nextest.split_once("run:")?.1,
         None => line.strip_prefix("test result: ")?,
     };
@@ -343,6 +343,7 @@ mod tests {
             ),
             ("test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out", Some((3, 1))),
             ("test result: ok. 0 passed; 0 failed; 0 ignored; finished in 0.00s", Some((0, 0))),
+            ("    test result: FAILED. 0 passed; 1 failed; 0 ignored; finished in 0.12s", None),
             ("test a_name ... ok", None),
             ("a log that says 3 failed", None),
         ] {

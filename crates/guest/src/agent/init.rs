@@ -1,8 +1,9 @@
 //! The agent as the first process of a machine with a kernel of its own.
 //!
-//! Where the image has no init of its own, it is all that runs there beside the job: it loads modules, mounts the root, meets the host
-//! on a port of the machine, and takes in orphans. Whoever is at the other end may come and go;
-//! what was started in the machine stays, until the machine ends.
+//! Where the image has no init of its own, it is all that runs there beside the job: it loads
+//! modules, mounts the root, meets the host on a port of the machine, and takes in orphans.
+//! Whoever is at the other end may come and go; what was started in the machine stays, until the
+//! machine ends.
 //!
 //! An image that has an init of its own (`hearth.init=`) gets that as the first process, once
 //! everything is mounted; the agent then serves beside it.
