@@ -28,6 +28,15 @@ numeric_id! {
     JobId
 }
 
+numeric_id! {
+    /// One repository that a server knows. Unique within a data folder.
+    RepositoryId
+}
+numeric_id! {
+    /// One delivery of a forge. Unique within a data folder; the forge's own name of it is text.
+    DeliveryId
+}
+
 /// One machine, from the driver's start to its end. A machine serves one job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

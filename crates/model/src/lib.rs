@@ -10,12 +10,16 @@ pub mod id;
 pub mod job;
 pub mod limits;
 pub mod result;
+pub mod state;
 pub mod template;
+pub mod time;
 
 pub use cache_mode::CacheMode;
 pub use contact::{Contact, Protocol};
 pub use event::{Annotation, AnnotationLevel, EventSink, JobEvent, LogLine, StepPhase, StepRef, Stream};
-pub use id::{JobId, MachineId, RunId};
+pub use id::{DeliveryId, JobId, MachineId, RepositoryId, RunId};
 pub use job::{ActionRef, Contexts, Job, ProcessStep, RunDefaults, Secret, Secrets, Step, StepWork, Trust};
 pub use result::{Conclusion, JobResult, StepResult};
+pub use state::{DeliveryState, JobState, RunState, StepState};
 pub use template::Template;
+pub use time::Timestamp;

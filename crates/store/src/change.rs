@@ -1,0 +1,192 @@
+//! State changes: one closed enum from whoever decides to the store, and on to whoever watches.
+
+use model::{Annotation, Conclusion, JobId, JobResult, RunId, StepRef, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::record::{Job, Run, Scope, Step, Token, Variable};
+
+/// Something that has changed. Those of one call of [`Store::apply`](crate::Store::apply) are one transaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// A run was made; only told, by [`Store::expand`](crate::Store::expand) and
+    /// [`Store::create_run`](crate::Store::create_run).
+    RunCreated(Box<Run>),
+    /// A waiting run was approved, or its wait is over.
+    RunQueued {
+        /// Which.
+        run: RunId,
+    },
+    /// A queued run left the queue. What its plan is made of is kept from now on.
+    RunStarted {
+        /// Which.
+        run: RunId,
+        /// All that the plan is made of.
+        plan: Json,
+        /// When.
+        at: Timestamp,
+    },
+    /// A run is to be cancelled; its jobs are told, and it ends when they have.
+    RunCancelled {
+        /// Which.
+        run: RunId,
+        /// Why, or by whom.
+        reason: String,
+    },
+    /// The latest attempt of a run has ended.
+    RunEnded {
+        /// Which.
+        run: RunId,
+        /// How.
+        conclusion: Conclusion,
+        /// Why, where no job says it.
+        reason: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// An ended run is to be run again, as a new attempt; the old one stays.
+    AttemptQueued {
+        /// Which run.
+        run: RunId,
+        /// The number of the new attempt.
+        attempt: u32,
+        /// Who asked.
+        actor: String,
+        /// Which jobs run again, in the caller's own words.
+        again: Json,
+        /// When.
+        at: Timestamp,
+    },
+    /// A job is there: queued, waiting, or ended at once (skipped, cancelled, taken over from an earlier attempt).
+    JobCreated(Box<Job>),
+    /// A waiting job was approved.
+    JobQueued {
+        /// Which.
+        job: JobId,
+    },
+    /// A machine is being made for a job. Counts as a try.
+    JobLeasing {
+        /// Which.
+        job: JobId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A job has its machine.
+    JobStarted {
+        /// Which.
+        job: JobId,
+        /// The machine.
+        machine: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The first line of a step of a job.
+    JobSpoke {
+        /// Which.
+        job: JobId,
+        /// When.
+        at: Timestamp,
+    },
+    /// The machine of a job has failed, and the job is queued once more. Its steps and annotations so far are
+    /// those of the failed try, and go; its log stays.
+    JobRequeued {
+        /// Which.
+        job: JobId,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A job has ended. Its plan is told the same, and both are one change.
+    JobEnded {
+        /// Which.
+        job: JobId,
+        /// How.
+        result: JobResult,
+        /// Why, where no step says it.
+        reason: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A step has begun.
+    StepStarted(Box<Step>),
+    /// A step has ended.
+    StepEnded {
+        /// Of which job.
+        job: JobId,
+        /// Which.
+        step: StepRef,
+        /// Before `continue-on-error`.
+        outcome: Conclusion,
+        /// After it.
+        conclusion: Conclusion,
+        /// When.
+        at: Timestamp,
+    },
+    /// A step has a summary.
+    Summary {
+        /// Of which job.
+        job: JobId,
+        /// Which.
+        step: StepRef,
+        /// Markdown, hostile. Added to what is there.
+        markdown: String,
+    },
+    /// A job has an annotation.
+    Annotated {
+        /// Which.
+        job: JobId,
+        /// What.
+        annotation: Annotation,
+    },
+    /// What was reported of a run to its forge; the forge's part only understands it.
+    Reported {
+        /// Which.
+        run: RunId,
+        /// What was sent.
+        sent: Json,
+    },
+    /// A variable was set.
+    VariableSet(Variable),
+    /// A variable is gone.
+    VariableRemoved {
+        /// What it was for.
+        scope: Scope,
+        /// Its name.
+        name: String,
+    },
+    /// A secret was set; its value is not told.
+    SecretSet {
+        /// What it is for.
+        scope: Scope,
+        /// Its name.
+        name: String,
+        /// Its sealed value.
+        #[serde(skip)]
+        sealed: Vec<u8>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A secret is gone.
+    SecretRemoved {
+        /// What it was for.
+        scope: Scope,
+        /// Its name.
+        name: String,
+    },
+    /// A token was made.
+    TokenMade(Token),
+    /// A token is void.
+    TokenRevoked {
+        /// Its name.
+        name: String,
+    },
+    /// A setting of the operator: limits, approvals, when a schedule last fired.
+    Setting {
+        /// Its name.
+        key: String,
+        /// Its value; `null` removes it.
+        value: Json,
+    },
+}

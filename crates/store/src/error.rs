@@ -1,0 +1,61 @@
+//! Why the store can't do something.
+
+use std::path::PathBuf;
+
+/// What went wrong, with what, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the data folder.
+    #[error("another hearth (process {holder}) has the data folder {}; stop it, or choose another folder with --data", .folder.display())]
+    Taken {
+        /// The folder.
+        folder: PathBuf,
+        /// Number of the process, as far as it is known.
+        holder: String,
+    },
+    /// The database can't be read.
+    #[error("the database {} is damaged ({reason}); restore a backup with `hearth restore`, or move the file away to begin anew", .path.display())]
+    Damaged {
+        /// Its file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A newer version of Hearth wrote the database.
+    #[error("the database {} has format {found}, and this version of Hearth knows {known}; run the newer version", .path.display())]
+    TooNew {
+        /// Its file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// There is no room.
+    #[error("no room left for {what}; free some space on the disk of the data folder")]
+    Full {
+        /// What was to be written.
+        what: String,
+    },
+    /// A change does not fit what is there: a fault of the caller, told rather than written.
+    #[error("{what} can't become {next}: it is {now}")]
+    Illegal {
+        /// The object.
+        what: String,
+        /// Its state.
+        now: String,
+        /// The state that it was to have.
+        next: String,
+    },
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// Everything else.
+    #[error("can't {operation}: {reason}")]
+    Failed {
+        /// What was to be done, with what.
+        operation: String,
+        /// Why not.
+        reason: String,
+    },
+}

@@ -1,0 +1,16 @@
+//! What a server must not forget: deliveries, runs, attempts, jobs, steps, logs, secrets.
+//!
+//! [`Store`] is the one trait behind which it lies; every state change goes through
+//! [`Store::apply`] as a [`Change`], several of them in one transaction, and whoever
+//! [subscribes](Store::subscribe) hears of it once it is durable. This crate must not know who
+//! calls it: it decides nothing.
+
+pub mod change;
+pub mod error;
+pub mod query;
+pub mod record;
+mod store;
+
+pub use change::Change;
+pub use error::StoreError;
+pub use store::Store;
