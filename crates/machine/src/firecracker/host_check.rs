@@ -82,7 +82,7 @@ impl HostFacts {
 
     fn kvm_access(&self) -> Finding {
         match &self.kvm {
-            Some(Ok(())) => good("/dev/kvm", "can be used"),
+            Some(Ok(())) => good("/dev/kvm", "can be opened; the canary shows whether machines run on it"),
             Some(Err(reason)) => bad(
                 "/dev/kvm",
                 reason,
