@@ -27,7 +27,8 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
-    /// A run is to be cancelled; its jobs are told, and it ends when they have.
+    /// A run is to be cancelled. If it runs, its plan is told so in the same change; its jobs are told, and it ends
+    /// when they have. If it has not begun, its [end](Change::RunEnded) stands beside this.
     RunCancelled {
         /// Which.
         run: RunId,
@@ -40,7 +41,7 @@ pub enum Change {
         run: RunId,
         /// How.
         conclusion: Conclusion,
-        /// Why, where no job says it.
+        /// Why, where no job says it. Without it, what was said when it was cancelled stays.
         reason: Option<String>,
         /// When.
         at: Timestamp,
@@ -64,6 +65,8 @@ pub enum Change {
     JobQueued {
         /// Which.
         job: JobId,
+        /// When: from now on it waits for a machine only.
+        at: Timestamp,
     },
     /// A machine is being made for a job. Counts as a try.
     JobLeasing {
@@ -98,7 +101,8 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
-    /// A job has ended. Its plan is told the same, and both are one change.
+    /// A job has ended. Its plan is told the same, and both are one change. Steps that still ran end with it: as
+    /// cancelled if it was, and as failed otherwise.
     JobEnded {
         /// Which.
         job: JobId,

@@ -146,7 +146,7 @@ pub struct NewRun {
     pub cancels_group: bool,
     /// Whether all that wait in its group come to their turn.
     pub queues_all: bool,
-    /// How it begins: waiting, queued, or ended (a workflow file that can't be read).
+    /// How it begins: waiting, queued, or ended (a workflow file that can't be read: it has failed).
     pub state: RunState,
     /// Why it waits, or what is wrong with its file.
     pub reason: Option<String>,

@@ -39,10 +39,15 @@ pub trait Store: Send + Sync {
 
     /// Writes down what came of a received delivery: its new state and all its runs, in one transaction. A
     /// delivery that is not received any more is left as it is, and no run is made ([`StoreError::Illegal`]).
-    async fn expand(&self, delivery: DeliveryId, expansion: Expansion) -> Result<Vec<Run>, StoreError>;
+    async fn expand(
+        &self,
+        delivery: DeliveryId,
+        expansion: Expansion,
+        at: Timestamp,
+    ) -> Result<Vec<Run>, StoreError>;
 
     /// Makes a run without a delivery: a person or the clock has asked.
-    async fn create_run(&self, run: NewRun) -> Result<Run, StoreError>;
+    async fn create_run(&self, run: NewRun, at: Timestamp) -> Result<Run, StoreError>;
 
     /// Writes these changes in one transaction.
     async fn apply(&self, changes: Vec<Change>) -> Result<(), StoreError>;
@@ -52,7 +57,11 @@ pub trait Store: Send + Sync {
     fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Change>>>;
 
     /// Remembers what a forge says of a repository; the same repository gets the same id.
-    async fn repository_seen(&self, facts: RepositoryFacts) -> Result<RepositoryId, StoreError>;
+    async fn repository_seen(
+        &self,
+        facts: RepositoryFacts,
+        at: Timestamp,
+    ) -> Result<RepositoryId, StoreError>;
 
     /// One repository.
     async fn repository(&self, id: RepositoryId) -> Result<Option<Repository>, StoreError>;
