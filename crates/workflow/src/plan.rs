@@ -27,6 +27,7 @@ use model::limits::{REUSABLE_WORKFLOW_DEPTH, RUN_JOBS};
 use model::{CacheMode, Conclusion, Job, JobId, JobResult, RunId, Secrets, Trust};
 use serde_json::Value as Json;
 
+use crate::concurrency::{Concurrency, Groups};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expr::Value;
 use crate::syntax::{self, Workflow};
@@ -37,9 +38,8 @@ pub use graph::select;
 pub use preview::{Outlook, PreviewJob, preview};
 
 use call::TOKEN;
-use concurrency::Groups;
 use context::{Contexts, job_context, object};
-use evaluate::{Concurrency, Evaluator};
+use evaluate::Evaluator;
 use state::{Call, Frame, FrameId, Leg, LegId, Node, NodeId, NodeState, Outcome, together};
 
 /// What is known of a run before it starts.
@@ -212,6 +212,19 @@ impl RunPlan {
     /// cancelled otherwise. A second call changes nothing.
     pub fn cancel(&mut self) {
         self.cancel_frame(ROOT);
+    }
+
+    /// The concurrency group of the run as a whole, and of one of its started jobs. Across runs, somebody
+    /// else guards both.
+    #[must_use]
+    pub fn group_of_run(&self) -> Option<&Concurrency> {
+        self.run_group.as_ref()
+    }
+
+    /// The concurrency group of a job: see [`RunPlan::group_of_run`].
+    #[must_use]
+    pub fn group_of_job(&self, id: JobId) -> Option<&Concurrency> {
+        self.legs.iter().find(|leg| leg.id == id)?.groups.first()
     }
 
     /// How many jobs have neither started nor been decided, as far as they are known: what a matrix or a call

@@ -3,10 +3,10 @@
 use model::{Conclusion, Contexts as JobContexts, Job, JobId};
 use serde_json::Value as Json;
 
+use crate::concurrency::{Entry, displaced_by_newer, too_many_wait};
 use crate::syntax::{JobWork, Node as SyntaxNode};
 
 use super::call::TOKEN;
-use super::concurrency::{Entry, displaced_by_newer, too_many_wait};
 use super::expand::plain_name;
 use super::state::{FrameId, Leg, LegId, LegState, LegWork, NodeId, NodeState, Outcome, together};
 use super::{PlanCommand, RunPlan, lower};

@@ -11,9 +11,10 @@ use crate::syntax::{CallSecrets, Input, InputKind, Node as SyntaxNode, Trigger, 
 
 use super::RunPlan;
 use super::context::{job_context, object, secrets_context};
-use super::evaluate::{Concurrency, Evaluator, scalar_text};
+use super::evaluate::{Evaluator, scalar_text};
 use super::matrix::Entry;
 use super::state::{Call, FrameId, NodeId};
+use crate::concurrency::Concurrency;
 
 /// The secret that every job has, however it was called.
 pub(super) const TOKEN: &str = "GITHUB_TOKEN";

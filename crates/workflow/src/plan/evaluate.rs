@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::CacheMode;
 
+use crate::concurrency::Concurrency;
 use crate::expr::{EvaluateError, Expression, Scope, Value, evaluate_template};
 use crate::span::Span;
 use crate::syntax::{Node, NodeKind, QUEUE_CONFLICT};
@@ -30,17 +31,6 @@ pub(super) struct Evaluator<'a> {
     pub(super) job: &'a str,
     /// What its expressions see.
     pub(super) contexts: &'a Contexts,
-}
-
-/// `concurrency`, evaluated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Concurrency {
-    /// Name of the group; groups are the same without regard to case.
-    pub(super) group: String,
-    /// Whether to cancel who holds the group.
-    pub(super) cancel_in_progress: bool,
-    /// `queue: max`: everybody waits in line instead of replacing who waits.
-    pub(super) keep_all: bool,
 }
 
 impl Evaluator<'_> {

@@ -8,9 +8,10 @@ use crate::syntax::{Job, JobWork, Node as SyntaxNode, NodeKind};
 
 use super::RunPlan;
 use super::context::{Contexts, object};
-use super::evaluate::{Concurrency, Evaluator, as_boolean, as_number};
+use super::evaluate::{Evaluator, as_boolean, as_number};
 use super::matrix::{Combination, Entry, Matrix};
 use super::state::{Expansion, Leg, LegId, LegState, LegWork, NodeId, NodeState};
+use crate::concurrency::Concurrency;
 
 /// Longest name that GitHub makes of a job and its matrix, in UTF-16 units.
 pub(super) const NAME_UNITS: usize = 100;

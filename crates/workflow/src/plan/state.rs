@@ -13,7 +13,7 @@ use crate::expr::Value;
 use crate::syntax::Workflow;
 
 use super::RunsOn;
-use super::evaluate::Concurrency;
+use crate::concurrency::Concurrency;
 
 /// Index of a [`Frame`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,11 @@
+//! Which run and which job starts next, on what machine, and why the others wait.
+//!
+//! [`Queue`] is the state, changed by typed transitions; [`decide`](decide::decide()) looks at it and answers with
+//! [`Command`]s, and [`waits`](decide::waits()) says why whoever waits does. All of this is pure: no clock, lock, or I/O.
+//! This crate must not know HTTP or pages.
+
+pub mod decide;
+pub mod queue;
+
+pub use decide::{Command, decide, waits};
+pub use queue::Queue;

@@ -1,0 +1,412 @@
+//! All that waits and all that runs, as far as deciding needs to know it.
+//!
+//! The caller keeps it by telling what has happened, after it has made that durable. Nothing here reads
+//! a clock: what needs the time is told it. A transition that does not fit (a second end, a start of what
+//! was cancelled meanwhile) changes nothing; [`Queue::started`] and [`Queue::retried`] say so.
+
+pub(crate) mod lanes;
+pub mod limits;
+pub(crate) mod line;
+pub mod profiles;
+pub(crate) mod room;
+pub(crate) mod share;
+pub mod turn;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use model::{JobId, RepositoryId, RunId, Timestamp};
+use workflow::concurrency::{Concurrency, Entry, Groups, displaced_by_newer, too_many_wait};
+use workflow::plan::RunsOn;
+
+pub use limits::{Closed, Limits};
+pub use profiles::{Capacity, NoProfile, Placement, Profile, Profiles, Size};
+
+use lanes::Lane;
+use line::{Line, Member, Stage};
+use room::Used;
+
+/// A run or a job. Runs and jobs of a repository share its concurrency groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A run, in its latest attempt.
+    Run(RunId),
+    /// A job of a run that has started.
+    Job(JobId),
+}
+
+/// A run that shall start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedRun {
+    /// Its id.
+    pub id: RunId,
+    /// Whose it is.
+    pub repository: RepositoryId,
+    /// More is sooner.
+    pub priority: i32,
+    /// Since when it waits.
+    pub queued_at: Timestamp,
+    /// Concurrency group of its workflow.
+    pub concurrency: Option<Concurrency>,
+    /// Whether somebody must approve it before it asks for its group.
+    pub needs_approval: bool,
+}
+
+/// A job that shall start: its plan has said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedJob {
+    /// Its id.
+    pub id: JobId,
+    /// The run that it belongs to.
+    pub run: RunId,
+    /// Whose it is.
+    pub repository: RepositoryId,
+    /// Which machines may run it.
+    pub runs_on: RunsOn,
+    /// More is sooner.
+    pub priority: i32,
+    /// Since when it waits.
+    pub queued_at: Timestamp,
+    /// Its own concurrency group.
+    pub concurrency: Option<Concurrency>,
+    /// Whether somebody must approve it (its environment) before it asks for its group.
+    pub needs_approval: bool,
+    /// It has been tried before, and is tried again.
+    pub retry: Option<Retry>,
+}
+
+/// When and why a job is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Not before then.
+    pub not_before: Timestamp,
+    /// Why the last try failed, in a sentence.
+    pub after: String,
+}
+
+/// The state that decisions are made from.
+///
+/// Each run and job goes this way:
+///
+/// ```text
+///  queued ─► approval ─► group ─► ready ─► started ─► ended (gone)
+///     │          │         │      │   ▲       │  │       ▲
+///     │          │         │      │   └retried┘  │       │
+///     │          └─────────┴──────┴──cancel──► stopping ─┤
+///     └─► refused (jobs: no machine suits) ──────────────┘
+/// ```
+///
+/// What it does not need is skipped: only some need approval, only some are in a group.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    pub(crate) limits: Limits,
+    pub(crate) profiles: Profiles,
+    pub(crate) runs: Line,
+    pub(crate) jobs: Line,
+    pub(crate) groups: BTreeMap<RepositoryId, Groups<Subject>>,
+    /// What each job asks for, and where that is.
+    pub(crate) asked: BTreeMap<JobId, Asked>,
+    jobs_of: BTreeMap<RunId, BTreeSet<JobId>>,
+    /// What the machines of started jobs take, by name of the profile, and of all.
+    pub(crate) used: BTreeMap<String, Used>,
+    pub(crate) used_of_host: Used,
+}
+
+/// What a job asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) run: RunId,
+    runs_on: RunsOn,
+    pub(crate) placement: Result<Placement, NoProfile>,
+}
+
+impl Queue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(limits: Limits, profiles: Profiles) -> Queue {
+        Queue { limits, profiles, ..Queue::default() }
+    }
+
+    /// The queue as it was, from records: each run and job that has not ended, with when it started if it has.
+    /// Who had started has its group; who waited asks for it in the order in which it began to wait. Machines of
+    /// started jobs are taken as still there: see [`Queue::retried`] for those that are not.
+    #[must_use]
+    pub fn restore(
+        limits: Limits,
+        profiles: Profiles,
+        mut runs: Vec<(QueuedRun, Option<Timestamp>)>,
+        mut jobs: Vec<(QueuedJob, Option<Timestamp>)>,
+    ) -> Queue {
+        let mut queue = Queue::new(limits, profiles);
+        runs.sort_by_key(|(run, started)| (started.is_none(), run.queued_at, run.id));
+        jobs.sort_by_key(|(job, started)| (started.is_none(), job.queued_at, job.id));
+        let waiting_runs = runs.split_off(runs.partition_point(|(_, started)| started.is_some()));
+        let waiting_jobs = jobs.split_off(jobs.partition_point(|(_, started)| started.is_some()));
+        for (run, started) in runs {
+            let id = run.id;
+            queue.run_queued(QueuedRun { needs_approval: false, ..run });
+            queue.started(id, started.unwrap_or_default());
+        }
+        for (job, started) in jobs {
+            let id = job.id;
+            queue.job_queued(QueuedJob { needs_approval: false, ..job });
+            queue.started(id, started.unwrap_or_default());
+        }
+        waiting_jobs.into_iter().for_each(|(job, _)| queue.job_queued(job));
+        waiting_runs.into_iter().for_each(|(run, _)| queue.run_queued(run));
+        queue
+    }
+
+    /// A run is there. One that is known already changes nothing.
+    pub fn run_queued(&mut self, run: QueuedRun) {
+        let lane = Lane { pool: 0, repository: run.repository, priority: run.priority };
+        let member = Member::new(lane, run.queued_at, run.concurrency, None);
+        self.queued(Subject::Run(run.id), member, run.needs_approval);
+    }
+
+    /// A job is there. One that is known already changes nothing.
+    pub fn job_queued(&mut self, job: QueuedJob) {
+        if self.asked.contains_key(&job.id) {
+            return;
+        }
+        let lane = Lane { pool: 0, repository: job.repository, priority: job.priority };
+        let member = Member::new(lane, job.queued_at, job.concurrency, job.retry);
+        let placement = self.profiles.place(&job.runs_on);
+        self.asked.insert(job.id, Asked { run: job.run, runs_on: job.runs_on, placement });
+        self.jobs_of.entry(job.run).or_default().insert(job.id);
+        self.queued(Subject::Job(job.id), member, job.needs_approval);
+    }
+
+    /// Somebody has approved it.
+    pub fn approved(&mut self, subject: impl Into<Subject>) {
+        let subject = subject.into();
+        if self.line(subject).stage(subject) == Some(&Stage::Approval) {
+            self.admit(subject);
+        }
+    }
+
+    /// It has started: the run's plan exists, the job's machine is being made. `false`: it must not, because
+    /// it was cancelled meanwhile, or has started already.
+    pub fn started(&mut self, subject: impl Into<Subject>, now: Timestamp) -> bool {
+        let subject = subject.into();
+        if !self.line_mut(subject).start(subject, now) {
+            return false;
+        }
+        if let Some(placement) = self.placement(subject).cloned() {
+            self.used.entry(placement.profile).or_default().add(placement.size);
+            self.used_of_host.add(placement.size);
+        }
+        true
+    }
+
+    /// The machine of a started job has failed, and the job waits to be tried again; it keeps its concurrency
+    /// group. `false`: it must not, because it was cancelled; it has ended.
+    pub fn retried(&mut self, job: JobId, retry: Retry, now: Timestamp) -> bool {
+        let retried = self.jobs.retry(Subject::Job(job), retry, now);
+        if retried {
+            self.free(Subject::Job(job));
+        }
+        retried
+    }
+
+    /// It shall stop, or never start. [`decide`](crate::decide()) says so to the caller.
+    pub fn cancel(&mut self, subject: impl Into<Subject>, reason: impl Into<String>) {
+        let subject = subject.into();
+        if self.line_mut(subject).cancel(subject, reason.into()) {
+            // It never starts, so it needs no group.
+            self.leave_groups(subject);
+        }
+    }
+
+    /// The caller has told it to stop: it is not told again. It still has to end.
+    pub fn told(&mut self, subject: impl Into<Subject>) {
+        let subject = subject.into();
+        self.line_mut(subject).told(subject);
+    }
+
+    /// It has ended, however. Its group goes to the next; jobs that a run leaves behind are cancelled.
+    pub fn ended(&mut self, subject: impl Into<Subject>, now: Timestamp) {
+        let subject = subject.into();
+        if self.line(subject).is_started(subject) {
+            self.free(subject);
+        }
+        self.leave_groups(subject);
+        self.line_mut(subject).end(subject, now);
+        match subject {
+            Subject::Job(job) => {
+                let run = self.asked.remove(&job).map(|asked| asked.run);
+                if let Some(jobs) = run.and_then(|run| self.jobs_of.get_mut(&run)) {
+                    jobs.remove(&job);
+                }
+                if let Some(run) = run.filter(|run| self.jobs_of.get(run).is_some_and(BTreeSet::is_empty)) {
+                    self.jobs_of.remove(&run);
+                }
+            }
+            Subject::Run(run) => {
+                for job in self.jobs_of.get(&run).cloned().unwrap_or_default() {
+                    self.cancel(job, format!("its run {run} has ended"));
+                }
+            }
+        }
+    }
+
+    /// The operator has changed the limits, or the disk is full, or the server is to stop.
+    pub fn limits_changed(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// There are other machines now. Jobs that have not started are placed anew; those that no machine suited
+    /// get another chance.
+    pub fn profiles_changed(&mut self, profiles: Profiles) {
+        self.profiles = profiles;
+        for (job, asked) in &mut self.asked {
+            if !self.jobs.is_started(Subject::Job(*job)) {
+                asked.placement = self.profiles.place(&asked.runs_on);
+            }
+        }
+        for subject in self.jobs.waiting() {
+            match self.pool(subject) {
+                Some(pool) if self.jobs.stage(subject) == Some(&Stage::Refused) => {
+                    self.jobs.set_pool(subject, pool);
+                    self.admit(subject);
+                }
+                Some(pool) => self.jobs.set_pool(subject, pool),
+                None => {
+                    self.leave_groups(subject);
+                    self.jobs.refuse(subject);
+                }
+            }
+        }
+    }
+
+    /// The limits as they are.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The profiles as they are.
+    #[must_use]
+    pub fn profiles(&self) -> &Profiles {
+        &self.profiles
+    }
+
+    /// How many jobs have started and not ended.
+    #[must_use]
+    pub fn running_jobs(&self) -> usize {
+        self.jobs.running()
+    }
+
+    /// How many runs have started and not ended.
+    #[must_use]
+    pub fn running_runs(&self) -> usize {
+        self.runs.running()
+    }
+
+    /// When time alone will change what [`decide`](crate::decide()) says: the next retry that is not due yet.
+    #[must_use]
+    pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.jobs.wakes_at(now)
+    }
+
+    pub(crate) fn line(&self, subject: Subject) -> &Line {
+        match subject {
+            Subject::Run(_) => &self.runs,
+            Subject::Job(_) => &self.jobs,
+        }
+    }
+
+    fn line_mut(&mut self, subject: Subject) -> &mut Line {
+        match subject {
+            Subject::Run(_) => &mut self.runs,
+            Subject::Job(_) => &mut self.jobs,
+        }
+    }
+
+    pub(crate) fn placement(&self, subject: Subject) -> Option<&Placement> {
+        match subject {
+            Subject::Run(_) => None,
+            Subject::Job(job) => self.asked.get(&job)?.placement.as_ref().ok(),
+        }
+    }
+
+    /// What it competes for.
+    fn pool(&self, subject: Subject) -> Option<usize> {
+        if let Subject::Run(_) = subject {
+            return Some(0);
+        }
+        let name = &self.placement(subject)?.profile;
+        self.profiles.as_slice().iter().position(|profile| profile.name == *name)
+    }
+
+    fn queued(&mut self, subject: Subject, member: Member, needs_approval: bool) {
+        if self.line_mut(subject).insert(subject, member) && !needs_approval {
+            self.admit(subject);
+        }
+    }
+
+    /// It needs no approval any more: finds its machines, and asks for its group.
+    fn admit(&mut self, subject: Subject) {
+        let Some(pool) = self.pool(subject) else { return self.line_mut(subject).refuse(subject) };
+        self.line_mut(subject).set_pool(subject, pool);
+        let Some(member) = self.line(subject).member(subject) else { return };
+        let (repository, wish) = (member.lane.repository, member.concurrency.clone());
+        let Some(wish) = wish else { return self.line_mut(subject).ready(subject) };
+        match self.groups.entry(repository).or_default().enter(subject, &wish) {
+            Entry::Holds => self.line_mut(subject).ready(subject),
+            Entry::Full => self.cancel(subject, too_many_wait(&wish.group)),
+            Entry::Waits { displaced, cancel } => {
+                self.line_mut(subject).await_group(subject);
+                let reason = displaced_by_newer(&wish.group);
+                for other in displaced.into_iter().chain(cancel) {
+                    self.cancel(other, reason.clone());
+                }
+            }
+        }
+    }
+
+    fn leave_groups(&mut self, subject: Subject) {
+        let Some(repository) = self.line(subject).member(subject).map(|member| member.lane.repository) else {
+            return;
+        };
+        let Some(groups) = self.groups.get_mut(&repository) else { return };
+        let next = groups.leave(subject);
+        if groups.is_empty() {
+            self.groups.remove(&repository);
+        }
+        next.into_iter().for_each(|next| self.line_mut(next).ready(next));
+    }
+
+    /// The machine of a started job is gone.
+    fn free(&mut self, subject: Subject) {
+        let Some(placement) = self.placement(subject).cloned() else { return };
+        self.used_of_host.remove(placement.size);
+        if let Some(used) = self.used.get_mut(&placement.profile) {
+            used.remove(placement.size);
+            if used.machines == 0 {
+                self.used.remove(&placement.profile);
+            }
+        }
+    }
+}
+
+impl From<RunId> for Subject {
+    fn from(run: RunId) -> Subject {
+        Subject::Run(run)
+    }
+}
+
+impl From<JobId> for Subject {
+    fn from(job: JobId) -> Subject {
+        Subject::Job(job)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Run(run) => write!(f, "run {run}"),
+            Subject::Job(job) => write!(f, "job {job}"),
+        }
+    }
+}

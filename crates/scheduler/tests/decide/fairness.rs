@@ -1,0 +1,115 @@
+//! Who is first when not all can be.
+
+use std::time::Duration;
+
+use model::{JobId, RepositoryId, RunId};
+use scheduler::queue::turn::PATIENCE;
+use scheduler::queue::{Limits, QueuedJob, QueuedRun};
+
+use crate::build::{Server, machines, ubuntu};
+
+fn one_machine() -> Server {
+    Server::new(Limits::default(), vec![machines(ubuntu(), 1)])
+}
+
+/// Ends what runs, over and over, a minute each time; the jobs in the order in which they started.
+fn order(server: &mut Server, mut last: u64, count: usize) -> Vec<u64> {
+    let mut started = Vec::new();
+    for _ in 0..count {
+        server.pass(Duration::from_secs(60));
+        let told = server.end(JobId(last));
+        let [line] = told.as_slice() else { panic!("one starts: {told:?}") };
+        last = line.split(' ').nth(1).unwrap().parse().unwrap();
+        started.push(last);
+    }
+    started
+}
+
+#[test]
+fn the_oldest_is_first_where_nothing_else_tells_them_apart() {
+    let mut server = one_machine();
+    server.queue.job_queued(server.job(9));
+    server.go();
+    for id in [3, 1, 2] {
+        server.pass(Duration::from_secs(1));
+        server.queue.job_queued(server.job(id));
+    }
+    assert_eq!(order(&mut server, 9, 3), [3, 1, 2]);
+}
+
+#[test]
+fn a_higher_priority_goes_first() {
+    let mut server = one_machine();
+    server.queue.job_queued(server.job(9));
+    server.go();
+    server.queue.job_queued(server.job(1));
+    server.queue.job_queued(QueuedJob { priority: -1, ..server.job(2) });
+    server.queue.job_queued(QueuedJob { priority: 5, ..server.job(3) });
+    assert_eq!(order(&mut server, 9, 3), [3, 1, 2]);
+}
+
+#[test]
+fn a_repository_that_queues_a_hundred_jobs_leaves_every_other_machine_to_the_next_one() {
+    let mut server = one_machine();
+    for id in 1..=100 {
+        server.queue.job_queued(server.job(id));
+    }
+    server.go();
+    for id in 201..=203 {
+        server.queue.job_queued(QueuedJob { repository: RepositoryId(2), ..server.job(id) });
+    }
+    let order = order(&mut server, 1, 6);
+    assert_eq!(order.iter().filter(|id| **id > 200).count(), 3, "{order:?}");
+    assert_eq!(order[0], 201, "{order:?}");
+}
+
+#[test]
+fn what_a_repository_has_used_lately_counts_and_is_forgotten_after_hours() {
+    for (idle, first) in [(Duration::from_secs(60), 20), (Duration::from_secs(6 * 3600), 10)] {
+        let mut server = one_machine();
+        server.queue.job_queued(server.job(1));
+        server.go();
+        server.pass(Duration::from_secs(1800));
+        server.end(JobId(1));
+        server.pass(idle);
+        server.queue.job_queued(QueuedJob { repository: RepositoryId(3), ..server.job(2) });
+        server.go();
+        server.queue.job_queued(server.job(10));
+        server.queue.job_queued(QueuedJob { repository: RepositoryId(2), ..server.job(20) });
+        assert_eq!(order(&mut server, 2, 1), [first]);
+    }
+}
+
+#[test]
+fn runs_are_shared_out_like_jobs() {
+    let mut server = Server::new(Limits { running_workflows: 2, ..Limits::default() }, vec![ubuntu()]);
+    for id in 1..=4 {
+        server.queue.run_queued(server.run(id));
+    }
+    server.queue.run_queued(QueuedRun { repository: RepositoryId(2), ..server.run(5) });
+    server.queue.run_queued(QueuedRun { priority: 1, ..server.run(6) });
+    assert_eq!(server.go(), ["run 6", "run 5"]);
+    assert_eq!(server.end(RunId(5)), ["run 1"]);
+}
+
+#[test]
+fn an_endless_stream_of_urgent_jobs_of_others_starves_nobody() {
+    let mut server = one_machine();
+    server.queue.job_queued(server.job(1));
+    server.go();
+    server.queue.job_queued(QueuedJob { priority: -100, ..server.job(2) });
+    let mut last = 1;
+    for id in 1000..1100 {
+        server.pass(Duration::from_secs(60));
+        let urgent = QueuedJob { priority: 100, repository: RepositoryId(id), ..server.job(id) };
+        server.queue.job_queued(urgent);
+        let waited = server.at.0 - 1_000_000_000;
+        let told = server.end(JobId(last));
+        last = told[0].split(' ').nth(1).unwrap().parse().unwrap();
+        if last == 2 {
+            assert!(waited >= PATIENCE.as_millis() as u64, "the urgent ones were first for a while");
+            return;
+        }
+    }
+    panic!("it never came to its turn");
+}
