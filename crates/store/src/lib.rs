@@ -7,10 +7,13 @@
 
 pub mod change;
 pub mod error;
+mod lock;
 pub mod query;
 pub mod record;
+pub mod sqlite;
 mod store;
 
 pub use change::Change;
 pub use error::StoreError;
+pub use sqlite::SqliteStore;
 pub use store::Store;

@@ -1,0 +1,222 @@
+//! The store in one SQLite database.
+
+mod access;
+mod apply;
+mod backup;
+mod connect;
+mod delivery;
+mod fault;
+mod job;
+mod migration;
+mod readers;
+mod repository;
+mod run;
+mod word;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use model::{DeliveryId, JobId, RepositoryId, RunId, Timestamp};
+use serde_json::Value as Json;
+use tokio::sync::broadcast;
+
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::change::Change;
+use crate::error::StoreError;
+use crate::lock::FolderLock;
+use crate::query::RunFilter;
+use crate::record::{
+    AnnotationOf, Attempt, Delivery, Expansion, Job, NewDelivery, NewRun, PlanInput, Receipt, Repository,
+    RepositoryFacts, Run, Scope, SealedSecret, Step, Token, Variable,
+};
+use crate::store::Store;
+
+/// Name of the database below the data folder; SQLite keeps `-wal` and `-shm` beside it.
+pub const DATABASE_FILE: &str = "hearth.db";
+
+/// A [`Store`] in one SQLite database: a write-ahead log, one thread that writes, and a few connections that read.
+///
+/// Dropping it finishes what is queued, waits for that, and lets go of the folder.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Dropped in this order: the lock is the last.
+    writer: Writer,
+    readers: Readers,
+    _lock: FolderLock,
+}
+
+impl SqliteStore {
+    /// Takes a data folder, which must be there, and opens its database, making it if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when another process has the folder, [`StoreError::Damaged`] and
+    /// [`StoreError::TooNew`] when the database can't be used.
+    pub fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
+        let lock = FolderLock::take(folder)?;
+        let path = folder.join(DATABASE_FILE);
+        let connection =
+            connect::writer(&path).map_err(|fault| fault.into_error("open a database", &path))?;
+        let writer = Writer::start(&path, connection)?;
+        Ok(SqliteStore { writer, readers: Readers::new(&path), _lock: lock })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn receive(&self, delivery: NewDelivery) -> Result<Receipt, StoreError> {
+        self.writer.write("write a delivery", move |c, _| delivery::receive(c, &delivery)).await
+    }
+
+    async fn due_deliveries(&self, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.readers.read("read due deliveries", move |c| delivery::due(c, now, limit)).await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<(Delivery, Vec<u8>)>, StoreError> {
+        self.readers.read("read a delivery", move |c| delivery::one(c, id)).await
+    }
+
+    async fn deliveries(
+        &self,
+        before: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.readers.read("read deliveries", move |c| delivery::newest(c, before, limit)).await
+    }
+
+    async fn expand(
+        &self,
+        delivery: DeliveryId,
+        expansion: Expansion,
+        at: Timestamp,
+    ) -> Result<Vec<Run>, StoreError> {
+        let write = self.writer.write("write what came of a delivery", move |c, told| {
+            let runs = delivery::expand(c, delivery, expansion, at)?;
+            told.extend(runs.iter().map(|run| Change::RunCreated(Box::new(run.clone()))));
+            Ok(runs)
+        });
+        write.await
+    }
+
+    async fn create_run(&self, run: NewRun, at: Timestamp) -> Result<Run, StoreError> {
+        let write = self.writer.write("write a run", move |c, told| {
+            let run = run::create(c, None, run, at)?;
+            told.push(Change::RunCreated(Box::new(run.clone())));
+            Ok(run)
+        });
+        write.await
+    }
+
+    async fn apply(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let write = self.writer.write("write changes", move |c, told| {
+            *told = apply::all(c, changes)?;
+            Ok(())
+        });
+        write.await
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Change>>> {
+        self.writer.subscribe()
+    }
+
+    async fn repository_seen(
+        &self,
+        facts: RepositoryFacts,
+        at: Timestamp,
+    ) -> Result<RepositoryId, StoreError> {
+        self.writer.write("write a repository", move |c, _| repository::seen(c, &facts, at)).await
+    }
+
+    async fn repository(&self, id: RepositoryId) -> Result<Option<Repository>, StoreError> {
+        self.readers.read("read a repository", move |c| repository::one(c, id)).await
+    }
+
+    async fn repositories(&self) -> Result<Vec<Repository>, StoreError> {
+        self.readers.read("read repositories", repository::all).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        self.readers.read("read a run", move |c| run::one(c, id)).await
+    }
+
+    async fn runs(&self, filter: &RunFilter, limit: usize) -> Result<Vec<Run>, StoreError> {
+        let filter = filter.clone();
+        self.readers.read("read runs", move |c| run::matching(c, &filter, limit)).await
+    }
+
+    async fn unfinished_runs(&self) -> Result<Vec<Run>, StoreError> {
+        self.readers.read("read unfinished runs", run::unfinished).await
+    }
+
+    async fn attempts(&self, run: RunId) -> Result<Vec<Attempt>, StoreError> {
+        self.readers.read("read attempts", move |c| run::attempts(c, run)).await
+    }
+
+    async fn plan_inputs(&self, run: RunId, attempt: u32) -> Result<Vec<PlanInput>, StoreError> {
+        self.readers.read("read what a plan was told", move |c| run::plan_inputs(c, run, attempt)).await
+    }
+
+    async fn jobs(&self, run: RunId, attempt: u32) -> Result<Vec<Job>, StoreError> {
+        self.readers.read("read jobs", move |c| job::of_attempt(c, run, attempt)).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.readers.read("read a job", move |c| job::one(c, id)).await
+    }
+
+    async fn steps(&self, job: JobId) -> Result<Vec<Step>, StoreError> {
+        self.readers.read("read steps", move |c| job::steps(c, job)).await
+    }
+
+    async fn annotations(&self, run: RunId, attempt: u32) -> Result<Vec<AnnotationOf>, StoreError> {
+        self.readers.read("read annotations", move |c| job::annotations(c, run, attempt)).await
+    }
+
+    async fn reported(&self, run: RunId) -> Result<Option<Json>, StoreError> {
+        self.readers.read("read what was reported", move |c| run::reported(c, run)).await
+    }
+
+    async fn secrets(&self, scope: &Scope) -> Result<Vec<SealedSecret>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read("read secrets", move |c| access::secrets(c, &scope)).await
+    }
+
+    async fn variables(&self, scope: &Scope) -> Result<Vec<Variable>, StoreError> {
+        let scope = scope.clone();
+        self.readers.read("read variables", move |c| access::variables(c, &scope)).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.readers.read("read tokens", access::tokens).await
+    }
+
+    async fn token(&self, digest: &[u8; 32]) -> Result<Option<Token>, StoreError> {
+        let digest = *digest;
+        self.readers.read("read a token", move |c| access::token(c, &digest)).await
+    }
+
+    async fn setting(&self, key: &str) -> Result<Option<Json>, StoreError> {
+        let key = key.to_owned();
+        self.readers.read("read a setting", move |c| access::setting(c, &key)).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let write = self.writer.write("write a heartbeat", |c, _| {
+            c.prepare_cached("UPDATE pulse SET beat = beat + 1")?.execute([])?;
+            Ok(())
+        });
+        write.await?;
+        self.readers
+            .read("read the heartbeat", |c| {
+                Ok(c.prepare_cached("SELECT beat FROM pulse")?.query_row([], |_| Ok(()))?)
+            })
+            .await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let to = to.to_owned();
+        self.readers.read("copy the database", move |c| backup::copy(c, &to)).await
+    }
+}

@@ -1,0 +1,76 @@
+//! From what SQLite says to what people are told.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::error::StoreError;
+
+/// Why something in the database did not work; what was to be done is added by whoever knows it.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// SQLite refused.
+    Sqlite(rusqlite::Error),
+    /// What is written there can't be.
+    Damaged(String),
+    /// A newer version wrote it.
+    TooNew { found: u32, known: u32 },
+    /// The caller is at fault, or already said all.
+    Told(StoreError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Fault {
+        Fault::Sqlite(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Fault {
+        Fault::Told(error)
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Fault {
+        Fault::Damaged(error.to_string())
+    }
+}
+
+impl Fault {
+    /// In words: `operation` ("write a delivery") on the database at `path`.
+    pub(super) fn into_error(self, operation: &str, path: &Path) -> StoreError {
+        match self {
+            Fault::Told(error) => error,
+            Fault::Damaged(reason) => StoreError::Damaged { path: path.to_owned(), reason },
+            Fault::TooNew { found, known } => StoreError::TooNew { path: path.to_owned(), found, known },
+            Fault::Sqlite(error) => in_words(&error, operation, path),
+        }
+    }
+}
+
+/// [`Fault::into_error`] of what SQLite said.
+pub(super) fn in_words(error: &rusqlite::Error, operation: &str, path: &Path) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full { what: path.display().to_string() },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Damaged { path: path.to_owned(), reason: error.to_string() }
+        }
+        // A word or a JSON text that no version of Hearth writes.
+        None if is_conversion(error) => {
+            StoreError::Damaged { path: path.to_owned(), reason: error.to_string() }
+        }
+        _ => StoreError::Failed {
+            operation: format!("{operation} in {}", path.display()),
+            reason: error.to_string(),
+        },
+    }
+}
+
+fn is_conversion(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    matches!(
+        error,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+    )
+}

@@ -1,0 +1,146 @@
+//! Jobs, their steps, and their annotations: how they are read and made.
+
+use model::{Conclusion, JobId, RunId, StepRef, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+
+use super::fault::Fault;
+use super::word::{get_json, get_word, get_word_or_none, word};
+use crate::record::{AnnotationOf, Job, JobClock, Step};
+
+pub(super) fn insert(connection: &Connection, job: &Job) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO jobs (id, run, attempt, key, path, name, labels, state, reason, conclusion,
+               infrastructure_error, tries, machine, queued_at, leased_at, started_at, first_line_at, ended_at,
+               outputs, environment, environment_url)
+             VALUES (:id, :run, :attempt, :key, :path, :name, :labels, :state, :reason, :conclusion,
+               :infrastructure_error, :tries, :machine, :queued_at, :leased_at, :started_at, :first_line_at,
+               :ended_at, :outputs, :environment, :environment_url)",
+        )?
+        .execute(named_params! {
+            ":id": job.id.0,
+            ":run": job.run.0,
+            ":attempt": job.attempt,
+            ":key": job.key,
+            ":path": job.path,
+            ":name": job.name,
+            ":labels": serde_json::to_string(&job.labels)?,
+            ":state": job.state.as_str(),
+            ":reason": job.reason,
+            ":conclusion": job.conclusion.map(Conclusion::as_str),
+            ":infrastructure_error": job.infrastructure_error,
+            ":tries": job.tries,
+            ":machine": job.machine,
+            ":queued_at": job.clock.queued_at.0,
+            ":leased_at": job.clock.leased_at.map(|at| at.0),
+            ":started_at": job.clock.started_at.map(|at| at.0),
+            ":first_line_at": job.clock.first_line_at.map(|at| at.0),
+            ":ended_at": job.clock.ended_at.map(|at| at.0),
+            ":outputs": serde_json::to_string(&job.outputs)?,
+            ":environment": job.environment,
+            ":environment_url": job.environment_url,
+        })?;
+    Ok(())
+}
+
+pub(super) fn one(connection: &Connection, id: JobId) -> Result<Option<Job>, Fault> {
+    let mut found = connection.prepare_cached("SELECT * FROM jobs WHERE id = ?1")?;
+    Ok(found.query_row([id.0], read).optional()?)
+}
+
+pub(super) fn of_attempt(connection: &Connection, run: RunId, attempt: u32) -> Result<Vec<Job>, Fault> {
+    let mut found =
+        connection.prepare_cached("SELECT * FROM jobs WHERE run = ?1 AND attempt = ?2 ORDER BY id")?;
+    let found = found.query_map(params![run.0, attempt], read)?.collect::<rusqlite::Result<_>>()?;
+    Ok(found)
+}
+
+pub(super) fn insert_step(connection: &Connection, step: &Step) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO steps (job, position, phase, name, state, outcome, conclusion, started_at, ended_at,
+               first_line, summary)
+             VALUES (:job, :position, :phase, :name, :state, :outcome, :conclusion, :started_at, :ended_at,
+               :first_line, :summary)",
+        )?
+        .execute(named_params! {
+            ":job": step.job.0,
+            ":position": step.step.index,
+            ":phase": word(&step.step.phase)?,
+            ":name": step.name,
+            ":state": step.state.as_str(),
+            ":outcome": step.outcome.map(Conclusion::as_str),
+            ":conclusion": step.conclusion.map(Conclusion::as_str),
+            ":started_at": step.started_at.0,
+            ":ended_at": step.ended_at.map(|at| at.0),
+            ":first_line": step.first_line,
+            ":summary": step.summary,
+        })?;
+    Ok(())
+}
+
+pub(super) fn steps(connection: &Connection, job: JobId) -> Result<Vec<Step>, Fault> {
+    let mut found = connection.prepare_cached("SELECT * FROM steps WHERE job = ?1 ORDER BY id")?;
+    let found = found.query_map([job.0], read_step)?.collect::<rusqlite::Result<_>>()?;
+    Ok(found)
+}
+
+pub(super) fn annotations(
+    connection: &Connection,
+    run: RunId,
+    attempt: u32,
+) -> Result<Vec<AnnotationOf>, Fault> {
+    let mut found = connection.prepare_cached(
+        "SELECT job, annotation FROM annotations JOIN jobs ON jobs.id = job
+         WHERE run = ?1 AND attempt = ?2 ORDER BY annotations.id",
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(AnnotationOf { job: JobId(row.get("job")?), annotation: get_json(row, "annotation")? })
+    };
+    let found = found.query_map(params![run.0, attempt], read)?.collect::<rusqlite::Result<_>>()?;
+    Ok(found)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
+    let moment = |column: &str| Ok::<_, rusqlite::Error>(row.get::<_, Option<u64>>(column)?.map(Timestamp));
+    Ok(Job {
+        id: JobId(row.get("id")?),
+        run: RunId(row.get("run")?),
+        attempt: row.get("attempt")?,
+        key: row.get("key")?,
+        path: row.get("path")?,
+        name: row.get("name")?,
+        labels: get_json(row, "labels")?,
+        state: get_word(row, "state")?,
+        reason: row.get("reason")?,
+        conclusion: get_word_or_none(row, "conclusion")?,
+        infrastructure_error: row.get("infrastructure_error")?,
+        tries: row.get("tries")?,
+        machine: row.get("machine")?,
+        clock: JobClock {
+            queued_at: Timestamp(row.get("queued_at")?),
+            leased_at: moment("leased_at")?,
+            started_at: moment("started_at")?,
+            first_line_at: moment("first_line_at")?,
+            ended_at: moment("ended_at")?,
+        },
+        outputs: get_json(row, "outputs")?,
+        environment: row.get("environment")?,
+        environment_url: row.get("environment_url")?,
+    })
+}
+
+fn read_step(row: &Row<'_>) -> rusqlite::Result<Step> {
+    Ok(Step {
+        job: JobId(row.get("job")?),
+        step: StepRef { index: row.get("position")?, phase: get_word(row, "phase")? },
+        name: row.get("name")?,
+        state: get_word(row, "state")?,
+        outcome: get_word_or_none(row, "outcome")?,
+        conclusion: get_word_or_none(row, "conclusion")?,
+        started_at: Timestamp(row.get("started_at")?),
+        ended_at: row.get::<_, Option<u64>>("ended_at")?.map(Timestamp),
+        first_line: row.get("first_line")?,
+        summary: row.get("summary")?,
+    })
+}

@@ -1,0 +1,60 @@
+//! What every store must do. A further implementation is one more world.
+
+mod access;
+mod deliveries;
+mod jobs;
+mod runs;
+mod sample;
+mod subscribers;
+mod world;
+
+/// One test for each case, against each world.
+macro_rules! contract {
+    ($($subject:ident: $($case:ident),+ $(,)?;)+) => {
+        mod sqlite {
+            $(mod $subject {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    crate::$subject::$case(&crate::world::Sqlite::new()).await;
+                })+
+            })+
+        }
+    };
+}
+
+contract! {
+    deliveries:
+        a_delivery_is_kept_once_and_whole,
+        a_delivery_sent_again_is_known_and_one_that_failed_is_received_anew,
+        deliveries_are_due_when_their_time_has_come_oldest_first,
+        what_came_of_a_delivery_is_written_with_its_runs_or_not_at_all,
+        a_delivery_that_is_not_received_any_more_makes_no_run;
+    runs:
+        runs_are_numbered_by_workflow_file_of_their_repository,
+        a_run_goes_its_way_and_no_other,
+        a_new_attempt_leaves_the_old_one_as_it_ended,
+        a_cancelled_run_tells_its_plan_only_while_it_runs,
+        runs_are_found_by_what_is_asked_newest_first,
+        unfinished_runs_are_those_that_have_not_ended,
+        a_workflow_file_that_can_not_be_read_makes_a_run_that_failed,
+        what_was_reported_last_is_what_is_remembered,
+        what_is_missing_is_said_to_be;
+    jobs:
+        a_job_goes_its_way_with_its_clock,
+        every_transition_of_jobs_is_as_drawn,
+        the_end_of_a_job_and_what_its_plan_is_told_are_one,
+        a_job_whose_machine_failed_begins_anew_and_keeps_the_reason,
+        an_illegal_change_takes_all_beside_it_back,
+        steps_are_kept_in_order_with_summaries,
+        no_step_outlives_its_job,
+        annotations_are_kept_in_order;
+    access:
+        secrets_and_variables_belong_to_their_scope,
+        a_token_is_found_by_its_digest_until_it_is_revoked,
+        settings_are_kept_until_they_are_null,
+        a_repository_is_one_however_it_is_spelled,
+        checking_reads_and_writes;
+    subscribers:
+        subscribers_hear_each_transaction_together_and_only_what_is_durable,
+        the_sealed_value_of_a_secret_is_not_told;
+}
