@@ -6,6 +6,7 @@
 //! says which may start, [`concurrency`] who of them waits for whom. Everything is pure: no files, processes, clocks, or forges.
 
 pub mod concurrency;
+pub mod cron;
 pub mod diagnostic;
 pub mod expr;
 pub mod plan;

@@ -4,7 +4,6 @@ mod action;
 mod background;
 mod condition;
 mod container;
-mod cron;
 mod event;
 mod ids;
 mod input;

@@ -1,6 +1,7 @@
 //! `on`.
 
-use super::{cron, input};
+use super::input;
+use crate::cron::Cron;
 use crate::diagnostic::codes;
 use crate::span::Spanned;
 use crate::syntax::{Node, NodeKind, Schedule, Trigger};
@@ -83,7 +84,7 @@ fn texts(node: &Node) -> Option<Vec<Spanned<String>>> {
 
 fn schedule(item: &Node, problems: &mut Problems) -> Option<Schedule> {
     let cron = item.get("cron")?.spanned_text()?;
-    if !cron::is_valid(&cron) && problems.is_sound(&cron.span) {
+    if Cron::parse(&cron).is_none() && problems.is_sound(&cron.span) {
         problems.error_with_hint(
             codes::CRON,
             &cron.span,
