@@ -19,6 +19,7 @@ mod preview;
 mod state;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use attempt::{JobPath, JobPlace};
 pub use concurrency::begin_together;
 pub use graph::select;
 pub use preview::{Outlook, PreviewJob, preview};
+pub use whole::{run_group, run_name};
 
 use call::TOKEN;
 use context::{Contexts, job_context, object};

@@ -540,26 +540,3 @@ fn open_actions(data: &DataFolder, args: &RunArgs, config: &Config, warn: Warn) 
     GitActionStore::open(config)
         .with_context(|| format!("can't open the cache of actions {}", folder.display()))
 }
-
-/// `run-name`, evaluated; empty where there is none or it can't be evaluated.
-fn run_name(workflow: &Workflow, github: &Json, inputs: &Json, vars: &Json) -> String {
-    struct RunScope<'a>(&'a Json, &'a Json, &'a Json);
-    impl workflow::expr::Scope for RunScope<'_> {
-        fn context(&self, name: &str) -> Option<workflow::expr::Value> {
-            let json = match name {
-                "github" => self.0,
-                "inputs" => self.1,
-                "vars" => self.2,
-                _ => return None,
-            };
-            Some(workflow::expr::Value::from_json(json))
-        }
-        fn status(&self, _: &str) -> Option<bool> {
-            None
-        }
-    }
-    let Some(node) = &workflow.run_name else { return String::new() };
-    workflow::expr::evaluate_template(&node.to_template(), &RunScope(github, inputs, vars))
-        .map(|value| value.to_text())
-        .unwrap_or_default()
-}

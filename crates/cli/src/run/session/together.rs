@@ -1,9 +1,9 @@
 //! The runs of one command: planned first, so that they can share concurrency groups, then carried out.
 
 use anyhow::{Context, Result};
-use workflow::plan::{RunPlan, begin_together};
+use workflow::plan::{RunPlan, begin_together, run_name};
 
-use super::{Chosen, Going, Session, run_name};
+use super::{Chosen, Going, Session};
 use crate::exit;
 use crate::kept::{RunLog, RunRecord};
 use crate::run::drive::Screen;
