@@ -13,6 +13,19 @@ pub enum Change {
     /// A run was made; only told, by [`Store::expand`](crate::Store::expand) and
     /// [`Store::create_run`](crate::Store::create_run).
     RunCreated(Box<Run>),
+    /// What a run is called, and its concurrency group: both may depend on its id.
+    RunNamed {
+        /// Which.
+        run: RunId,
+        /// What people see.
+        title: String,
+        /// Concurrency group of the workflow.
+        group: Option<String>,
+        /// Whether it ends what runs in its group.
+        cancels_group: bool,
+        /// Whether all that wait in its group come to their turn.
+        queues_all: bool,
+    },
     /// A waiting run was approved, or its wait is over.
     RunQueued {
         /// Which.
@@ -98,6 +111,8 @@ pub enum Change {
         job: JobId,
         /// Why.
         reason: String,
+        /// Whether the server itself had stopped.
+        interrupted: bool,
         /// When.
         at: Timestamp,
     },

@@ -234,6 +234,8 @@ pub struct Job {
     pub infrastructure_error: Option<String>,
     /// How often it was given a machine.
     pub tries: u32,
+    /// How often the server stopped while it ran.
+    pub interruptions: u32,
     /// The machine that it has or had.
     pub machine: Option<String>,
     /// Its moments.

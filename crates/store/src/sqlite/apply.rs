@@ -32,6 +32,9 @@ fn one(connection: &Connection, change: &Change) -> Result<(), Fault> {
             reason: "runs are made by `expand` and `create_run`".to_owned(),
         }
         .into()),
+        Change::RunNamed { run, title, group, cancels_group, queues_all } => {
+            run::named(connection, *run, title, group.as_deref(), (*cancels_group, *queues_all))
+        }
         Change::RunQueued { run } => run::queued(connection, *run),
         Change::RunStarted { run, plan, at } => run::started(connection, *run, plan, *at),
         Change::RunCancelled { run, reason } => run::cancelled(connection, *run, reason),
@@ -47,7 +50,9 @@ fn one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         Change::JobLeasing { job, at } => job::leasing(connection, *job, *at),
         Change::JobStarted { job, machine, at } => job::started(connection, *job, machine, *at),
         Change::JobSpoke { job, at } => job::spoke(connection, *job, *at),
-        Change::JobRequeued { job, reason, at } => job::requeued(connection, *job, reason, *at),
+        Change::JobRequeued { job, reason, interrupted, at } => {
+            job::requeued(connection, *job, reason, *interrupted, *at)
+        }
         Change::JobEnded { job, result, reason, at } => {
             job::ended(connection, *job, result, reason.as_deref(), *at)
         }

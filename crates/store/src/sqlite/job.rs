@@ -11,10 +11,10 @@ pub(super) fn insert(connection: &Connection, job: &Job) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "INSERT INTO jobs (id, run, attempt, key, path, name, labels, state, reason, conclusion,
-               infrastructure_error, tries, machine, queued_at, leased_at, started_at, first_line_at, ended_at,
+               infrastructure_error, tries, interruptions, machine, queued_at, leased_at, started_at, first_line_at, ended_at,
                outputs, environment, environment_url)
              VALUES (:id, :run, :attempt, :key, :path, :name, :labels, :state, :reason, :conclusion,
-               :infrastructure_error, :tries, :machine, :queued_at, :leased_at, :started_at, :first_line_at,
+               :infrastructure_error, :tries, :interruptions, :machine, :queued_at, :leased_at, :started_at, :first_line_at,
                :ended_at, :outputs, :environment, :environment_url)",
         )?
         .execute(named_params! {
@@ -30,6 +30,7 @@ pub(super) fn insert(connection: &Connection, job: &Job) -> Result<(), Fault> {
             ":conclusion": job.conclusion.map(Conclusion::as_str),
             ":infrastructure_error": job.infrastructure_error,
             ":tries": job.tries,
+            ":interruptions": job.interruptions,
             ":machine": job.machine,
             ":queued_at": job.clock.queued_at.0,
             ":leased_at": job.clock.leased_at.map(|at| at.0),
@@ -116,6 +117,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
         conclusion: get_word_or_none(row, "conclusion")?,
         infrastructure_error: row.get("infrastructure_error")?,
         tries: row.get("tries")?,
+        interruptions: row.get("interruptions")?,
         machine: row.get("machine")?,
         clock: JobClock {
             queued_at: Timestamp(row.get("queued_at")?),

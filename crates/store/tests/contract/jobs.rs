@@ -67,9 +67,12 @@ fn towards(from: JobState, to: JobState, job: JobId) -> Option<Change> {
     match to {
         JobState::Waiting => None,
         JobState::Queued if from == JobState::Waiting => Some(Change::JobQueued { job, at: later(9) }),
-        JobState::Queued => {
-            Some(Change::JobRequeued { job, reason: "the machine died".to_owned(), at: later(9) })
-        }
+        JobState::Queued => Some(Change::JobRequeued {
+            job,
+            reason: "the machine died".to_owned(),
+            interrupted: true,
+            at: later(9),
+        }),
         JobState::Leasing => Some(Change::JobLeasing { job, at: later(9) }),
         JobState::Running => Some(Change::JobStarted { job, machine: "m".to_owned(), at: later(9) }),
         JobState::Ended => Some(job_ended(job, Conclusion::Failure)),
@@ -114,10 +117,14 @@ pub(crate) async fn a_job_whose_machine_failed_begins_anew_and_keeps_the_reason(
     ];
     store.apply(begun).await.expect("begun");
     let reason = "the machine was lost".to_owned();
-    store.apply(vec![Change::JobRequeued { job: id, reason, at: later(30) }]).await.expect("queued again");
+    store
+        .apply(vec![Change::JobRequeued { job: id, reason, interrupted: true, at: later(30) }])
+        .await
+        .expect("queued again");
 
     let again = store.job(id).await.expect("read").expect("there");
     assert_eq!((again.state, again.tries, &again.machine), (JobState::Queued, 1, &None));
+    assert_eq!(again.interruptions, 1);
     assert_eq!(again.clock, JobClock { queued_at: later(30), ..JobClock::default() });
     assert_eq!(again.infrastructure_error.as_deref(), Some("the machine was lost"));
     assert!(store.steps(id).await.expect("read").is_empty());

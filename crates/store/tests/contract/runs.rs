@@ -35,12 +35,23 @@ pub(crate) async fn a_run_goes_its_way_and_no_other(world: &impl World) {
     let started = || Change::RunStarted { run, plan: json!({"p": 1}), at: later(2) };
 
     refused(&*store, started(), "attempt 1 of run 1 can't become running: it is waiting").await;
+    let named = || Change::RunNamed {
+        run,
+        title: "Deploy 1".to_owned(),
+        group: Some("deploy-1".to_owned()),
+        cancels_group: true,
+        queues_all: false,
+    };
+    store.apply(vec![named()]).await.expect("named");
     store.apply(vec![Change::RunQueued { run }]).await.expect("approved");
     let queued = store.run(run).await.expect("read").expect("there");
     assert_eq!((queued.what.state, queued.what.reason), (RunState::Queued, None));
+    assert_eq!((queued.what.title.as_str(), queued.what.group.as_deref()), ("Deploy 1", Some("deploy-1")));
+    assert_eq!((queued.what.cancels_group, queued.what.queues_all), (true, false));
     refused(&*store, Change::RunQueued { run }, "attempt 1 of run 1 can't become queued: it is queued").await;
     store.apply(vec![started()]).await.expect("started");
     refused(&*store, started(), "attempt 1 of run 1 can't become running: it is running").await;
+    refused(&*store, named(), "attempt 1 of run 1 can't become named: it is running").await;
     store.apply(vec![run_ended(run, Conclusion::Failure)]).await.expect("ended");
     refused(
         &*store,

@@ -100,6 +100,7 @@ pub(crate) fn job(id: u64, run: RunId, state: JobState) -> Job {
         conclusion: None,
         infrastructure_error: None,
         tries: 0,
+        interruptions: 0,
         machine: None,
         clock: JobClock { queued_at: later(2), ..JobClock::default() },
         outputs: Vec::new(),

@@ -74,6 +74,7 @@ pub(super) fn requeued(
     connection: &Connection,
     job: JobId,
     reason: &str,
+    interrupted: bool,
     at: Timestamp,
 ) -> Result<(), Fault> {
     let (_, now) = known(connection, job)?;
@@ -84,10 +85,10 @@ pub(super) fn requeued(
     connection
         .prepare_cached(
             "UPDATE jobs SET infrastructure_error = ?2, machine = NULL, queued_at = ?3, leased_at = NULL,
-               started_at = NULL, first_line_at = NULL
+               started_at = NULL, first_line_at = NULL, interruptions = interruptions + ?4
              WHERE id = ?1",
         )?
-        .execute(params![job.0, reason, at.0])?;
+        .execute(params![job.0, reason, at.0, interrupted])?;
     connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([job.0])?;
     connection.prepare_cached("DELETE FROM annotations WHERE job = ?1")?.execute([job.0])?;
     Ok(())

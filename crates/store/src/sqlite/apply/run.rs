@@ -10,6 +10,25 @@ use crate::sqlite::fault::Fault;
 use crate::sqlite::run;
 use crate::sqlite::word::get_word;
 
+pub(super) fn named(
+    connection: &Connection,
+    run: RunId,
+    title: &str,
+    group: Option<&str>,
+    (cancels_group, queues_all): (bool, bool),
+) -> Result<(), Fault> {
+    let (attempt, state) = latest(connection, run)?;
+    if !matches!(state, RunState::Waiting | RunState::Queued) {
+        return Err(illegal(name(run, attempt), state, "named"));
+    }
+    connection
+        .prepare_cached(
+            "UPDATE runs SET title = ?2, concurrency_group = ?3, cancels_group = ?4, queues_all = ?5 WHERE id = ?1",
+        )?
+        .execute(params![run.0, title, group, cancels_group, queues_all])?;
+    Ok(())
+}
+
 pub(super) fn queued(connection: &Connection, run: RunId) -> Result<(), Fault> {
     let attempt = transition(connection, run, RunState::Queued)?;
     connection

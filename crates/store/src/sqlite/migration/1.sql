@@ -119,6 +119,7 @@ CREATE TABLE jobs (
   conclusion TEXT,
   infrastructure_error TEXT,
   tries INTEGER NOT NULL,
+  interruptions INTEGER NOT NULL,
   machine TEXT,
   queued_at INTEGER NOT NULL,
   leased_at INTEGER,
