@@ -2,13 +2,13 @@
 
 mod machines;
 
-use machine::network::Destination;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use forge::ServerUrl;
+use machine::network::Destination;
 
 use crate::image::args::ImageCommand;
-use crate::run::ServerUrl;
 pub(crate) use machines::{
     ADDRESS, ServeArgs, ServeMachinesArgs, ServeWhat, VmArgs, VmExecArgs, VmStartArgs, VmTokenArgs, VmWhat,
 };

@@ -9,12 +9,12 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use forge::ServerUrl;
 use serde::Deserialize;
 use server::machines::Bounds;
 use server::machines::limits::Tier;
 
 use crate::args::{DriverName, NetworkName};
-use crate::run::ServerUrl;
 
 /// The configuration file. Unknown keys are refused.
 #[derive(Debug, Default, Deserialize)]

@@ -31,7 +31,6 @@ use crate::config::Config;
 use crate::{diagnostics, exit, lint};
 
 use drive::Screen;
-pub(crate) use event::ServerUrl;
 use session::Session;
 use suspension::Suspension;
 use workflows::{Sources, WorkflowFile};

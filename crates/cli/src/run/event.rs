@@ -1,15 +1,13 @@
 //! The event that a local run pretends: its payload and the `github` context.
 
 mod payload;
-mod refs;
-mod server;
 
-use serde_json::{Map, Value as Json, json};
+use forge::github::context::{Addresses, GithubRun, WorkflowRef};
+use forge::github::refs::{self, EventRef};
+use serde_json::Value as Json;
 use workflow::syntax::Workflow;
 
 pub(crate) use payload::read as read_payload;
-pub(crate) use refs::EventRefs;
-pub(crate) use server::ServerUrl;
 
 use super::facts::Facts;
 
@@ -55,9 +53,15 @@ impl LocalEvent {
         }
     }
 
-    /// Its refs.
-    pub(crate) fn refs(&self, facts: &Facts) -> EventRefs {
-        EventRefs::of(self, facts)
+    /// `github.ref`: as the payload says, or else where the folder is.
+    pub(crate) fn reference(&self, facts: &Facts) -> String {
+        match EventRef::of(&self.name, &self.payload) {
+            EventRef::Named(reference) => reference,
+            EventRef::DefaultBranch => {
+                refs::branch(self.text("/repository/default_branch").unwrap_or(&facts.default_branch))
+            }
+            EventRef::Unsaid => facts.reference.clone(),
+        }
     }
 
     /// A text of its payload.
@@ -81,63 +85,41 @@ pub(crate) struct RunIdentity<'a> {
     /// `github.token`, empty when there is none.
     pub(crate) token: &'a str,
     /// Where the repository is.
-    pub(crate) server: &'a ServerUrl,
+    pub(crate) server: &'a forge::ServerUrl,
 }
 
 /// The `github` context of a run; the runner adds what belongs to a job.
-///
-/// Fields: <https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#github-context>
 pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunIdentity<'_>) -> Json {
     // A payload of the user's own says more truly than the folder whose event it is.
-    let repository = event.text("/repository/full_name").unwrap_or(&facts.repository);
-    let owner = repository.split_once('/').map_or(repository, |(owner, _)| owner);
     let actor = event.text("/sender/login").unwrap_or(identity.actor);
-    let refs = event.refs(facts);
-    let mut github = Map::new();
-    let mut set = |key: &str, value: Json| {
-        github.insert(key.to_owned(), value);
-    };
-    set("token", json!(identity.token));
-    set("job", json!(""));
-    set("ref", json!(refs.reference));
-    set("sha", json!(facts.sha));
-    set("repository", json!(repository));
-    set("repository_owner", json!(owner));
-    set("repository_id", json!(payload_id(&event.payload, "/repository/id")));
-    set("repository_owner_id", json!(payload_id(&event.payload, "/repository/owner/id")));
-    set("repositoryUrl", json!(format!("git://{}/{repository}.git", identity.server.host())));
-    set("run_id", json!(identity.run.to_string()));
-    set("run_number", json!(identity.number.to_string()));
-    set("run_attempt", json!("1"));
-    set("retention_days", json!("90"));
-    set("artifact_cache_size_limit", json!("10"));
-    set("actor_id", json!(payload_id(&event.payload, "/sender/id")));
-    set("actor", json!(actor));
-    set("triggering_actor", json!(actor));
-    set("workflow", json!(identity.workflow));
-    set("head_ref", json!(refs.head_ref));
-    set("base_ref", json!(refs.base_ref));
-    set("event_name", json!(event.name));
-    set("event", event.payload.clone());
-    set("server_url", json!(identity.server.to_string()));
-    set("api_url", json!(identity.server.api()));
-    set("graphql_url", json!(identity.server.graphql()));
-    set("ref_name", json!(refs.name()));
-    set("ref_protected", json!(false));
-    set("ref_type", json!(refs.kind()));
-    set("secret_source", json!("Actions"));
-    let workflow_ref = format!("{repository}/{}@{}", identity.workflow_path, refs.reference);
-    set("workflow_ref", json!(workflow_ref));
-    set("workflow_sha", json!(facts.sha));
-    Json::Object(github)
-}
-
-fn payload_id(payload: &Json, pointer: &str) -> String {
-    payload.pointer(pointer).and_then(Json::as_u64).unwrap_or(0).to_string()
+    let reference = event.reference(facts);
+    forge::github::context::github_context(&GithubRun {
+        event: &event.name,
+        payload: &event.payload,
+        reference: &reference,
+        sha: &facts.sha,
+        repository: event.text("/repository/full_name").unwrap_or(&facts.repository),
+        run: identity.run,
+        number: identity.number,
+        attempt: 1,
+        workflow: WorkflowRef {
+            name: identity.workflow,
+            path: identity.workflow_path,
+            reference: &reference,
+            sha: &facts.sha,
+        },
+        actor,
+        triggering_actor: actor,
+        token: identity.token,
+        protected: false,
+        addresses: &Addresses { server: identity.server.clone(), api: None },
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn facts() -> Facts {
@@ -220,29 +202,26 @@ mod tests {
     }
 
     #[test]
-    fn each_event_has_the_ref_that_github_documents() {
-        let reference = |name: &str, payload: Json| {
-            let event = event(name, "push", Some(payload));
-            let refs = event.refs(&facts());
-            [refs.reference, refs.head_ref, refs.base_ref].join(" ")
-        };
-        let pull = |merged: bool| json!({"pull_request": {"number": 7, "merged": merged, "head": {"ref": "topic"}, "base": {"ref": "v2"}}});
-        assert_eq!(reference("push", json!({"ref": "refs/tags/v1"})), "refs/tags/v1  ");
-        assert_eq!(reference("pull_request", pull(false)), "refs/pull/7/merge topic v2");
-        assert_eq!(reference("pull_request", pull(true)), "refs/heads/v2 topic v2");
-        assert_eq!(reference("pull_request_target", pull(false)), "refs/heads/main topic v2");
-        assert_eq!(reference("pull_request_review", pull(false)), "refs/pull/7/merge  ");
-        assert_eq!(reference("release", json!({"release": {"tag_name": "v9"}})), "refs/tags/v9  ");
-        assert_eq!(reference("create", json!({"ref": "v3", "ref_type": "tag"})), "refs/tags/v3  ");
-        assert_eq!(reference("create", json!({"ref": "dev", "ref_type": "branch"})), "refs/heads/dev  ");
-        let queue = json!({"merge_group": {"head_ref": "refs/heads/gh-readonly-queue/main/pr-1"}});
-        assert_eq!(reference("merge_group", queue), "refs/heads/gh-readonly-queue/main/pr-1  ");
-        assert_eq!(reference("workflow_dispatch", json!({"ref": "refs/heads/x"})), "refs/heads/x  ");
+    fn an_event_is_of_the_ref_that_its_payload_says_or_of_where_the_folder_is() {
+        let reference = |name: &str, payload: Json| event(name, "push", Some(payload)).reference(&facts());
+        assert_eq!(reference("push", json!({"ref": "refs/tags/v1"})), "refs/tags/v1");
+        for name in [
+            "push",
+            "workflow_dispatch",
+            "pull_request",
+            "release",
+            "create",
+            "merge_group",
+            "deployment",
+            "registry_package",
+        ] {
+            assert_eq!(reference(name, json!({})), "refs/heads/feature/ü", "{name}");
+        }
         for name in ["schedule", "issues", "issue_comment", "workflow_run", "repository_dispatch", "delete"] {
-            assert_eq!(reference(name, json!({"ref": "gone"})), "refs/heads/main  ", "{name}");
+            assert_eq!(reference(name, json!({"ref": "gone"})), "refs/heads/main", "{name}");
         }
         let renamed = json!({"repository": {"default_branch": "trunk"}});
-        assert_eq!(reference("schedule", renamed), "refs/heads/trunk  ");
+        assert_eq!(reference("schedule", renamed), "refs/heads/trunk");
     }
 
     #[test]

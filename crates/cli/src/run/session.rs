@@ -358,16 +358,16 @@ impl Session {
 
     /// What of a run its jobs need, should they go on another day.
     fn run_facts(&self, one: &Chosen, what: &str) -> RunFacts {
-        let refs = one.event.refs(&self.facts);
         let default = format!("refs/heads/{}", self.facts.default_branch);
-        let base = (!refs.base_ref.is_empty()).then(|| format!("refs/heads/{}", refs.base_ref));
+        let (_, base) = forge::github::refs::head_and_base(&one.event.name, &one.event.payload);
+        let base = (!base.is_empty()).then(|| forge::github::refs::branch(&base));
         RunFacts {
             workflow: one.file.title().to_owned(),
             workflow_path: one.file.path.clone(),
             root: self.root.clone(),
             what: what.to_owned(),
             repository: self.facts.repository.clone(),
-            own_ref: refs.reference,
+            own_ref: one.event.reference(&self.facts),
             read_refs: base.into_iter().chain([default]).collect(),
         }
     }

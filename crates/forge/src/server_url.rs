@@ -5,10 +5,12 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::repository::RepositoryName;
+
 /// Scheme, host, and port of a GitHub, or of one that is like it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct ServerUrl {
+pub struct ServerUrl {
     scheme: String,
     host: String,
 }
@@ -16,7 +18,7 @@ pub(crate) struct ServerUrl {
 /// What is no address of a server.
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is no address of a server; write one like https://github.example.com")]
-pub(crate) struct ServerUrlError(String);
+pub struct ServerUrlError(String);
 
 impl Default for ServerUrl {
     fn default() -> Self {
@@ -26,23 +28,28 @@ impl Default for ServerUrl {
 
 impl ServerUrl {
     /// Host and port.
-    pub(super) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         &self.host
     }
 
     /// Address of the REST API: of github.com and of `*.ghe.com` a host of its own, else a path.
     /// <https://docs.github.com/en/enterprise-server@latest/rest/using-the-rest-api/getting-started-with-the-rest-api>
-    pub(super) fn api(&self) -> String {
+    pub fn api(&self) -> String {
         if self.has_api_host() { self.api_host() } else { format!("{self}/api/v3") }
     }
 
     /// Address of the GraphQL API.
-    pub(super) fn graphql(&self) -> String {
+    pub fn graphql(&self) -> String {
         if self.has_api_host() {
             format!("{}/graphql", self.api_host())
         } else {
             format!("{self}/api/graphql")
         }
+    }
+
+    /// Address that git fetches a repository from.
+    pub fn clone_url(&self, name: &RepositoryName) -> String {
+        format!("{self}/{name}.git")
     }
 
     fn has_api_host(&self) -> bool {
