@@ -2,12 +2,13 @@
 //!
 //! [`Store`] is the one trait behind which it lies; every state change goes through
 //! [`Store::apply`] as a [`Change`], several of them in one transaction, and whoever
-//! [subscribes](Store::subscribe) hears of it once it is durable. This crate must not know who
-//! calls it: it decides nothing.
+//! [subscribes](Store::subscribe) hears of it once it is durable. The [logs](log) of jobs are files beside it. This
+//! crate must not know who calls it: it decides nothing, and has no clock.
 
 pub mod change;
 pub mod error;
 mod lock;
+pub mod log;
 pub mod query;
 pub mod record;
 pub mod sqlite;
