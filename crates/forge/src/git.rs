@@ -4,6 +4,7 @@
 //! Whatever comes from outside (names, refs, shas, paths) is checked before git hears it.
 
 mod changed;
+mod check_out;
 mod command;
 mod error;
 mod failure;

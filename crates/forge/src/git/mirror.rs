@@ -298,7 +298,7 @@ impl Mirror {
         MirrorError::TooLarge { repository: self.name.to_string(), what: what.to_owned(), limit }
     }
 
-    fn known<'a>(&self, sha: &'a str) -> Result<&'a str, MirrorError> {
+    pub(super) fn known<'a>(&self, sha: &'a str) -> Result<&'a str, MirrorError> {
         if is_commit(sha) { Ok(sha) } else { Err(self.lacks_commit("such commit")) }
     }
 }

@@ -1,6 +1,7 @@
 //! Mirrors of real repositories, fetched by the real git.
 
 mod changes;
+mod checking_out;
 mod damage;
 mod network;
 mod origin;
