@@ -57,16 +57,10 @@ impl Segment {
 
     /// Reads it from the front.
     pub(super) fn read(&self) -> io::Result<Records> {
-        let mut file = File::open(&self.path)?;
-        let mut magic = [0; MAGIC.len()];
-        let end = match file.read_exact(&mut magic) {
-            Ok(()) if magic == *MAGIC => None,
-            Ok(()) => Some(End::Broken),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some(End::Torn),
-            Err(error) => return Err(error),
-        };
-        let good = if end.is_none() { MAGIC.len() as u64 } else { 0 };
-        Ok(Records { file, buffer: Vec::new(), start: 0, next: 0, good, end })
+        let file = File::open(&self.path)?;
+        let mut records = Records { file, buffer: Vec::new(), start: 0, next: 0, good: 0, end: None };
+        records.resume()?;
+        Ok(records)
     }
 }
 
@@ -130,13 +124,25 @@ impl Records {
 
     /// Looks once more whether something follows the last record that was read.
     pub(super) fn resume(&mut self) -> io::Result<()> {
-        if self.good > 0 {
-            self.file.seek(SeekFrom::Start(self.good))?;
-            self.buffer.clear();
-            (self.start, self.next) = (0, 0);
-            self.end = None;
-        }
+        self.file.seek(SeekFrom::Start(self.good))?;
+        self.buffer.clear();
+        (self.start, self.next) = (0, 0);
+        self.end = if self.good == 0 { self.begin()? } else { None };
         Ok(())
+    }
+
+    /// Reads what every segment begins with; a segment that was made just now may not have it yet.
+    fn begin(&mut self) -> io::Result<Option<End>> {
+        let mut magic = [0; MAGIC.len()];
+        match self.file.read_exact(&mut magic) {
+            Ok(()) if magic == *MAGIC => {
+                self.good = MAGIC.len() as u64;
+                Ok(None)
+            }
+            Ok(()) => Ok(Some(End::Broken)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Some(End::Torn)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Length of the file up to the last record that was read; 0 when not even its beginning is right.

@@ -73,5 +73,7 @@ async fn a_follower_stays_over_segments_and_a_second_try() {
         }
     }
     assert!(world.segments().len() > 3);
-    assert_eq!(followed.await.expect("ended"), (5..40_000).collect::<Vec<_>>());
+    let seen = followed.await.expect("ended");
+    let odd = (5..40_000).zip(&seen).find(|(expected, seen)| expected != *seen);
+    assert_eq!((odd, seen.len()), (None, 39_995));
 }
