@@ -112,6 +112,22 @@ pub struct Queue {
     pub(crate) used_of_host: Used,
 }
 
+/// What is restored.
+enum Record {
+    Run(QueuedRun),
+    Job(QueuedJob),
+}
+
+impl Record {
+    /// In which order it asks for its group.
+    fn order(&self, started: bool) -> (bool, bool, Timestamp, Subject) {
+        match self {
+            Record::Run(run) => (!started, true, run.queued_at, Subject::Run(run.id)),
+            Record::Job(job) => (!started, job.retry.is_none(), job.queued_at, Subject::Job(job.id)),
+        }
+    }
+}
+
 /// What a job asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -128,32 +144,39 @@ impl Queue {
     }
 
     /// The queue as it was, from records: each run and job that has not ended, with when it started if it has.
-    /// Who had started has its group; who waited asks for it in the order in which it began to wait. Machines of
-    /// started jobs are taken as still there: see [`Queue::retried`] for those that are not.
+    /// Who had started has its group, and who is tried again; the others ask for theirs in the order in which they
+    /// began to wait. Machines of started jobs are taken as still there: see [`Queue::retried`] for those that
+    /// are not, and [`Queue::cancel`] for whoever was to stop.
     #[must_use]
     pub fn restore(
         limits: Limits,
         profiles: Profiles,
-        mut runs: Vec<(QueuedRun, Option<Timestamp>)>,
-        mut jobs: Vec<(QueuedJob, Option<Timestamp>)>,
+        runs: Vec<(QueuedRun, Option<Timestamp>)>,
+        jobs: Vec<(QueuedJob, Option<Timestamp>)>,
     ) -> Queue {
+        let runs = runs.into_iter().map(|(run, started)| (Record::Run(run), started));
+        let jobs = jobs.into_iter().map(|(job, started)| (Record::Job(job), started));
+        let mut records: Vec<(Record, Option<Timestamp>)> = runs.chain(jobs).collect();
+        records.sort_by_key(|(record, started)| record.order(started.is_some()));
         let mut queue = Queue::new(limits, profiles);
-        runs.sort_by_key(|(run, started)| (started.is_none(), run.queued_at, run.id));
-        jobs.sort_by_key(|(job, started)| (started.is_none(), job.queued_at, job.id));
-        let waiting_runs = runs.split_off(runs.partition_point(|(_, started)| started.is_some()));
-        let waiting_jobs = jobs.split_off(jobs.partition_point(|(_, started)| started.is_some()));
-        for (run, started) in runs {
-            let id = run.id;
-            queue.run_queued(QueuedRun { needs_approval: false, ..run });
-            queue.started(id, started.unwrap_or_default());
+        for (record, started) in records {
+            let subject = match record {
+                Record::Run(run) => {
+                    let id = run.id;
+                    queue.run_queued(run);
+                    Subject::Run(id)
+                }
+                Record::Job(job) => {
+                    let id = job.id;
+                    queue.job_queued(job);
+                    Subject::Job(id)
+                }
+            };
+            if let Some(at) = started {
+                queue.approved(subject);
+                queue.started(subject, at);
+            }
         }
-        for (job, started) in jobs {
-            let id = job.id;
-            queue.job_queued(QueuedJob { needs_approval: false, ..job });
-            queue.started(id, started.unwrap_or_default());
-        }
-        waiting_jobs.into_iter().for_each(|(job, _)| queue.job_queued(job));
-        waiting_runs.into_iter().for_each(|(run, _)| queue.run_queued(run));
         queue
     }
 

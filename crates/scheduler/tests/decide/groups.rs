@@ -97,3 +97,14 @@ fn a_run_that_waits_for_approval_is_in_no_group_yet() {
     assert_eq!(server.why(RunId(1)), "its concurrency group `g` is held by run 2");
     assert_eq!(server.end(RunId(2)), ["run 1"]);
 }
+
+#[test]
+fn who_is_cancelled_in_the_line_is_not_next_even_if_nobody_has_told_it_yet() {
+    let mut server = Server::plain();
+    for id in 1..=3 {
+        server.queue.run_queued(QueuedRun { concurrency: keeping("g"), ..server.run(id) });
+    }
+    server.go();
+    server.queue.cancel(RunId(2), "by ada");
+    assert_eq!(server.end(RunId(1)), ["cancel run 2: by ada", "run 3"]);
+}

@@ -107,3 +107,32 @@ fn a_restored_queue_goes_on_where_the_old_one_stood() {
     assert_eq!(server.end(RunId(2)), ["run 1"]);
     assert_eq!(server.end(JobId(1)), ["job 2 on ubuntu-latest"]);
 }
+
+#[test]
+fn groups_belong_after_a_restart_to_who_had_started_or_is_tried_again() {
+    let server = Server::plain();
+    let later = server.at.after(Duration::from_secs(1));
+    for had_started in [true, false] {
+        // Approved late, the first of them asked for the group last.
+        let first = QueuedJob { concurrency: keeping("g"), ..server.job(1) };
+        let mut second = QueuedJob { concurrency: keeping("g"), queued_at: later, ..server.job(2) };
+        if !had_started {
+            second.retry = Some(Retry { not_before: later, after: "the VM died".into() });
+        }
+        let jobs = vec![(first, None), (second, had_started.then_some(later))];
+        let queue = Queue::restore(Limits::default(), Profiles::new(vec![ubuntu()]), Vec::new(), jobs);
+        let server = Server { queue, at: later, log: Vec::new() };
+        assert_eq!(server.why(JobId(1)), "its concurrency group `g` is held by job 2");
+    }
+}
+
+#[test]
+fn a_run_that_has_ended_can_be_queued_again_as_its_next_attempt() {
+    let mut server = Server::plain();
+    server.queue.run_queued(QueuedRun { concurrency: group("g"), ..server.run(1) });
+    server.go();
+    server.queue.cancel(RunId(1), "by ada");
+    server.end(RunId(1));
+    server.queue.run_queued(QueuedRun { concurrency: group("g"), ..server.run(1) });
+    assert_eq!(server.go(), ["run 1"]);
+}

@@ -84,7 +84,12 @@ fn machines_of_all_profiles_fit_on_the_host() {
     let mut server = Server::new(Limits { host, ..Limits::default() }, vec![ubuntu(), large]);
     server.queue.job_queued(server.job(1));
     server.queue.job_queued(QueuedJob { runs_on: runs_on(&["large"]), ..server.job(2) });
+    server.queue.job_queued(server.job(3));
     assert_eq!(server.go(), ["job 1 on ubuntu-latest"]);
+    assert_eq!(
+        server.why(JobId(3)),
+        "2. job 2 was first, and there is no room yet for the machine that it needs"
+    );
     assert_eq!(
         server.why(JobId(2)),
         "1. no room: the host has 5904 of 10000 MiB of memory left, 8000 wanted"
