@@ -197,7 +197,10 @@ fn scenarios(counts: &mut Counts) -> Result<()> {
     } else {
         &["test", "--no-fail-fast"]
     };
-    counted(cargo(runner).args(["-p", "hearth-e2e", "--lib", "--test", "scenarios"]), counts)
+    counted(
+        cargo(runner).args(["-p", "hearth-e2e", "--lib", "--test", "scenarios", "--test", "webhooks"]),
+        counts,
+    )
 }
 
 /// The release of Debian that the stock image is made of. One of another was built by an older Hearth.
