@@ -29,7 +29,7 @@ impl MirrorTemplate {
     }
 
     /// The URL of a repository. Neither name may hold what a URL or a path gives a meaning.
-    pub(crate) fn url(&self, owner: &str, repo: &str) -> String {
+    pub fn url(&self, owner: &str, repo: &str) -> String {
         self.0.replace("{owner}", owner).replace("{repo}", repo)
     }
 }

@@ -1,0 +1,518 @@
+//! Carries decisions out: what the queue decides, machines, plans, and the store do; and what they did, the queue
+//! hears.
+//!
+//! One task owns the queue and all plans, so that nothing of them needs a lock. Whatever takes time (git, machines,
+//! jobs) runs beside it and sends a message when it is done. A state change is written before anything that rests on
+//! it happens, so that a crash at any moment forgets nothing: [`recover`] makes plans anew and tells them what they
+//! were told.
+
+mod live;
+mod naming;
+mod prepare;
+mod recover;
+mod work;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Conclusion, JobId, JobResult, RunId, RunState, Timestamp};
+use store::log::LogFolder;
+use store::record::Run;
+use store::{Change, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::decide::{Command, Wait, decide, waits};
+use crate::queue::{Limits, Queue, QueuedRun, Subject};
+use crate::recipe::{ATTEMPTS, Again, Recipe};
+use crate::retry::{self, Verdict};
+use crate::worker::Worker;
+
+pub use prepare::{Preparer, SecretSource};
+
+use live::{Consequences, Live, without_machine};
+
+/// Messages that may wait for the engine. Senders wait beyond it; each run and job sends a handful in its life.
+const INBOX: usize = 1024;
+
+/// Wait before a write is tried again that the disk or the database had no room for.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the engine works with.
+pub struct Parts {
+    /// What must not be forgotten.
+    pub store: Arc<dyn Store>,
+    /// Logs of jobs.
+    pub logs: Arc<LogFolder>,
+    /// Makes plans.
+    pub preparer: Arc<Preparer>,
+    /// Carries jobs out.
+    pub worker: Arc<dyn Worker>,
+    /// How failures of machines are answered.
+    pub retry: retry::Policy,
+}
+
+/// Somebody's wish, or news.
+enum Message {
+    Admit(Vec<Run>),
+    Prepared { run: RunId, attempt: u32, outcome: Box<Result<prepare::Prepared, String>> },
+    Worked { job: JobId, result: JobResult },
+    Cancel { subject: Subject, reason: String, answer: oneshot::Sender<Result<(), EngineError>> },
+    Again { run: RunId, again: Again, actor: String, answer: oneshot::Sender<Result<u32, EngineError>> },
+    Approve { run: RunId, actor: String, answer: oneshot::Sender<Result<(), EngineError>> },
+    Limits(Box<dyn FnOnce(&mut Limits) + Send>),
+    Waits(oneshot::Sender<Vec<Wait>>),
+    Idle(oneshot::Sender<()>),
+}
+
+/// Why a wish is not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    Missing(Subject),
+    /// It is not in a state for that.
+    #[error("{subject} {problem}")]
+    Unfit {
+        /// What.
+        subject: Subject,
+        /// Why not.
+        problem: String,
+    },
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server is being stopped.
+    #[error("the server is being stopped")]
+    Stopped,
+}
+
+/// Speaks to the engine. Clones speak to the same one.
+#[derive(Clone)]
+pub struct Engine {
+    inbox: mpsc::Sender<Message>,
+}
+
+impl Engine {
+    /// Starts the engine: goes on with everything that an earlier life left, then takes messages until `stop`.
+    /// Running jobs are then ended as interrupted, to be run again by the next life.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn start(
+        parts: Parts,
+        queue: Queue,
+        stop: CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Result<Engine, StoreError> {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let mut core = Core {
+            queue,
+            live: HashMap::new(),
+            preparing: HashMap::new(),
+            waiting: HashMap::new(),
+            retry: parts.retry,
+            idle: Vec::new(),
+            sender: sender.clone(),
+            stop,
+            tasks: tasks.clone(),
+            parts,
+        };
+        core.recover().await?;
+        tasks.spawn(core.run(inbox));
+        Ok(Engine { inbox: sender })
+    }
+
+    /// These runs were made.
+    pub async fn admit(&self, runs: Vec<Run>) {
+        // A stopped engine finds them in the store when it starts again.
+        let _ = self.inbox.send(Message::Admit(runs)).await;
+    }
+
+    /// Cancels a run or a job.
+    ///
+    /// # Errors
+    /// It has ended, or is not there.
+    pub async fn cancel(&self, subject: Subject, reason: String) -> Result<(), EngineError> {
+        self.ask(|answer| Message::Cancel { subject, reason, answer }).await?
+    }
+
+    /// Runs an ended run again, as a new attempt. Gives its number.
+    ///
+    /// # Errors
+    /// It has not ended, or is not there.
+    pub async fn again(&self, run: RunId, again: Again, actor: String) -> Result<u32, EngineError> {
+        self.ask(|answer| Message::Again { run, again, actor, answer }).await?
+    }
+
+    /// Lets a waiting run go on.
+    ///
+    /// # Errors
+    /// It does not wait, or is not there.
+    pub async fn approve(&self, run: RunId, actor: String) -> Result<(), EngineError> {
+        self.ask(|answer| Message::Approve { run, actor, answer }).await?
+    }
+
+    /// Changes what may run at once.
+    pub async fn limit(&self, change: impl FnOnce(&mut Limits) + Send + 'static) {
+        let _ = self.inbox.send(Message::Limits(Box::new(change))).await;
+    }
+
+    /// Why each waiting run and job waits.
+    ///
+    /// # Errors
+    /// The server is being stopped.
+    pub async fn waits(&self) -> Result<Vec<Wait>, EngineError> {
+        self.ask(Message::Waits).await
+    }
+
+    /// Waits until nothing runs and nothing that could run waits.
+    pub async fn idle(&self) {
+        let _ = self.ask(Message::Idle).await;
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, EngineError> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox.send(message(answer)).await.map_err(|_| EngineError::Stopped)?;
+        answered.await.map_err(|_| EngineError::Stopped)
+    }
+}
+
+/// The engine's own state.
+struct Core {
+    parts: Parts,
+    queue: Queue,
+    /// Runs whose plans exist.
+    live: HashMap<RunId, Live>,
+    /// Runs whose plans are being made; those that were cancelled meanwhile with the reason.
+    preparing: HashMap<RunId, Option<String>>,
+    /// Runs that have not started.
+    waiting: HashMap<RunId, Run>,
+    /// How failures of machines are answered.
+    retry: retry::Policy,
+    idle: Vec<oneshot::Sender<()>>,
+    sender: mpsc::Sender<Message>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Core {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        loop {
+            self.pump().await;
+            self.tell_idle();
+            let now = Timestamp::now();
+            let wake = self.queue.wakes_at(now).map(|at| at.since(now));
+            let wake = async {
+                match wake {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = wake => {}
+                message = inbox.recv() => match message {
+                    Some(message) => self.hear(message).await,
+                    None => break,
+                },
+            }
+        }
+        for job in self.live.values().flat_map(|live| live.jobs.values()) {
+            job.cancellation.iter().for_each(runner::Cancellation::kill);
+        }
+    }
+
+    async fn hear(&mut self, message: Message) {
+        match message {
+            Message::Admit(runs) => {
+                for run in runs {
+                    self.admit(run).await;
+                }
+            }
+            Message::Prepared { run, attempt, outcome } => self.prepared(run, attempt, *outcome).await,
+            Message::Worked { job, result } => self.worked(job, result).await,
+            // Whoever asked may be gone; what was asked is done all the same.
+            Message::Cancel { subject, reason, answer } => drop(answer.send(self.cancel(subject, reason))),
+            Message::Again { run, again, actor, answer } => {
+                drop(answer.send(self.again(run, again, actor).await));
+            }
+            Message::Approve { run, actor, answer } => drop(answer.send(self.approve(run, &actor).await)),
+            Message::Limits(change) => {
+                let mut limits = self.queue.limits().clone();
+                change(&mut limits);
+                self.queue.limits_changed(limits);
+            }
+            Message::Waits(answer) => drop(answer.send(waits(&self.queue, Timestamp::now()))),
+            Message::Idle(answer) => self.idle.push(answer),
+        }
+    }
+
+    /// Carries out what the queue decides until it decides nothing.
+    async fn pump(&mut self) {
+        loop {
+            let commands = decide(&self.queue, Timestamp::now());
+            if commands.is_empty() {
+                return;
+            }
+            for command in commands {
+                match command {
+                    Command::StartRun(run) => self.start_run(run),
+                    Command::StartJob { job, placement } => self.start_job(job, placement).await,
+                    Command::CancelRun { run, reason } => self.cancel_run(run, reason).await,
+                    Command::CancelJob { job, reason } => self.cancel_job(job, reason).await,
+                    Command::Refuse { job, reason } => {
+                        let result = without_machine(Conclusion::Failure, None);
+                        self.end_job(job, result, Some(reason)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A run that was made, or is to run again: it waits for its turn from now on.
+    async fn admit(&mut self, mut run: Run) {
+        if run.what.state == RunState::Ended {
+            return;
+        }
+        if let Err(reason) = self.name(&mut run).await {
+            warn!(run = %run.id, reason, "the run can't be named");
+            self.end_run(run.id, Conclusion::Failure, Some(reason)).await;
+            return;
+        }
+        let what = &run.what;
+        self.queue.run_queued(QueuedRun {
+            id: run.id,
+            repository: what.repository,
+            priority: what.priority,
+            queued_at: run.queued_at,
+            concurrency: naming::concurrency(what),
+            needs_approval: what.state == RunState::Waiting,
+        });
+        self.waiting.insert(run.id, run);
+    }
+
+    fn start_run(&mut self, id: RunId) {
+        if !self.queue.started(id, Timestamp::now()) {
+            return;
+        }
+        let Some(run) = self.waiting.get(&id).cloned() else {
+            error!(run = %id, "a run starts that nobody knows");
+            self.queue.ended(id, Timestamp::now());
+            return;
+        };
+        self.preparing.insert(id, None);
+        let (preparer, sender) = (Arc::clone(&self.parts.preparer), self.sender.clone());
+        self.tasks.spawn(async move {
+            let attempt = run.attempt;
+            let outcome = Box::new(preparer.prepare(&run).await);
+            let _ = sender.send(Message::Prepared { run: id, attempt, outcome }).await;
+        });
+    }
+
+    /// A plan can be made, or can't.
+    async fn prepared(&mut self, id: RunId, attempt: u32, outcome: Result<prepare::Prepared, String>) {
+        let Some(cancelled) = self.preparing.remove(&id) else { return };
+        let Some(run) = self.waiting.remove(&id).filter(|run| run.attempt == attempt) else { return };
+        if let Some(reason) = cancelled {
+            return self.end_run(id, Conclusion::Cancelled, Some(reason)).await;
+        }
+        match outcome.and_then(|prepared| self.begin(run, prepared)) {
+            Ok((live, recipe)) => {
+                let now = Timestamp::now();
+                let plan = serde_json::to_value(&recipe).unwrap_or_default();
+                if !self.write(vec![Change::RunStarted { run: id, plan, at: now }]).await {
+                    return self.queue.ended(id, now);
+                }
+                self.live.insert(id, live);
+                self.follow(id, &BTreeMap::new()).await;
+            }
+            Err(reason) => self.end_run(id, Conclusion::Failure, Some(reason)).await,
+        }
+    }
+
+    fn begin(&self, run: Run, prepared: prepare::Prepared) -> Result<(Live, Recipe), String> {
+        let prepare::Prepared { recipe, facts, repository, secrets } = prepared;
+        let plan = recipe.plan(run.id, run.attempt, run.what.trust, secrets).map_err(|error| error.0)?;
+        Ok((Live::new(Arc::new(run), Arc::new(facts), repository, plan), recipe))
+    }
+
+    /// Carries out what a plan says.
+    async fn follow(&mut self, run: RunId, known: &BTreeMap<JobId, store::record::Job>) {
+        let Some(live) = self.live.get_mut(&run) else { return };
+        let follows = live.follow(Timestamp::now(), known);
+        self.carry_out(run, Vec::new(), follows).await;
+    }
+
+    /// Writes what has happened and what follows from it, in one transaction, and goes on from there.
+    async fn carry_out(&mut self, run: RunId, mut changes: Vec<Change>, follows: Consequences) {
+        changes.extend(follows.changes);
+        self.write(changes).await;
+        for job in follows.queue {
+            self.queue.job_queued(job);
+        }
+        for job in follows.cancel {
+            self.queue.cancel(job, "its run needs it no more");
+        }
+        if let Some(conclusion) = follows.ended {
+            info!(run = %run, %conclusion, "run ended");
+            self.queue.ended(run, Timestamp::now());
+            self.live.remove(&run);
+        }
+    }
+
+    /// A worker is done with a job.
+    async fn worked(&mut self, id: JobId, result: JobResult) {
+        let run = crate::recipe::run_of(id);
+        let Some(job) = self.live.get_mut(&run).and_then(|live| live.jobs.get_mut(&id)) else { return };
+        let was_cancelled = job.cancellation.take().is_some_and(|cancellation| cancellation.is_cancelled());
+        let now = Timestamp::now();
+        let verdict = match was_cancelled {
+            true => Verdict::Ended,
+            false => retry::after_result(self.retry, id, &result, job.failed_before(), now),
+        };
+        let reason = match verdict {
+            Verdict::Again(retry) => {
+                let reason = retry.after.clone();
+                if self.queue.retried(id, retry, now) {
+                    let interrupted = false;
+                    self.write(vec![Change::JobRequeued { job: id, reason, interrupted, at: now }]).await;
+                    return;
+                }
+                Some(reason)
+            }
+            Verdict::GivenUp { reason } => Some(reason),
+            Verdict::Ended => result.infrastructure_error.clone(),
+        };
+        self.end_job(id, result, reason).await;
+    }
+
+    /// Writes a job's end, tells its plan, and goes on.
+    async fn end_job(&mut self, id: JobId, result: JobResult, reason: Option<String>) {
+        let run = crate::recipe::run_of(id);
+        let now = Timestamp::now();
+        self.queue.ended(id, now);
+        let Some(live) = self.live.get_mut(&run) else { return };
+        live.job_ended(id, &result);
+        let follows = live.follow(now, &BTreeMap::new());
+        self.carry_out(run, vec![Change::JobEnded { job: id, result, reason, at: now }], follows).await;
+    }
+
+    async fn end_run(&mut self, run: RunId, conclusion: Conclusion, reason: Option<String>) {
+        let now = Timestamp::now();
+        self.write(vec![Change::RunEnded { run, conclusion, reason, at: now }]).await;
+        self.queue.ended(run, now);
+        self.waiting.remove(&run);
+        self.live.remove(&run);
+    }
+
+    fn cancel(&mut self, subject: Subject, reason: String) -> Result<(), EngineError> {
+        let is_known = match subject {
+            Subject::Run(run) => self.live.contains_key(&run) || self.waiting.contains_key(&run),
+            Subject::Job(job) => {
+                self.live.get(&crate::recipe::run_of(job)).is_some_and(|live| live.jobs.contains_key(&job))
+            }
+        };
+        if !is_known {
+            return Err(EngineError::Missing(subject));
+        }
+        self.queue.cancel(subject, reason);
+        Ok(())
+    }
+
+    async fn cancel_run(&mut self, id: RunId, reason: String) {
+        self.queue.told(id);
+        if let Some(live) = self.live.get_mut(&id) {
+            live.cancel();
+            let follows = live.follow(Timestamp::now(), &BTreeMap::new());
+            let changes = vec![Change::RunCancelled { run: id, reason }];
+            return self.carry_out(id, changes, follows).await;
+        }
+        if let Some(cancelled) = self.preparing.get_mut(&id) {
+            *cancelled = Some(reason);
+            return;
+        }
+        self.end_run(id, Conclusion::Cancelled, Some(reason)).await;
+    }
+
+    async fn cancel_job(&mut self, id: JobId, reason: String) {
+        self.queue.told(id);
+        let live = self.live.get(&crate::recipe::run_of(id));
+        match live.and_then(|live| live.jobs.get(&id)).map(|job| job.cancellation.clone()) {
+            Some(Some(cancellation)) => cancellation.cancel(),
+            Some(None) => {
+                self.end_job(id, without_machine(Conclusion::Cancelled, None), Some(reason)).await;
+            }
+            None => self.queue.ended(id, Timestamp::now()),
+        }
+    }
+
+    async fn again(&mut self, id: RunId, again: Again, actor: String) -> Result<u32, EngineError> {
+        let run = self.parts.store.run(id).await?.ok_or(EngineError::Missing(id.into()))?;
+        let unfit = |problem: &str| EngineError::Unfit { subject: id.into(), problem: problem.to_owned() };
+        if run.what.state != RunState::Ended {
+            return Err(unfit("has not ended yet: cancel it first"));
+        }
+        if run.attempt >= ATTEMPTS {
+            return Err(unfit("was run again too often; push or dispatch anew"));
+        }
+        let attempt = run.attempt + 1;
+        let again = serde_json::to_value(&again).unwrap_or_default();
+        let queued = Change::AttemptQueued { run: id, attempt, actor, again, at: Timestamp::now() };
+        self.parts.store.apply(vec![queued]).await?;
+        let run = self.parts.store.run(id).await?.ok_or(EngineError::Missing(id.into()))?;
+        self.admit(run).await;
+        Ok(attempt)
+    }
+
+    async fn approve(&mut self, id: RunId, actor: &str) -> Result<(), EngineError> {
+        let Some(run) = self.waiting.get_mut(&id).filter(|run| run.what.state == RunState::Waiting) else {
+            let problem = "does not wait for approval".to_owned();
+            return Err(EngineError::Unfit { subject: id.into(), problem });
+        };
+        let approved = crate::expand::approved_key(run.what.repository, &prepare::author(run));
+        let changes = vec![
+            Change::RunQueued { run: id },
+            Change::Setting { key: approved, value: serde_json::Value::Bool(true) },
+        ];
+        self.parts.store.apply(changes).await?;
+        info!(run = %id, actor, "run approved");
+        run.what.state = RunState::Queued;
+        self.queue.approved(id);
+        Ok(())
+    }
+
+    /// Writes changes, however long the disk has no room for them. `false`: they contradict what is there, which
+    /// is a fault of ours, and nothing was written.
+    async fn write(&self, changes: Vec<Change>) -> bool {
+        if changes.is_empty() {
+            return true;
+        }
+        loop {
+            match self.parts.store.apply(changes.clone()).await {
+                Ok(()) => return true,
+                Err(error @ (StoreError::Illegal { .. } | StoreError::Missing(_))) => {
+                    error!(%error, ?changes, "a change contradicts the store; please report it");
+                    return false;
+                }
+                Err(error) => error!(%error, "the store does not take a change; trying again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(WRITE_AGAIN) => {}
+                () = self.stop.cancelled() => return false,
+            }
+        }
+    }
+
+    fn tell_idle(&mut self) {
+        if self.live.is_empty() && self.preparing.is_empty() && self.waiting.is_empty() {
+            for idle in self.idle.drain(..) {
+                // Whoever asked may have stopped waiting.
+                let _ = idle.send(());
+            }
+        }
+    }
+}

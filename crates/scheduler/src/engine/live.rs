@@ -1,0 +1,195 @@
+//! A run that is being carried out: its plan, and what came of it so far.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Conclusion, JobId, JobResult, JobState, RunId, Timestamp};
+use runner::Cancellation;
+use store::Change;
+use store::record::{Job as Record, JobClock, Run};
+use workflow::plan::{PlanCommand, RunPlan, RunsOn};
+
+use crate::facts::RunFacts;
+use crate::queue::{QueuedJob, Retry};
+
+/// A run whose plan exists.
+pub(super) struct Live {
+    pub(super) run: Arc<Run>,
+    pub(super) facts: Arc<RunFacts>,
+    /// `owner/name`.
+    pub(super) repository: String,
+    plan: RunPlan,
+    pub(super) jobs: BTreeMap<JobId, LiveJob>,
+}
+
+/// A job that the plan has let go, until it has ended.
+pub(super) struct LiveJob {
+    /// What to run; secrets are in it.
+    pub(super) job: model::Job,
+    runs_on: RunsOn,
+    /// How often it was given a machine.
+    pub(super) tries: u32,
+    /// In how many of these the server stopped.
+    interruptions: u32,
+    /// While it has a machine, or is getting one.
+    pub(super) cancellation: Option<Cancellation>,
+    queued_at: Timestamp,
+}
+
+impl LiveJob {
+    /// Tries before this one whose machines failed.
+    pub(super) fn failed_before(&self) -> u32 {
+        self.tries.saturating_sub(1).saturating_sub(self.interruptions)
+    }
+
+    /// It is to be tried again because the server stopped.
+    pub(super) fn interrupted(&mut self) {
+        self.interruptions += 1;
+    }
+}
+
+/// What follows from what a plan says.
+#[derive(Default)]
+pub(super) struct Consequences {
+    /// To be written.
+    pub(super) changes: Vec<Change>,
+    /// To be queued once that is written.
+    pub(super) queue: Vec<QueuedJob>,
+    /// To be cancelled.
+    pub(super) cancel: Vec<JobId>,
+    /// The run has ended.
+    pub(super) ended: Option<Conclusion>,
+}
+
+impl Live {
+    pub(super) fn new(run: Arc<Run>, facts: Arc<RunFacts>, repository: String, plan: RunPlan) -> Live {
+        Live { run, facts, repository, plan, jobs: BTreeMap::new() }
+    }
+
+    /// A job has ended; its record is the caller's.
+    pub(super) fn job_ended(&mut self, job: JobId, result: &JobResult) {
+        self.jobs.remove(&job);
+        self.plan.job_finished(job, result);
+    }
+
+    /// The run is cancelled.
+    pub(super) fn cancel(&mut self) {
+        self.plan.cancel();
+    }
+
+    /// Asks the plan what follows until it says no more. Jobs with records in `known` exist already.
+    pub(super) fn follow(&mut self, now: Timestamp, known: &BTreeMap<JobId, Record>) -> Consequences {
+        let mut follows = Consequences::default();
+        loop {
+            let commands = self.plan.poll();
+            if commands.is_empty() {
+                return follows;
+            }
+            for command in commands {
+                self.obey(command, now, known, &mut follows);
+            }
+        }
+    }
+
+    fn obey(
+        &mut self,
+        command: PlanCommand,
+        now: Timestamp,
+        known: &BTreeMap<JobId, Record>,
+        follows: &mut Consequences,
+    ) {
+        match command {
+            PlanCommand::Start { job, runs_on } => {
+                let id = job.id;
+                let record = known.get(&id);
+                if record.is_none() {
+                    let record = self.record(id, &job.key, &job.name, labels(&runs_on), now);
+                    follows.changes.push(Change::JobCreated(Box::new(record)));
+                }
+                let queued_at = record.map_or(now, |record| record.clock.queued_at);
+                let tries = record.map_or(0, |record| record.tries);
+                let interruptions = record.map_or(0, |record| record.interruptions);
+                let live =
+                    LiveJob { job: *job, runs_on, tries, interruptions, cancellation: None, queued_at };
+                follows.queue.push(self.queued(id, &live, None));
+                self.jobs.insert(id, live);
+            }
+            PlanCommand::Cancel(job) => follows.cancel.push(job),
+            PlanCommand::Decided { id, key, name, conclusion, reason } if !known.contains_key(&id) => {
+                let record = Record {
+                    state: JobState::Ended,
+                    conclusion: Some(conclusion),
+                    reason,
+                    clock: JobClock { queued_at: now, ended_at: Some(now), ..JobClock::default() },
+                    ..self.record(id, &key, &name, Vec::new(), now)
+                };
+                follows.changes.push(Change::JobCreated(Box::new(record)));
+            }
+            PlanCommand::Decided { .. } => {}
+            PlanCommand::Finished(conclusion) => {
+                follows.changes.push(Change::RunEnded { run: self.id(), conclusion, reason: None, at: now });
+                follows.ended = Some(conclusion);
+            }
+        }
+    }
+
+    /// How a job of this run asks for a machine.
+    pub(super) fn queued(&self, id: JobId, job: &LiveJob, retry: Option<Retry>) -> QueuedJob {
+        QueuedJob {
+            id,
+            run: self.id(),
+            repository: self.run.what.repository,
+            runs_on: job.runs_on.clone(),
+            priority: self.run.what.priority,
+            queued_at: job.queued_at,
+            concurrency: self.plan.group_of_job(id).cloned(),
+            needs_approval: false,
+            retry,
+        }
+    }
+
+    fn record(&self, id: JobId, key: &str, name: &str, labels: Vec<String>, now: Timestamp) -> Record {
+        let path = self.plan.place(id).map_or_else(|| key.to_owned(), |place| place.path.to_string());
+        Record {
+            id,
+            run: self.id(),
+            attempt: self.run.attempt,
+            key: key.to_owned(),
+            path,
+            name: name.to_owned(),
+            labels,
+            state: JobState::Queued,
+            reason: None,
+            conclusion: None,
+            infrastructure_error: None,
+            tries: 0,
+            interruptions: 0,
+            machine: None,
+            clock: JobClock { queued_at: now, ..JobClock::default() },
+            outputs: Vec::new(),
+            environment: None,
+            environment_url: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> RunId {
+        self.run.id
+    }
+}
+
+/// `runs-on` as people read it.
+fn labels(runs_on: &RunsOn) -> Vec<String> {
+    let group = runs_on.group.iter().map(|group| format!("group:{group}"));
+    group.chain(runs_on.labels.iter().cloned()).collect()
+}
+
+/// The result of a job that no machine has run.
+pub(super) fn without_machine(conclusion: Conclusion, infrastructure_error: Option<String>) -> JobResult {
+    JobResult {
+        conclusion,
+        infrastructure_error,
+        outputs: Vec::new(),
+        environment_url: None,
+        steps: Vec::new(),
+    }
+}

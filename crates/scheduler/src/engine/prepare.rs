@@ -1,0 +1,167 @@
+//! What a plan needs of the world: the files that a workflow calls, its contexts, secrets, and variables.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use forge::github::context::{GithubRun, WorkflowRef, github_context};
+use model::Secrets;
+use runner::ActionStore;
+use serde_json::{Map, Value as Json, json};
+use store::Store;
+use store::record::{Repository, Run, Scope};
+
+use crate::facts::RunFacts;
+use crate::origin::Origin;
+use crate::recipe::{Again, File, Recipe, earlier};
+use crate::workflows::{CallError, called};
+
+/// Opens sealed secrets.
+#[async_trait]
+pub trait SecretSource: Send + Sync {
+    /// The secrets of these scopes, later ones going before earlier ones.
+    ///
+    /// # Errors
+    /// One can't be opened: which, and what to do.
+    async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, String>;
+}
+
+/// Makes recipes of plans.
+pub struct Preparer {
+    /// Where runs and their events are.
+    pub store: Arc<dyn Store>,
+    /// Where repositories come from.
+    pub origin: Arc<Origin>,
+    /// Where called workflows of other repositories come from.
+    pub actions: Arc<dyn ActionStore>,
+    /// Opens secrets.
+    pub secrets: Arc<dyn SecretSource>,
+}
+
+/// What a plan is made of.
+pub(super) struct Prepared {
+    pub(super) recipe: Recipe,
+    pub(super) facts: RunFacts,
+    /// `owner/name`.
+    pub(super) repository: String,
+    pub(super) secrets: Secrets,
+}
+
+impl Preparer {
+    /// Gathers everything. `Err` says why the run can't start.
+    pub(super) async fn prepare(&self, run: &Run) -> Result<Prepared, String> {
+        let facts = RunFacts::from_json(&run.what.facts).map_err(|error| error.to_string())?;
+        let repository = self.repository(run).await?;
+        let file = File { path: run.what.workflow_path.clone(), text: facts.text.clone() };
+        let want: Vec<forge::git::Want> = Vec::from(&facts.start);
+        let mirror = self
+            .origin
+            .mirror(&repository.facts.full_name, &want)
+            .await
+            .map_err(|error| error.to_string())?;
+        let calls = called(&file, &mirror, &facts.workflow_sha, &*self.actions).await;
+        let calls = calls.map_err(|error| match error {
+            CallError::Wrong(problem) | CallError::Unreachable(problem) => problem,
+        })?;
+        let recipe = Recipe {
+            file,
+            called: calls.files,
+            commits: calls.commits,
+            github: self.github(run, &facts).await?,
+            vars: self.variables(run).await?,
+            inputs: facts.inputs.clone(),
+            earlier: self.earlier(run).await?,
+        };
+        let secrets = self.secrets_of(&repository).await?;
+        Ok(Prepared { recipe, facts, repository: repository.facts.full_name, secrets })
+    }
+
+    /// The `github` context of a run.
+    pub(super) async fn github(&self, run: &Run, facts: &RunFacts) -> Result<Json, String> {
+        let repository = self.repository(run).await?;
+        let payload = match (&facts.payload, run.delivery) {
+            (Some(payload), _) => payload.clone(),
+            (None, Some(id)) => {
+                let delivery = self.store.delivery(id).await.map_err(|error| error.to_string())?;
+                let (_, body) = delivery.ok_or_else(|| format!("the delivery {id} of the run is gone"))?;
+                serde_json::from_slice(&body).map_err(|error| error.to_string())?
+            }
+            (None, None) => json!({}),
+        };
+        let attempts = self.store.attempts(run.id).await.map_err(|error| error.to_string())?;
+        let triggering = attempts.last().map_or(&run.what.actor, |attempt| &attempt.actor);
+        Ok(github_context(&GithubRun {
+            event: &run.what.event,
+            payload: &payload,
+            reference: &run.what.reference,
+            sha: &run.what.sha,
+            repository: &repository.facts.full_name,
+            run: run.id,
+            number: run.number,
+            attempt: u64::from(run.attempt),
+            workflow: WorkflowRef {
+                name: &run.what.workflow_name,
+                path: &run.what.workflow_path,
+                reference: &facts.start.workflow_reference(),
+                sha: &facts.workflow_sha,
+            },
+            actor: &run.what.actor,
+            triggering_actor: triggering,
+            token: "",
+            protected: false,
+            addresses: &self.origin.addresses,
+        }))
+    }
+
+    /// `vars`: those of the organisation, and over them those of the repository.
+    pub(super) async fn variables(&self, run: &Run) -> Result<Json, String> {
+        let repository = self.repository(run).await?;
+        let mut vars = Map::new();
+        for scope in scopes(&repository) {
+            let found = self.store.variables(&scope).await.map_err(|error| error.to_string())?;
+            vars.extend(found.into_iter().map(|variable| (variable.name, Json::String(variable.value))));
+        }
+        Ok(Json::Object(vars))
+    }
+
+    /// The secrets of a run. To runs whose code nobody vouches for the plan gives none of them.
+    pub(super) async fn secrets_of(&self, repository: &Repository) -> Result<Secrets, String> {
+        self.secrets.secrets(&scopes(repository)).await
+    }
+
+    /// What the store knows of a run's repository.
+    pub(super) async fn repository(&self, run: &Run) -> Result<Repository, String> {
+        let repository =
+            self.store.repository(run.what.repository).await.map_err(|error| error.to_string())?;
+        repository.ok_or_else(|| format!("its repository {} is not known any more", run.what.repository))
+    }
+
+    /// Results of earlier attempts that count in this one.
+    async fn earlier(
+        &self,
+        run: &Run,
+    ) -> Result<std::collections::BTreeMap<workflow::plan::JobPath, model::JobResult>, String> {
+        let attempts = self.store.attempts(run.id).await.map_err(|error| error.to_string())?;
+        let again = attempts.iter().find(|attempt| attempt.attempt == run.attempt);
+        let Some(again) = again.and_then(|attempt| attempt.again.clone()) else {
+            return Ok(Default::default());
+        };
+        let again: Again = serde_json::from_value(again).map_err(|error| error.to_string())?;
+        let before = run.attempt.saturating_sub(1);
+        let jobs = self.store.jobs(run.id, before).await.map_err(|error| error.to_string())?;
+        let inputs = self.store.plan_inputs(run.id, before).await.map_err(|error| error.to_string())?;
+        Ok(earlier(&jobs, &inputs, &again))
+    }
+}
+
+/// From the widest to the narrowest.
+fn scopes(repository: &Repository) -> Vec<Scope> {
+    let name = &repository.facts.full_name;
+    let owner = name.split_once('/').map_or(name.as_str(), |(owner, _)| owner);
+    vec![Scope::Organisation(owner.to_owned()), Scope::Repository(name.clone())]
+}
+
+/// Whose change it is that runs.
+pub(super) fn author(run: &Run) -> String {
+    let pointer = run.what.facts.pointer("/start/pull_request/author").and_then(Json::as_str);
+    pointer.unwrap_or(&run.what.actor).to_owned()
+}

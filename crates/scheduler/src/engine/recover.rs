@@ -1,0 +1,126 @@
+//! Goes on with what an earlier life of the server left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Conclusion, JobId, JobState, RunState, Timestamp};
+use store::record::{Job, PlanInput, Run};
+use store::{Change, StoreError};
+use tracing::{info, warn};
+
+use crate::facts::RunFacts;
+use crate::queue::QueuedRun;
+use crate::recipe::{Recipe, run_of};
+use crate::retry::{self, Verdict};
+
+use super::live::Live;
+use super::{Core, naming, without_machine};
+
+impl Core {
+    /// Queues all runs that have not ended, and makes the plans of those that had started. Jobs that were running
+    /// are run again, once.
+    pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
+        for run in self.parts.store.unfinished_runs().await? {
+            let id = run.id;
+            match run.what.state {
+                RunState::Waiting | RunState::Queued => self.admit(run).await,
+                RunState::Running => match self.revive(run).await? {
+                    Ok(()) => info!(run = %id, "goes on with a run of an earlier life"),
+                    Err(reason) => {
+                        warn!(run = %id, reason, "a run of an earlier life can't go on");
+                        let reason = format!("it can't go on after a restart: {reason}");
+                        self.end_run(id, Conclusion::Failure, Some(reason)).await;
+                    }
+                },
+                RunState::Ended => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn revive(&mut self, run: Run) -> Result<Result<(), String>, StoreError> {
+        let store = Arc::clone(&self.parts.store);
+        let attempts = store.attempts(run.id).await?;
+        let inputs = store.plan_inputs(run.id, run.attempt).await?;
+        let records = store.jobs(run.id, run.attempt).await?;
+        let known: BTreeMap<JobId, Job> = records.into_iter().map(|job| (job.id, job)).collect();
+        let plan = attempts.into_iter().find(|attempt| attempt.attempt == run.attempt);
+        let plan = plan.and_then(|attempt| attempt.plan);
+        let mut live = match self.live_of(&run, plan).await {
+            Ok(live) => live,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let now = Timestamp::now();
+        self.queue.run_queued(QueuedRun {
+            id: run.id,
+            repository: run.what.repository,
+            priority: run.what.priority,
+            queued_at: run.queued_at,
+            concurrency: naming::concurrency(&run.what),
+            needs_approval: false,
+        });
+        self.queue.started(run.id, run.started_at.unwrap_or(now));
+        let mut follows = live.follow(now, &known);
+        for input in inputs {
+            match input {
+                PlanInput::Ended { job, result } => {
+                    live.job_ended(job, &result);
+                    follows.queue.retain(|queued| queued.id != job);
+                }
+                PlanInput::Cancelled => live.cancel(),
+            }
+            let next = live.follow(now, &known);
+            follows.changes.extend(next.changes);
+            follows.queue.extend(next.queue);
+            follows.cancel.extend(next.cancel);
+            follows.ended = follows.ended.or(next.ended);
+        }
+        let interrupted: Vec<JobId> = live
+            .jobs
+            .keys()
+            .filter(|id| {
+                known.get(id).is_some_and(|job| matches!(job.state, JobState::Leasing | JobState::Running))
+            })
+            .copied()
+            .collect();
+        let id = run.id;
+        self.live.insert(id, live);
+        self.carry_out(id, Vec::new(), follows).await;
+        for job in interrupted {
+            self.interrupted(job, &known, now).await;
+        }
+        Ok(Ok(()))
+    }
+
+    async fn live_of(&self, run: &Run, plan: Option<serde_json::Value>) -> Result<Live, String> {
+        let plan = plan.ok_or_else(|| "what its plan was made of is gone".to_owned())?;
+        let recipe: Recipe = serde_json::from_value(plan).map_err(|error| error.to_string())?;
+        let facts = RunFacts::from_json(&run.what.facts).map_err(|error| error.to_string())?;
+        let repository = self.parts.preparer.repository(run).await?;
+        let secrets = self.parts.preparer.secrets_of(&repository).await?;
+        let plan = recipe.plan(run.id, run.attempt, run.what.trust, secrets).map_err(|error| error.0)?;
+        Ok(Live::new(Arc::new(run.clone()), Arc::new(facts), repository.facts.full_name, plan))
+    }
+
+    /// A job that was running when the server ended: its machine is gone.
+    async fn interrupted(&mut self, id: JobId, known: &BTreeMap<JobId, Job>, now: Timestamp) {
+        let before = known.get(&id).map_or(0, |job| job.interruptions);
+        // It was queued as one that has not started; from now on it says why it is tried again.
+        self.queue.started(id, now);
+        match retry::after_interruption(before, now) {
+            Verdict::Again(retry) => {
+                let reason = retry.after.clone();
+                self.write(vec![Change::JobRequeued { job: id, reason, interrupted: true, at: now }]).await;
+                if let Some(job) = self.live.get_mut(&run_of(id)).and_then(|live| live.jobs.get_mut(&id)) {
+                    job.interrupted();
+                }
+                self.queue.retried(id, retry, now);
+            }
+            Verdict::GivenUp { reason } => {
+                let result = without_machine(Conclusion::Failure, Some(reason.clone()));
+                self.end_job(id, result, Some(reason)).await;
+            }
+            Verdict::Ended => {}
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A job gets its machine, and its journal.
+
+use std::sync::Arc;
+
+use model::{EventSink, JobId, JobResult, Timestamp};
+use runner::Cancellation;
+use store::Change;
+
+use crate::journal::Journal;
+use crate::queue::Placement;
+use crate::recipe::run_of;
+use crate::worker::Order;
+
+use super::{Core, Message};
+
+impl Core {
+    pub(super) async fn start_job(&mut self, id: JobId, machine: Placement) {
+        let now = Timestamp::now();
+        if !self.queue.started(id, now) {
+            return;
+        }
+        if !self.write(vec![Change::JobLeasing { job: id, at: now }]).await {
+            return;
+        }
+        let Some(live) = self.live.get_mut(&run_of(id)) else { return };
+        let (run, facts, repository) =
+            (Arc::clone(&live.run), Arc::clone(&live.facts), live.repository.clone());
+        let Some(job) = live.jobs.get_mut(&id) else { return };
+        let cancellation = Cancellation::default();
+        job.cancellation = Some(cancellation.clone());
+        job.tries += 1;
+        let (tries, order) = (job.tries, Order { job: job.job.clone(), run, facts, repository, machine });
+        let (store, logs) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.logs));
+        let (worker, sender) = (Arc::clone(&self.parts.worker), self.sender.clone());
+        self.tasks.spawn(async move {
+            let result = match logs.append(id) {
+                Ok(writer) => {
+                    let (journal, keeper) = Journal::open(id, store, writer);
+                    if tries > 1 {
+                        journal.note(&format!("Try {tries}: the machine of the try before has failed."));
+                    }
+                    let sink: Arc<dyn EventSink> = journal.clone();
+                    let result = worker.work(order, sink, cancellation).await;
+                    if let Some(reason) = &result.infrastructure_error {
+                        journal.note(&format!("Error: {reason}"));
+                    }
+                    unless(result, keeper.close(&journal).await)
+                }
+                Err(error) => {
+                    let reason = format!("no log can be written: {error}");
+                    super::without_machine(model::Conclusion::Failure, Some(reason))
+                }
+            };
+            // The engine stops before its jobs have: the next life finds them interrupted.
+            let _ = sender.send(Message::Worked { job: id, result }).await;
+        });
+    }
+}
+
+/// The result, unless its record has a hole: who can't be watched has not succeeded.
+fn unless(result: JobResult, written: Result<(), String>) -> JobResult {
+    match written {
+        Ok(()) => result,
+        Err(reason) => JobResult {
+            conclusion: model::Conclusion::Failure,
+            infrastructure_error: Some(result.infrastructure_error.unwrap_or(reason)),
+            ..result
+        },
+    }
+}

@@ -1,0 +1,282 @@
+//! From a delivery to runs: which workflows of exactly that commit the event starts.
+
+mod approval;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forge::git::{MirrorError, Want};
+use forge::github::event::{Meaning, Start, read};
+use forge::repository::RepositoryRef;
+use model::{RepositoryId, RunState, Timestamp, Trust};
+use serde_json::Value as Json;
+use store::record::{Delivery, Expansion, NewRun, RepositoryFacts};
+use store::{Store, StoreError};
+use workflow::syntax::Workflow;
+use workflow::trigger::{Decision, Event, decide, resolve_inputs};
+
+pub use approval::Approval;
+pub(crate) use approval::approved_key;
+
+use crate::facts::RunFacts;
+use crate::origin::Origin;
+use crate::recipe::File;
+use crate::workflows::FOLDER;
+
+/// Tries of a delivery whose commit can't be had: with the waits between them, half a day.
+const TRIES: u32 = 12;
+
+/// Wait after the first try that failed; it doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// Longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// Makes runs of deliveries.
+pub struct Expander {
+    /// Where repositories are remembered.
+    pub store: Arc<dyn Store>,
+    /// Where they come from.
+    pub origin: Arc<Origin>,
+    /// Who must be approved first.
+    pub approval: Approval,
+}
+
+/// Why a delivery has not become runs.
+#[derive(Debug)]
+enum Hindrance {
+    /// Once more later.
+    Later(String),
+    /// Never.
+    Never(String),
+}
+
+impl Expander {
+    /// What comes of a delivery.
+    ///
+    /// # Errors
+    /// The store can't be reached.
+    pub async fn expand(
+        &self,
+        delivery: &Delivery,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Expansion, StoreError> {
+        let payload: Json = match serde_json::from_slice(body) {
+            Ok(payload) => payload,
+            Err(error) => return Ok(Expansion::Failed(format!("its body is not JSON: {error}"))),
+        };
+        let reading = match read(&delivery.event, &payload) {
+            Ok(reading) => reading,
+            Err(error) => return Ok(Expansion::Failed(error.to_string())),
+        };
+        let starts = match reading.meaning {
+            Meaning::Start(starts) => starts,
+            Meaning::Rerequested(again) => again.starts,
+            Meaning::Ping => {
+                return Ok(Expansion::Ignored("GitHub tried whether anybody is there".to_owned()));
+            }
+            Meaning::Nothing(reason) => return Ok(Expansion::Ignored(reason)),
+        };
+        let Some(repository) = reading.repository else {
+            return Ok(Expansion::Ignored("it is about no repository".to_owned()));
+        };
+        let id = self.store.repository_seen(self.facts(&repository, reading.installation), now).await?;
+        let (mut runs, mut reasons) = (Vec::new(), Vec::new());
+        for start in starts {
+            match self.start(id, &repository, start, &payload).await {
+                Ok((more, why_not)) => {
+                    runs.extend(more);
+                    reasons.extend(why_not);
+                }
+                Err(Hindrance::Never(reason)) => reasons.push(reason),
+                Err(Hindrance::Later(reason)) if delivery.tries + 1 < TRIES => {
+                    let next_try = now.after(wait_after(delivery.tries));
+                    return Ok(Expansion::Later { reason, next_try });
+                }
+                Err(Hindrance::Later(reason)) => return Ok(Expansion::Failed(reason)),
+            }
+        }
+        Ok(match runs.is_empty() {
+            true if reasons.is_empty() => Expansion::Ignored("no workflow listens to it".to_owned()),
+            true => Expansion::Ignored(reasons.join("; ")),
+            false => Expansion::Runs(runs),
+        })
+    }
+
+    fn facts(&self, repository: &RepositoryRef, installation: Option<u64>) -> RepositoryFacts {
+        RepositoryFacts {
+            forge: "github".to_owned(),
+            full_name: repository.name.to_string(),
+            forge_id: Some(repository.id),
+            default_branch: repository.default_branch.clone().unwrap_or_default(),
+            is_private: repository.private,
+            clone_url: self.origin.url(&repository.name),
+            installation,
+        }
+    }
+
+    /// The runs of one event, and why other workflows have none.
+    async fn start(
+        &self,
+        id: RepositoryId,
+        repository: &RepositoryRef,
+        start: Start,
+        payload: &Json,
+    ) -> Result<(Vec<NewRun>, Vec<String>), Hindrance> {
+        let want: Vec<Want> = Vec::from(&start);
+        let mirror = self.origin.mirror(repository.name.as_str(), &want).await?;
+        let sha = mirror.resolve(&start.commit).await?;
+        let workflow_sha = mirror.resolve(&start.workflows_from).await?;
+        let files = mirror.files(&workflow_sha, FOLDER).await?;
+        let changed = mirror.changed(&start.diff).await?;
+        let message = match start.head_message.clone() {
+            Some(message) => message,
+            None => mirror.message(&sha).await?,
+        };
+        let event = Event {
+            name: start.event.clone(),
+            payload: payload.clone(),
+            changed_files: changed,
+            head_commit_message: Some(message.clone()),
+        };
+        let (mut runs, mut reasons) = (Vec::new(), Vec::new());
+        for (path, bytes) in files {
+            if !is_workflow(&path) || start.workflow.as_ref().is_some_and(|only| *only != path) {
+                continue;
+            }
+            let candidate =
+                Candidate { id, start: &start, sha: &sha, workflow_sha: &workflow_sha, message: &message };
+            match candidate.judge(&path, &bytes, &event) {
+                Ok(mut run) => {
+                    self.approval.hold(&mut run, &start, &*self.store).await;
+                    runs.push(run);
+                }
+                Err(reason) => reasons.push(format!("{path}: {reason}")),
+            }
+        }
+        Ok((runs, reasons))
+    }
+}
+
+/// A workflow file that may run by an event.
+struct Candidate<'a> {
+    id: RepositoryId,
+    start: &'a Start,
+    sha: &'a str,
+    workflow_sha: &'a str,
+    message: &'a str,
+}
+
+impl Candidate<'_> {
+    /// Its run, or why it has none.
+    fn judge(&self, path: &str, bytes: &[u8], event: &Event) -> Result<NewRun, String> {
+        let text = match workflow::schema::decode(path, bytes) {
+            Ok(text) => text,
+            Err(problem) => return self.broken(path, "", problem.to_string()),
+        };
+        let file = File { path: path.to_owned(), text: text.to_owned() };
+        // What is wrong in a job does not hide which events the file listens to.
+        let (workflow, _) = workflow::schema::read_workflow(path, text, &Default::default());
+        let problem = file.read().err().map(|error| error.0);
+        let Some(workflow) = workflow else {
+            return self.broken(path, text, problem.unwrap_or_default());
+        };
+        match (decide(&workflow, event), problem) {
+            (Decision::Skip(reason), _) => Err(reason),
+            (Decision::Invalid(problems), _) => {
+                self.broken(path, text, Decision::Invalid(problems).to_string())
+            }
+            (Decision::Run, Some(problem)) => {
+                Ok(self.run(path, text, Some(&workflow), Json::Null, Some(problem)))
+            }
+            (Decision::Run, None) => match self.inputs(&workflow, event) {
+                Ok(inputs) => Ok(self.run(path, text, Some(&workflow), inputs, None)),
+                Err(problem) => Ok(self.run(path, text, Some(&workflow), Json::Null, Some(problem))),
+            },
+        }
+    }
+
+    /// A file of which nobody can say what it listens to: as on GitHub, a push makes a run that has failed.
+    fn broken(&self, path: &str, text: &str, problem: String) -> Result<NewRun, String> {
+        match self.start.event.as_str() {
+            "push" => Ok(self.run(path, text, None, Json::Null, Some(problem))),
+            _ => Err(problem),
+        }
+    }
+
+    fn inputs(&self, workflow: &Workflow, event: &Event) -> Result<Json, String> {
+        if event.name != "workflow_dispatch" {
+            return Ok(Json::Null);
+        }
+        let given = workflow::trigger::event_inputs(&event.payload["inputs"]);
+        let given = given.as_object().cloned().unwrap_or_default();
+        let text = |value: Json| value.as_str().unwrap_or_default().to_owned();
+        let given = given.into_iter().map(|(name, value)| (name, text(value))).collect();
+        resolve_inputs(workflow, given)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    fn run(
+        &self,
+        path: &str,
+        text: &str,
+        workflow: Option<&Workflow>,
+        inputs: Json,
+        problem: Option<String>,
+    ) -> NewRun {
+        let start = self.start;
+        let name = workflow.and_then(|workflow| workflow.name.as_ref()).map(|name| name.value.clone());
+        let facts = RunFacts {
+            start: start.clone(),
+            workflow_sha: self.workflow_sha.to_owned(),
+            text: text.to_owned(),
+            inputs,
+            payload: None,
+        };
+        let pull = start.pull_request.as_ref();
+        let headline = self.message.lines().next().unwrap_or_default();
+        let branch =
+            start.reference.strip_prefix("refs/heads/").or(start.reference.strip_prefix("refs/tags/"));
+        NewRun {
+            repository: self.id,
+            workflow_path: path.to_owned(),
+            workflow_name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| path.to_owned()),
+            title: headline.to_owned(),
+            event: start.event.clone(),
+            reference: start.reference.clone(),
+            sha: self.sha.to_owned(),
+            head_sha: pull.map_or(self.sha, |pull| &pull.head_sha).to_owned(),
+            head_branch: pull.map_or(branch.unwrap_or(&start.reference), |pull| &pull.head_ref).to_owned(),
+            pull_request: pull.map(|pull| pull.number),
+            actor: start.actor.clone(),
+            trust: if start.is_fork { Trust::Untrusted } else { Trust::Trusted },
+            priority: 0,
+            group: None,
+            cancels_group: false,
+            queues_all: false,
+            state: if problem.is_some() { RunState::Ended } else { RunState::Queued },
+            reason: problem,
+            facts: facts.to_json(),
+        }
+    }
+}
+
+/// Whether a file in the folder of workflows is one.
+fn is_workflow(path: &str) -> bool {
+    let name = path.strip_prefix(FOLDER).unwrap_or(path).trim_start_matches('/');
+    !name.contains('/') && (name.ends_with(".yml") || name.ends_with(".yaml"))
+}
+
+fn wait_after(tries: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(1u32.checked_shl(tries).unwrap_or(u32::MAX)).min(LONGEST_WAIT)
+}
+
+impl From<MirrorError> for Hindrance {
+    fn from(error: MirrorError) -> Hindrance {
+        match error.may_pass() || matches!(error, MirrorError::NoGit(_) | MirrorError::Folder { .. }) {
+            true => Hindrance::Later(error.to_string()),
+            false => Hindrance::Never(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Where repositories come from.
+
+use forge::git::{Mirror, MirrorError, Mirrors, Remote, Want};
+use forge::github::context::Addresses;
+use forge::repository::RepositoryName;
+use model::Secret;
+use runner::action_store::MirrorTemplate;
+
+/// One forge's repositories, mirrored.
+pub struct Origin {
+    /// Where it is.
+    pub addresses: Addresses,
+    /// Where git finds repositories, if it is not there.
+    pub elsewhere: Option<MirrorTemplate>,
+    /// The mirrors.
+    pub mirrors: Mirrors,
+    /// What lets Hearth read private repositories.
+    pub token: Option<Secret>,
+}
+
+impl Origin {
+    /// Where git finds a repository.
+    #[must_use]
+    pub fn url(&self, name: &RepositoryName) -> String {
+        match &self.elsewhere {
+            Some(template) => template.url(name.owner(), name.name()),
+            None => self.addresses.clone_url(name),
+        }
+    }
+
+    /// The mirror of a repository, with all of its branches and tags and what is wanted besides.
+    ///
+    /// # Errors
+    /// It can't be fetched, or what is wanted is not there.
+    pub async fn mirror(&self, name: &str, want: &[Want]) -> Result<Mirror, MirrorError> {
+        let remote =
+            Remote { url: self.url(&name.parse()?), auth: self.token.clone(), name: name.to_owned() };
+        self.mirrors.fetch(&remote, want).await
+    }
+}

@@ -1,0 +1,68 @@
+//! Servers that die.
+
+use model::{Conclusion, DeliveryState};
+use scheduler::queue::Limits;
+use scheduler::worker::fake::Deed;
+
+use crate::house::{Place, push};
+
+const FLOW: &str = "\
+on: push
+jobs:
+  first: {runs-on: ubuntu-latest, steps: [{run: x}]}
+  second: {needs: first, runs-on: ubuntu-latest, steps: [{run: x}]}
+  third: {needs: second, runs-on: ubuntu-latest, steps: [{run: x}]}
+";
+
+#[tokio::test]
+async fn the_next_life_goes_on_where_the_last_one_stopped_and_runs_the_interrupted_job_once_more() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("second", [Deed::Hang, Deed::End(Conclusion::Success)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(2).await;
+    let worker = house.crash().await;
+
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    let run = house.ended(1).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Success));
+    assert_eq!(house.worker.began(), ["first", "second", "second", "third"]);
+    let jobs = house.jobs(&run).await;
+    let second = jobs.iter().find(|job| job.key == "second").expect("there");
+    assert_eq!((second.tries, second.interruptions), (2, 1));
+}
+
+#[tokio::test]
+async fn a_job_that_is_interrupted_twice_has_failed_and_says_why() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let mut house = place.house().await;
+    house.worker.tell("second", [Deed::Hang]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    for begun in [2, 3] {
+        house.worker.has_begun(begun).await;
+        let worker = house.crash().await;
+        house = place.house_with(worker, Limits::default(), 2).await;
+    }
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "first:success second:failure third:skipped");
+    let jobs = house.jobs(&run).await;
+    let reason = jobs[1].reason.clone().unwrap_or_default();
+    assert!(reason.contains("the server stopped while it ran"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_nobody_has_looked_at_is_not_lost() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    // The crash comes before the intake hears of it, or in the middle of its work.
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let worker = house.crash().await;
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
+    let (delivery, _) = house.store.delivery(model::DeliveryId(1)).await.expect("read").expect("there");
+    assert_eq!(delivery.state, DeliveryState::Expanded);
+    assert_eq!(house.store.run(model::RunId(2)).await.expect("read"), None);
+}

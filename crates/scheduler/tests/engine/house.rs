@@ -1,0 +1,258 @@
+//! A server's parts around a repository.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use forge::git::Mirrors;
+use forge::github::context::Addresses;
+use model::{RunId, Secret, Secrets, Timestamp};
+use runner::action_store::{ActionStoreConfig, GitActionStore};
+use scheduler::engine::{Engine, Parts, Preparer, SecretSource};
+use scheduler::expand::{Approval, Expander};
+use scheduler::intake::Intake;
+use scheduler::origin::Origin;
+use scheduler::queue::{Capacity, Limits, Profile, Profiles, Queue, Size};
+use scheduler::retry::Policy;
+use scheduler::worker::fake::FakeWorker;
+use serde_json::{Value as Json, json};
+use store::log::LogFolder;
+use store::record::{Job, NewDelivery, Receipt, Run, Scope};
+use store::{SqliteStore, Store};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Long enough for anything that happens here at all, on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A repository and a data folder, which outlive servers.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+/// A server on them.
+pub(crate) struct House {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) engine: Engine,
+    pub(crate) worker: Arc<FakeWorker>,
+    pub(crate) logs: Arc<LogFolder>,
+    news: Arc<Notify>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// The same secrets for everybody.
+struct OneSecret;
+
+#[async_trait]
+impl SecretSource for OneSecret {
+    async fn secrets(&self, _: &[Scope]) -> Result<Secrets, String> {
+        Ok(Secrets::from([("DEPLOY_KEY".to_owned(), Secret("s3cret".to_owned()))]))
+    }
+}
+
+impl Place {
+    /// With a repository `octo/hello` whose main branch has this workflow.
+    pub(crate) fn new(workflow: &str) -> Place {
+        let place = Place { folder: tempfile::tempdir().expect("a folder") };
+        std::fs::create_dir_all(place.work().join(".github/workflows")).expect("made");
+        git(&place.work(), &["init", "-q", "-b", "main"]);
+        std::fs::create_dir_all(place.folder.path().join("git/octo")).expect("made");
+        git(place.folder.path(), &["init", "-q", "--bare", "-b", "main", "git/octo/hello.git"]);
+        place.commit(".github/workflows/ci.yml", workflow);
+        place
+    }
+
+    fn work(&self) -> std::path::PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// Commits a file and pushes it; the commit.
+    pub(crate) fn commit(&self, path: &str, text: &str) -> String {
+        std::fs::write(self.work().join(path), text).expect("written");
+        git(&self.work(), &["add", "-A"]);
+        git(&self.work(), &["commit", "-q", "--allow-empty", "-m", "Change it\n\nbody"]);
+        let bare = self.folder.path().join("git/octo/hello.git");
+        git(&self.work(), &["push", "-q", "-f", bare.to_str().expect("text"), "HEAD:refs/heads/main"]);
+        git(&self.work(), &["rev-parse", "HEAD"])
+    }
+
+    /// What a forge has of pull request 7: a head, and its trial merge. The head and the base.
+    pub(crate) fn pull(&self) -> (String, String) {
+        let work = self.work();
+        let bare = self.folder.path().join("git/octo/hello.git");
+        let base = git(&work, &["rev-parse", "HEAD"]);
+        git(&work, &["checkout", "-q", "-B", "patch"]);
+        git(&work, &["commit", "-q", "--allow-empty", "-m", "Patch it"]);
+        let head = git(&work, &["rev-parse", "HEAD"]);
+        git(&work, &["checkout", "-q", "--detach", &base]);
+        git(&work, &["merge", "-q", "--no-ff", "-m", "Merge it", "patch"]);
+        let pushed = ["patch:refs/pull/7/head", "HEAD:refs/pull/7/merge"];
+        git(&work, &[&["push", "-q", "-f", bare.to_str().expect("text")], pushed.as_slice()].concat());
+        git(&work, &["checkout", "-q", "main"]);
+        (head, base)
+    }
+
+    /// A server with room for two jobs.
+    pub(crate) async fn house(&self) -> House {
+        self.house_with(Arc::default(), Limits::default(), 2).await
+    }
+
+    pub(crate) async fn house_with(&self, worker: Arc<FakeWorker>, limits: Limits, machines: u32) -> House {
+        let data = self.folder.path().join("data");
+        std::fs::create_dir_all(&data).expect("made");
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data).expect("a store"));
+        let template = format!("file://{}/git/{{owner}}/{{repo}}.git", self.folder.path().display());
+        let origin = Arc::new(Origin {
+            addresses: Addresses::default(),
+            elsewhere: Some(template.parse().expect("a template")),
+            mirrors: Mirrors::open(data.join("mirrors")).expect("mirrors"),
+            token: None,
+        });
+        let actions = ActionStoreConfig { offline: true, ..ActionStoreConfig::new(data.join("actions")) };
+        let preparer = Arc::new(Preparer {
+            store: Arc::clone(&store),
+            origin: Arc::clone(&origin),
+            actions: Arc::new(GitActionStore::open(actions).expect("actions")),
+            secrets: Arc::new(OneSecret),
+        });
+        let profile = Profile {
+            name: "linux".to_owned(),
+            labels: vec!["ubuntu-latest".to_owned()],
+            size: Size::default(),
+            capacity: Capacity { machines: Some(machines), ..Capacity::default() },
+            ..Profile::default()
+        };
+        let logs = Arc::new(LogFolder::new(&data.join("logs")));
+        let parts = Parts {
+            store: Arc::clone(&store),
+            logs: Arc::clone(&logs),
+            preparer,
+            worker: worker.clone(),
+            retry: Policy { first_wait: Duration::from_millis(1), ..Policy::default() },
+        };
+        let (stop, tasks, news) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Notify::new()));
+        let queue = Queue::new(limits, Profiles::new(vec![profile]));
+        let engine = Engine::start(parts, queue, stop.clone(), &tasks).await.expect("an engine");
+        let expander =
+            Arc::new(Expander { store: Arc::clone(&store), origin, approval: Approval::default() });
+        let intake =
+            Intake { store: Arc::clone(&store), expander, engine: engine.clone(), news: Arc::clone(&news) };
+        tasks.spawn(intake.run(stop.clone()));
+        House { store, engine, worker, logs, news, stop, tasks }
+    }
+}
+
+impl House {
+    /// A delivery arrives.
+    pub(crate) async fn deliver(&self, guid: &str, event: &str, payload: &Json) -> Receipt {
+        let receipt = self
+            .store
+            .receive(NewDelivery {
+                guid: guid.to_owned(),
+                event: event.to_owned(),
+                action: payload["action"].as_str().map(str::to_owned),
+                repository: payload["repository"]["full_name"].as_str().map(str::to_owned),
+                payload: payload.to_string().into_bytes(),
+                received_at: Timestamp::now(),
+            })
+            .await
+            .expect("received");
+        self.news.notify_one();
+        receipt
+    }
+
+    /// Waits until a run looks like this.
+    pub(crate) async fn run_is(&self, id: u64, is: impl Fn(&Run) -> bool) -> Run {
+        let mut changes = self.store.subscribe();
+        let look = async {
+            loop {
+                let run = self.store.run(RunId(id)).await.expect("read");
+                if let Some(run) = run.filter(|run| is(run)) {
+                    return run;
+                }
+                let _ = changes.recv().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("run {id} never came to it"))
+    }
+
+    /// Waits for the end of a run.
+    pub(crate) async fn ended(&self, id: u64) -> Run {
+        self.run_is(id, |run| run.conclusion.is_some()).await
+    }
+
+    /// Why the first of those who wait does; waits until somebody does.
+    pub(crate) async fn wait(&self) -> String {
+        let look = async {
+            loop {
+                let waits = self.engine.waits().await.expect("asked");
+                match waits.into_iter().next() {
+                    Some(wait) => return wait.reason.to_string(),
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.expect("nobody waits")
+    }
+
+    /// The jobs of the latest attempt.
+    pub(crate) async fn jobs(&self, run: &Run) -> Vec<Job> {
+        self.store.jobs(run.id, run.attempt).await.expect("read")
+    }
+
+    /// Key and conclusion of the jobs of the latest attempt, in a line.
+    pub(crate) async fn said(&self, run: &Run) -> String {
+        let jobs = self.jobs(run).await;
+        let said = jobs.iter().map(|job| {
+            format!("{}:{}", job.key, job.conclusion.map_or(job.state.as_str(), |end| end.as_str()))
+        });
+        said.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Ends the server as a crash does, as far as one process can: nothing is handed back.
+    pub(crate) async fn crash(self) -> Arc<FakeWorker> {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.worker
+    }
+}
+
+/// The payload of a push to main.
+pub(crate) fn push(sha: &str) -> Json {
+    json!({
+        "ref": "refs/heads/main", "before": "0000000000000000000000000000000000000000", "after": sha,
+        "created": false, "deleted": false, "forced": false,
+        "repository": repository(),
+        "sender": {"login": "mona", "id": 2},
+        "head_commit": {"id": sha, "message": "Change it\n\nbody"},
+        "commits": [{"id": sha, "message": "Change it"}],
+    })
+}
+
+pub(crate) fn repository() -> Json {
+    json!({
+        "id": 1, "name": "hello", "full_name": "octo/hello", "private": false, "fork": false,
+        "default_branch": "main", "owner": {"login": "octo", "id": 3},
+    })
+}
+
+fn git(folder: &Path, args: &[&str]) -> String {
+    if args[0] == "init" && !folder.exists() {
+        std::fs::create_dir_all(folder).expect("made");
+    }
+    let output = Command::new("git")
+        .args(["-c", "user.name=mona", "-c", "user.email=mona@example.com"])
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .expect("git");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}

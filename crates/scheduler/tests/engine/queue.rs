@@ -1,0 +1,78 @@
+//! Who starts when, and who is stopped.
+
+use std::sync::Arc;
+
+use model::{Conclusion, RunState};
+use scheduler::queue::{Limits, Subject};
+use scheduler::worker::fake::{Deed, FakeWorker};
+
+use crate::house::{Place, push};
+
+const ONE: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
+
+#[tokio::test]
+async fn no_more_runs_start_than_may_and_the_next_says_what_it_waits_for() {
+    let place = Place::new(ONE);
+    let sha = place.commit("a.txt", "1");
+    let worker = Arc::new(FakeWorker::default());
+    worker.tell("a", [Deed::Hang]);
+    let house = place.house_with(worker, Limits { running_workflows: 1, ..Limits::default() }, 9).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(1).await;
+    house.deliver("d-2", "push", &push(&sha)).await;
+    house.run_is(2, |run| run.what.state == RunState::Queued).await;
+    let wait = house.wait().await;
+    assert!(wait == "1 of at most 1 workflows are running", "{wait}");
+    house.engine.cancel(Subject::Run(model::RunId(1)), "mona said so".to_owned()).await.expect("cancelled");
+    let first = house.ended(1).await;
+    assert_eq!(
+        (first.conclusion, first.what.reason.as_deref()),
+        (Some(Conclusion::Cancelled), Some("mona said so"))
+    );
+    house.worker.has_begun(2).await;
+}
+
+#[tokio::test]
+async fn a_newer_run_of_a_group_cancels_the_one_in_progress() {
+    let group = "concurrency: {group: 'x-${{ github.ref }}', cancel-in-progress: true}\n";
+    let place = Place::new(&format!("{group}{ONE}"));
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("a", [Deed::Hang, Deed::End(Conclusion::Success)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(1).await;
+    house.deliver("d-2", "push", &push(&sha)).await;
+    assert_eq!(house.ended(2).await.conclusion, Some(Conclusion::Success));
+    let first = house.ended(1).await;
+    assert_eq!(first.conclusion, Some(Conclusion::Cancelled));
+    assert_eq!(first.what.group.as_deref(), Some("x-refs/heads/main"));
+}
+
+#[tokio::test]
+async fn a_group_with_the_runs_own_id_holds_nobody_up() {
+    let place = Place::new(&format!("concurrency: '${{{{ github.run_id }}}}'\n{ONE}"));
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("a", [Deed::Hang]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.deliver("d-2", "push", &push(&sha)).await;
+    house.worker.has_begun(2).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_job_that_waits_never_begins() {
+    let place = Place::new(
+        "on: push\njobs:\n  a: {runs-on: ubuntu-latest, steps: [{run: x}]}\n  b: {runs-on: ubuntu-latest, steps: [{run: x}]}\n",
+    );
+    let sha = place.commit("a.txt", "1");
+    let worker = Arc::new(FakeWorker::default());
+    worker.tell("a", [Deed::Hang]);
+    worker.tell("b", [Deed::Hang]);
+    let house = place.house_with(worker, Limits::default(), 1).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(1).await;
+    house.engine.cancel(Subject::Run(model::RunId(1)), "enough".to_owned()).await.expect("cancelled");
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "a:cancelled b:cancelled");
+    assert_eq!(house.worker.began().len(), 1);
+}

@@ -1,0 +1,173 @@
+//! What events start, and how it ends.
+
+use model::{Conclusion, DeliveryState, RunState, Trust};
+use scheduler::worker::fake::Deed;
+use serde_json::json;
+use store::record::Receipt;
+
+use crate::house::{Place, push, repository};
+
+const CHAIN: &str = "\
+name: CI
+run-name: Build ${{ github.sha }} in ${{ github.run_id }}
+on: push
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    outputs:
+      version: ${{ steps.a.outputs.v }}
+    steps: [{id: a, run: make}]
+  test:
+    needs: build
+    strategy: {matrix: {os: [a, b]}}
+    runs-on: ubuntu-latest
+    steps: [{run: make test}]
+  never:
+    needs: build
+    if: false
+    runs-on: ubuntu-latest
+    steps: [{run: make}]
+";
+
+#[tokio::test]
+async fn a_push_runs_the_workflow_of_its_commit_to_the_end() {
+    let place = Place::new(CHAIN);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Success));
+    assert_eq!(house.said(&run).await, "build:success test:success never:skipped test:success");
+    assert_eq!(run.what.title, format!("Build {sha} in 1"));
+    assert_eq!((run.number, run.what.sha.as_str(), run.what.actor.as_str()), (1, sha.as_str(), "mona"));
+    let jobs = house.jobs(&run).await;
+    let build = jobs.iter().find(|job| job.key == "build").expect("there");
+    assert_eq!((build.tries, build.machine.as_deref()), (1, Some("fake-1")));
+    assert!(build.clock.first_line_at.is_some() && build.clock.leased_at.is_some());
+    let steps = house.store.steps(build.id).await.expect("read");
+    assert_eq!((steps[0].name.as_str(), steps[0].conclusion), ("Run it", Some(Conclusion::Success)));
+    let lines = house.logs.read(build.id).lines(0, 10).await.expect("read");
+    assert_eq!(lines[0].line.text, "build works");
+    let (delivery, _) = house.store.delivery(model::DeliveryId(1)).await.expect("read").expect("there");
+    assert_eq!(delivery.state, DeliveryState::Expanded);
+}
+
+#[tokio::test]
+async fn the_workflow_is_that_of_the_pushed_commit_and_of_no_other() {
+    let place = Place::new(CHAIN);
+    let old = place.commit("a.txt", "1");
+    place.commit(
+        ".github/workflows/ci.yml",
+        "on: push\njobs: {other: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n",
+    );
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&old)).await;
+    let run = house.ended(1).await;
+    assert!(house.said(&run).await.starts_with("build:success"), "{}", house.said(&run).await);
+}
+
+#[tokio::test]
+async fn a_delivery_that_comes_again_runs_once() {
+    let place = Place::new(CHAIN);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.ended(1).await;
+    let again = house.deliver("d-1", "push", &push(&sha)).await;
+    assert!(matches!(again, Receipt::Known(_, DeliveryState::Expanded)), "{again:?}");
+    house.engine.idle().await;
+    assert_eq!(house.store.run(model::RunId(2)).await.expect("read"), None);
+}
+
+#[tokio::test]
+async fn a_failed_job_fails_the_run_and_skips_what_needs_it() {
+    let place = Place::new(CHAIN);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("build", [Deed::End(Conclusion::Failure)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Failure));
+    assert_eq!(house.said(&run).await, "build:failure test:skipped never:skipped");
+    assert_eq!(house.worker.began(), ["build"]);
+}
+
+#[tokio::test]
+async fn a_machine_that_fails_is_replaced_and_a_step_that_fails_is_not_tried_again() {
+    let place = Place::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n");
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    let broken = || Deed::MachineFails("no memory".to_owned());
+    house.worker.tell("a", [broken(), Deed::End(Conclusion::Success)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Success));
+    let job = &house.jobs(&run).await[0];
+    assert_eq!((job.tries, job.infrastructure_error.as_deref()), (2, Some("no memory")));
+
+    house.worker.tell("a", [broken()]);
+    house.deliver("d-2", "push", &push(&sha)).await;
+    let run = house.ended(2).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Failure));
+    let job = &house.jobs(&run).await[0];
+    assert_eq!(job.tries, 3);
+    assert!(job.reason.as_ref().is_some_and(|reason| reason.contains("no memory")), "{job:?}");
+}
+
+#[tokio::test]
+async fn labels_that_no_machine_has_fail_the_job_with_a_word() {
+    let place = Place::new("on: push\njobs: {a: {runs-on: gpu, steps: [{run: x}]}}\n");
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Failure));
+    let job = &house.jobs(&run).await[0];
+    assert!(job.reason.as_ref().is_some_and(|reason| reason.contains("gpu")), "{job:?}");
+    assert_eq!(house.worker.began(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_workflow_file_that_cannot_be_read_is_a_run_that_failed_with_the_reason() {
+    let place = Place::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{ruun: x}]}}\n");
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    assert_eq!((run.what.state, run.conclusion), (RunState::Ended, Some(Conclusion::Failure)));
+    assert!(run.what.reason.as_ref().is_some_and(|reason| reason.contains("ruun")), "{run:?}");
+}
+
+#[tokio::test]
+async fn a_fork_of_a_stranger_waits_for_approval_and_gets_no_secret() {
+    let place = Place::new("on: pull_request\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n");
+    let (head, base) = place.pull();
+    let house = place.house().await;
+    let payload = json!({
+        "action": "opened", "number": 7, "repository": repository(), "sender": {"login": "eve", "id": 9},
+        "pull_request": {
+            "number": 7, "title": "Nice change", "merged": false, "author_association": "NONE",
+            "user": {"login": "eve", "id": 9},
+            "head": {"ref": "patch", "sha": head, "repo": {"id": 5, "full_name": "eve/hello", "fork": true}},
+            "base": {"ref": "main", "sha": base, "repo": repository()},
+        },
+    });
+    house.deliver("d-1", "pull_request", &payload).await;
+    let run = house.run_is(1, |run| run.what.group.is_none()).await;
+    assert_eq!((run.what.state, run.what.trust), (RunState::Waiting, Trust::Untrusted));
+    assert!(
+        run.what.reason.as_ref().is_some_and(|reason| reason.contains("eve has not contributed")),
+        "{run:?}"
+    );
+    assert_eq!(house.wait().await, "waits for approval");
+    assert_eq!(house.worker.began(), [""; 0]);
+
+    house.engine.approve(run.id, "mona".to_owned()).await.expect("approved");
+    let run = house.ended(1).await;
+    assert_eq!((run.conclusion, run.what.title.as_str()), (Some(Conclusion::Success), "Nice change"));
+    assert_eq!(house.worker.secrets_of("a"), [""; 0]);
+
+    // Who was approved once need not be again.
+    house.deliver("d-2", "pull_request", &payload).await;
+    assert_eq!(house.ended(2).await.conclusion, Some(Conclusion::Success));
+}
