@@ -3,6 +3,9 @@
 pub mod app;
 pub mod client;
 pub mod context;
+pub mod deliveries;
 pub mod event;
+pub mod questions;
 pub mod refs;
+pub mod report;
 pub mod signature;

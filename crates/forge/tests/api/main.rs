@@ -1,6 +1,8 @@
 //! Calls of the API, against a server that fails in the ways that servers do.
 
+mod asking;
 mod calling;
+mod reporting;
 mod server;
 
 use std::time::Duration;

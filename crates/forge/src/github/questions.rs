@@ -1,0 +1,115 @@
+//! What is asked of GitHub about repositories and people, and what is said there besides reports.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::client::{Call, Client, ClientError, segment};
+use crate::repository::{RepositoryName, RepositoryRef};
+
+/// What somebody may do with a repository. GitHub's `maintain` counts as write here, and `triage` as read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// Nothing that others may not.
+    None,
+    /// Read it.
+    Read,
+    /// Change it: whose code is run without asking, and who may approve others'.
+    Write,
+    /// Everything.
+    Admin,
+}
+
+/// A pull request, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullState {
+    /// Whether it is open.
+    pub is_open: bool,
+    /// Last commit of its branch.
+    pub head_sha: String,
+    /// Whether it can be merged; `None` while GitHub is finding out, for which asking is what starts it.
+    pub mergeable: Option<bool>,
+}
+
+/// What somebody may do with a repository.
+/// <https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
+pub async fn permission(
+    client: &Client,
+    repository: &RepositoryName,
+    login: &str,
+) -> Result<Permission, ClientError> {
+    let path = format!("/repos/{repository}/collaborators/{}/permission", segment(login));
+    let call = Call::get(path, format!("ask what {login} may do with {repository}"));
+    match client.call(&call).await {
+        Ok(answer) => Ok(match answer.body["permission"].as_str() {
+            Some("admin") => Permission::Admin,
+            Some("write") => Permission::Write,
+            Some("read") => Permission::Read,
+            _ => Permission::None,
+        }),
+        // Nobody of that name.
+        Err(error) if error.status() == Some(404) => Ok(Permission::None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a comment on an issue or a pull request; its id.
+/// <https://docs.github.com/en/rest/issues/comments#create-an-issue-comment>
+pub async fn comment(
+    client: &Client,
+    repository: &RepositoryName,
+    number: u64,
+    text: &str,
+) -> Result<u64, ClientError> {
+    let path = format!("/repos/{repository}/issues/{number}/comments");
+    let call = Call::post(path, format!("comment on {repository}#{number}"), json!({"body": text}));
+    let answer = client.call(&call).await?;
+    answer.body["id"].as_u64().ok_or_else(|| unclear(&call, "the comment has no id"))
+}
+
+/// What GitHub knows of a repository.
+/// <https://docs.github.com/en/rest/repos/repos#get-a-repository>
+pub async fn repository(client: &Client, name: &RepositoryName) -> Result<RepositoryRef, ClientError> {
+    let call = Call::get(format!("/repos/{name}"), format!("read {name}"));
+    let body = client.call(&call).await?.body;
+    let full_name = body["full_name"].as_str().and_then(|name| name.parse().ok());
+    Ok(RepositoryRef {
+        id: body["id"].as_u64().ok_or_else(|| unclear(&call, "the repository has no id"))?,
+        // It may have been renamed.
+        name: full_name.unwrap_or_else(|| name.clone()),
+        default_branch: body["default_branch"].as_str().map(str::to_owned),
+        private: body["private"] != false,
+        fork: body["fork"] == true,
+    })
+}
+
+/// The installation of the App that a repository belongs to; asked as the App.
+/// <https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app>
+pub async fn installation(client: &Client, name: &RepositoryName) -> Result<u64, ClientError> {
+    let call =
+        Call::get(format!("/repos/{name}/installation"), format!("ask who installed the App on {name}"));
+    let answer = client.call(&call).await?;
+    answer.body["id"].as_u64().ok_or_else(|| unclear(&call, "the installation has no id"))
+}
+
+/// How a pull request stands. For one whose trial merge is not there yet, this has GitHub make it.
+/// <https://docs.github.com/en/rest/pulls/pulls#get-a-pull-request>
+pub async fn pull_request(
+    client: &Client,
+    repository: &RepositoryName,
+    number: u64,
+) -> Result<PullState, ClientError> {
+    let call =
+        Call::get(format!("/repos/{repository}/pulls/{number}"), format!("read {repository}#{number}"));
+    let body = client.call(&call).await?.body;
+    let head = body.pointer("/head/sha").and_then(Json::as_str);
+    Ok(PullState {
+        is_open: body["state"] == "open",
+        head_sha: head.ok_or_else(|| unclear(&call, "the pull request has no head"))?.to_owned(),
+        mergeable: body["mergeable"].as_bool(),
+    })
+}
+
+fn unclear(call: &Call, cause: &str) -> ClientError {
+    ClientError::Answer { call: call.what.clone(), cause: cause.to_owned() }
+}
