@@ -4,6 +4,7 @@
 //! round, so that a machine that slows down or warms up treats all alike; medians are compared.
 
 mod measure;
+mod server;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -35,6 +36,8 @@ pub(crate) enum Bench {
     Expr,
     /// Virtual machines: starts, calls, clones
     Machines,
+    /// The server: decisions with 10,000 queued jobs
+    Server,
 }
 
 /// A workflow that all contestants run, and what is to be reached.
@@ -74,6 +77,7 @@ pub(crate) fn run(only: &[Bench], rounds: usize) -> Result<()> {
         let section = match bench.race() {
             Some(race) => race.run(&place, rounds)?,
             None if *bench == Bench::Machines => machines(rounds)?,
+            None if *bench == Bench::Server => server::run()?,
             None => bench.example()?,
         };
         println!("{section}");
@@ -200,7 +204,7 @@ impl Bench {
                 bash: "for i in {1..50}; do bash -e step.sh; done",
                 targets: &[Target { what: Wall, against: Act, factor: 0.2 }],
             },
-            Bench::Mask | Bench::Expr | Bench::Machines => return None,
+            Bench::Mask | Bench::Expr | Bench::Machines | Bench::Server => return None,
         };
         Some(race)
     }
