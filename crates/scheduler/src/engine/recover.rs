@@ -20,7 +20,10 @@ impl Core {
     /// Queues all runs that have not ended, and makes the plans of those that had started. Jobs that were running
     /// are run again, once.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
-        for run in self.parts.store.unfinished_runs().await? {
+        let mut runs = self.parts.store.unfinished_runs().await?;
+        // Who had started has its group; the others ask for it after them.
+        runs.sort_by_key(|run| (run.what.state != RunState::Running, run.queued_at, run.id));
+        for run in runs {
             let id = run.id;
             match run.what.state {
                 RunState::Waiting | RunState::Queued => self.admit(run).await,

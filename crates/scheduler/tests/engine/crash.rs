@@ -1,7 +1,8 @@
 //! Servers that die.
 
-use model::{Conclusion, DeliveryState};
+use model::{Conclusion, DeliveryState, RunId};
 use scheduler::queue::Limits;
+use scheduler::recipe::Again;
 use scheduler::worker::fake::Deed;
 
 use crate::house::{Place, push};
@@ -65,4 +66,24 @@ async fn a_delivery_that_nobody_has_looked_at_is_not_lost() {
     let (delivery, _) = house.store.delivery(model::DeliveryId(1)).await.expect("read").expect("there");
     assert_eq!(delivery.state, DeliveryState::Expanded);
     assert_eq!(house.store.run(model::RunId(2)).await.expect("read"), None);
+}
+
+#[tokio::test]
+async fn after_a_crash_a_group_still_belongs_to_the_run_that_had_started() {
+    let flow = "concurrency: deploy\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
+    let place = Place::new(flow);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("a", [Deed::End(Conclusion::Success), Deed::Hang, Deed::Hang]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.ended(1).await;
+    house.deliver("d-2", "push", &push(&sha)).await;
+    house.worker.has_begun(2).await;
+    // It has the lower id, and waits for the group.
+    house.engine.again(RunId(1), Again::All, "mona".to_owned()).await.expect("queued");
+    let worker = house.crash().await;
+
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    house.worker.has_begun(3).await;
+    assert_eq!(house.wait().await, "its concurrency group `deploy` is held by run 2");
 }
