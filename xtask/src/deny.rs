@@ -55,6 +55,23 @@ struct Named {
     #[serde(rename = "crate")]
     name: String,
     reason: String,
+    /// Of a banned crate: those that may use it all the same.
+    #[serde(default)]
+    wrappers: Vec<String>,
+}
+
+impl Named {
+    /// Whether nobody but its wrappers uses this crate.
+    fn is_wrapped(&self, packages: &[Package]) -> bool {
+        // What the tests of others use is never built here.
+        let is_built =
+            |user: &Package, kind: &Option<String>| user.source.is_none() || kind.as_deref() != Some("dev");
+        let uses = |user: &&Package| {
+            user.dependencies.iter().any(|used| used.name == self.name && is_built(user, &used.kind))
+        };
+        let mut users = packages.iter().filter(uses);
+        !self.wrappers.is_empty() && users.all(|user| self.wrappers.contains(&user.name))
+    }
 }
 
 /// Checks the locked dependencies and prints every one that breaks a rule.
@@ -90,7 +107,9 @@ fn faults(rules: &Rules, packages: &[Package]) -> Vec<String> {
         {
             faults.push(format!("{name} {version} comes from {source}"));
         }
-        if let Some(ban) = rules.bans.deny.iter().find(|ban| ban.name == *name) {
+        if let Some(ban) = rules.bans.deny.iter().find(|ban| ban.name == *name)
+            && !ban.is_wrapped(packages)
+        {
             faults.push(format!("{name} {version} is banned: {}", ban.reason));
         }
     }
@@ -172,7 +191,7 @@ fn one(allowed: &BTreeSet<String>, words: &mut &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Rules, allows, faults};
-    use crate::metadata::Package;
+    use crate::metadata::{Dependency, Package};
 
     const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
@@ -208,6 +227,20 @@ mod tests {
         ] {
             assert_eq!(allows(&allowed, expression), expected, "{expression}");
         }
+    }
+
+    #[test]
+    fn a_banned_crate_is_a_fault_unless_only_its_wrappers_use_it() {
+        let user = |name: &str, used: &str| {
+            let used = Dependency { name: used.to_owned(), kind: None };
+            Package { dependencies: vec![used], ..package(name, "1.0.0", Some("MIT"), CRATES_IO) }
+        };
+        let banned = package("lazy_static", "1.5.0", Some("MIT"), CRATES_IO);
+        let wrapped = [banned, user("age", "lazy_static")];
+        assert_eq!(faults(&rules(), &wrapped), [""; 0]);
+        let [banned, age] = wrapped;
+        let found = faults(&rules(), &[banned, age, user("other", "lazy_static")]);
+        assert_eq!(found, ["lazy_static 1.5.0 is banned: std::sync::LazyLock"]);
     }
 
     #[test]

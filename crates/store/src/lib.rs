@@ -11,6 +11,7 @@ mod lock;
 pub mod log;
 pub mod query;
 pub mod record;
+pub mod seal;
 pub mod sqlite;
 mod store;
 
