@@ -264,7 +264,7 @@ mod tests {
                 "nameless 1.0.0 names no licence",
                 "fork 1.0.0 comes from git+https://example.org/fork",
                 "mirror 1.0.0 comes from registry+https://example.org/index",
-                "openssl-sys 0.9.0 is banned: Hearth speaks no TLS of its own; git does the fetching",
+                "openssl-sys 0.9.0 is banned: rustls is what Hearth speaks TLS with, and git fetches",
                 "twice is there in several versions: 1.0.0, 2.0.0",
             ]
         );
