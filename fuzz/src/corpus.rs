@@ -23,6 +23,13 @@ const EVENTS: &[&str] = &[
     r#"{"schedule":"0 5 * * 1-5"}"#,
 ];
 
+const WEBHOOKS: &[&str] = &[
+    r#"{"ref":"refs/heads/main","before":"1111111111111111111111111111111111111111","after":"2222222222222222222222222222222222222222","created":false,"deleted":false,"head_commit":{"id":"2222222222222222222222222222222222222222","message":"m"},"commits":[{"id":"2222222222222222222222222222222222222222"}],"repository":{"id":1,"full_name":"octo/hello","default_branch":"main"},"sender":{"login":"mona"},"installation":{"id":2}}"#,
+    r#"{"action":"opened","number":7,"pull_request":{"number":7,"merged":true,"merge_commit_sha":"3333333333333333333333333333333333333333","user":{"login":"a"},"head":{"ref":"x","sha":"1111111111111111111111111111111111111111","repo":{"id":2,"full_name":"eve/hello"}},"base":{"ref":"main","sha":"2222222222222222222222222222222222222222","repo":{"id":1}}},"repository":{"id":1,"full_name":"octo/hello","default_branch":"main"}}"#,
+    r#"{"action":"requested_action","requested_action":{"identifier":"rerun"},"check_run":{"id":4,"head_sha":"1111111111111111111111111111111111111111","external_id":"17","app":{"id":3},"check_suite":{"id":5}},"check_suite":{"id":5,"head_sha":"1111111111111111111111111111111111111111"},"repository":{"id":1,"full_name":"octo/hello","default_branch":"main"}}"#,
+    r#"{"action":"published","ref":"v1","ref_type":"tag","workflow":"ci.yml","release":{"tag_name":"v1"},"deployment":{"ref":"main","sha":"1111111111111111111111111111111111111111"},"merge_group":{"head_ref":"refs/heads/q","head_sha":"1111111111111111111111111111111111111111"},"registry_package":{"package_version":{"target_oid":"x","target_commitish":"main"}},"repository":{"id":1,"full_name":"octo/hello","default_branch":"main"}}"#,
+];
+
 const PATTERNS: &[&str] =
     &["main\nmain", "!r/**\nr/a/b", "v[0-9]+.*\nv12.3", "a?b+c*\nabbc", "**/*.md\nä/ö.md", "[!a-z]\\*\nA*"];
 
@@ -45,6 +52,7 @@ pub(crate) fn of(target: Target) -> Result<Vec<Vec<u8>>> {
         Target::Workflow => return files(&["e2e/scenarios", "examples"], &["yml"]),
         Target::Expression => EXPRESSIONS,
         Target::Event => EVENTS,
+        Target::Webhook => WEBHOOKS,
         Target::Pattern => PATTERNS,
         Target::CommandFile => COMMAND_FILES,
         Target::Line => LINES,

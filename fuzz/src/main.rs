@@ -10,6 +10,7 @@ mod mutate;
 mod plan;
 mod targets;
 mod watch;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

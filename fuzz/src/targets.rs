@@ -19,6 +19,8 @@ pub(crate) enum Target {
     Expression,
     /// Payloads of events against workflows with every kind of filter
     Event,
+    /// Payloads of webhooks, of every kind
+    Webhook,
     /// Filter patterns against names
     Pattern,
     /// Command files
@@ -45,6 +47,7 @@ impl Target {
             Target::Workflow => workflow(&text),
             Target::Expression => expression(&text),
             Target::Event => event(input),
+            Target::Webhook => crate::webhook::run(input),
             Target::Pattern => pattern(&text),
             Target::CommandFile => command_file(input),
             Target::Line => line(&text),

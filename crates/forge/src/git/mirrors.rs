@@ -107,18 +107,18 @@ impl Mirrors {
         let mirror = self.mirror(&name);
         let _lock = self.lock(&mirror).await?;
         *last = Last::default();
-        discard(mirror.path()).map_err(|source| folder_error(&mirror, source))
+        discard(&mirror).await
     }
 
     /// Fetches, and once more from nothing where the mirror turns out to be damaged.
     async fn fetch_whole(&self, mirror: &Mirror, remote: &Remote, want: &[Want]) -> Result<(), MirrorError> {
         let fetch = Fetch { mirror, remote, timeout: self.timeout };
         if mirror.is_damaged() {
-            discard(mirror.path()).map_err(|source| folder_error(mirror, source))?;
+            discard(mirror).await?;
         }
         match fetch.all(want).await {
             Err(MirrorError::Damaged { .. }) => {
-                discard(mirror.path()).map_err(|source| folder_error(mirror, source))?;
+                discard(mirror).await?;
                 fetch.all(want).await
             }
             outcome => outcome,
@@ -178,7 +178,7 @@ impl Fetch<'_> {
         specs.extend(pulls.map(|number| format!("+refs/pull/{number}/*:refs/pull/{number}/*")));
         match self.run(&specs).await {
             Err(Stopped { failure: Failure::Locked, .. }) => {
-                remove_locks(self.mirror.path()).map_err(|source| folder_error(self.mirror, source))?;
+                on_disk(self.mirror, remove_locks).await?;
                 self.run(&specs).await.map_err(|stopped| stopped.error)?;
             }
             outcome => outcome.map_err(|stopped| stopped.error)?,
@@ -267,8 +267,20 @@ fn server_of(url: &str) -> &str {
     url[start..].find('/').map_or(url, |slash| &url[..start + slash + 1])
 }
 
+/// Throws a mirror away.
+async fn discard(mirror: &Mirror) -> Result<(), MirrorError> {
+    on_disk(mirror, move_and_remove).await
+}
+
+/// Does something with a mirror's files that may take a while.
+async fn on_disk(mirror: &Mirror, work: fn(&Path) -> io::Result<()>) -> Result<(), MirrorError> {
+    let folder = mirror.path().to_owned();
+    let done = tokio::task::spawn_blocking(move || work(&folder)).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|source| folder_error(mirror, source))
+}
+
 /// Moves a mirror out of the way before it is removed: half a mirror must never be taken for one.
-fn discard(folder: &Path) -> io::Result<()> {
+fn move_and_remove(folder: &Path) -> io::Result<()> {
     let old = folder.with_extension("old");
     remove(&old)?;
     match fs::rename(folder, &old) {

@@ -70,7 +70,8 @@ pub struct Start {
     pub diff: Diff,
     /// The pull request that the event is of.
     pub pull_request: Option<PullRequest>,
-    /// Whether the code comes from another repository, so that nobody here vouches for it.
+    /// Whether the code that runs comes from another repository, so that nobody here vouches for it. Never of
+    /// `pull_request_target`, which runs the default branch's.
     pub is_fork: bool,
     /// Login of whoever caused it.
     pub actor: String,

@@ -117,3 +117,32 @@ async fn addresses_that_would_run_programs_or_show_passwords_are_refused() {
         assert!(matches!(error, MirrorError::Address { .. }), "{url}: {error}");
     }
 }
+
+#[tokio::test]
+async fn many_who_ask_at_once_share_a_fetch() {
+    let place = Place::new();
+    let server = Server::start(&place.origin.root(), None).await;
+    let fetch = || {
+        let (mirrors, remote) = (place.mirrors.clone(), remote(&server, None));
+        tokio::spawn(async move { mirrors.fetch(&remote, &[]).await.map(drop) })
+    };
+    let tasks: Vec<_> = (0..20).map(|_| fetch()).collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let rounds = server.seen().iter().filter(|(line, _)| line.starts_with("GET ")).count();
+    assert!(
+        rounds <= 2,
+        "{rounds} fetches for those who asked before the first and those who asked during it"
+    );
+}
+
+#[tokio::test]
+async fn a_repository_without_commits_is_a_mirror_without_branches() {
+    let place = Place::new();
+    let empty = place.folder.path().join("empty.git");
+    crate::origin::run(place.folder.path(), &["init", "-q", "--bare", empty.to_str().unwrap()]);
+    let remote = Remote { url: format!("file://{}", empty.display()), ..place.remote() };
+    let mirror = place.mirrors.fetch(&remote, &[]).await.unwrap();
+    assert_eq!(mirror.full_ref("main").await.unwrap(), None);
+}

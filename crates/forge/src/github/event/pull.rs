@@ -4,7 +4,8 @@ use serde_json::Value as Json;
 
 use super::read::Reader;
 use super::{EventKind, PullRequest, ReadError};
-use crate::commit::{CommitSpec, is_commit};
+use crate::commit::{CommitSpec, is_commit, is_ref_name};
+use crate::github::refs::branch;
 
 /// The pull request of an event that is of one.
 pub(super) fn pull_request(kind: &EventKind, reader: &Reader<'_>) -> Result<Option<PullRequest>, ReadError> {
@@ -18,13 +19,17 @@ pub(super) fn pull_request(kind: &EventKind, reader: &Reader<'_>) -> Result<Opti
     if !is_of_one {
         return Ok(None);
     }
+    let base_ref = reader.needed("/pull_request/base/ref")?.to_owned();
+    if !is_ref_name(&branch(&base_ref)) {
+        return Err(reader.wrong("pull_request/base/ref", &base_ref));
+    }
     let head_repository = reader.text("/pull_request/head/repo/full_name").and_then(|name| name.parse().ok());
     Ok(Some(PullRequest {
         number: reader.number("/pull_request/number")?,
         head_repository,
         head_ref: reader.needed("/pull_request/head/ref")?.to_owned(),
         head_sha: reader.commit("/pull_request/head/sha")?,
-        base_ref: reader.needed("/pull_request/base/ref")?.to_owned(),
+        base_ref,
         base_sha: reader.commit("/pull_request/base/sha")?,
         author: reader.text("/pull_request/user/login").unwrap_or_default().to_owned(),
         author_association: reader.text("/pull_request/author_association").unwrap_or("NONE").to_owned(),

@@ -41,7 +41,8 @@ fn start(kind: &EventKind, reader: &Reader<'_>, repository: &RepositoryRef) -> R
         reference,
         commit,
         workflows_from,
-        is_fork: pull.as_ref().is_some_and(|pull| pull.is_fork),
+        // Code of the default branch is ours, whoever the pull request is from.
+        is_fork: *kind != EventKind::PullRequestTarget && pull.as_ref().is_some_and(|pull| pull.is_fork),
         pull_request: pull,
         actor: actor.to_owned(),
         head_message: head_message(reader).map(str::to_owned),
@@ -67,7 +68,9 @@ fn reference(kind: &EventKind, reader: &Reader<'_>, repository: &RepositoryRef) 
 }
 
 fn default_branch<'a>(reader: &Reader<'_>, repository: &'a RepositoryRef) -> Result<&'a str, ReadError> {
-    repository.default_branch.as_deref().ok_or_else(|| reader.missing("repository/default_branch"))
+    let field = "repository/default_branch";
+    let name = repository.default_branch.as_deref().ok_or_else(|| reader.missing(field))?;
+    if is_ref_name(&branch(name)) { Ok(name) } else { Err(reader.wrong(field, name)) }
 }
 
 /// `GITHUB_SHA`.

@@ -148,10 +148,11 @@ fn a_pull_request_is_described() {
 fn a_pull_request_of_another_repository_is_not_trusted_nor_one_of_a_deleted_repository() {
     let of = |repo: Json| pull("opened", json!({"head": {"ref": "topic", "sha": sha("a"), "repo": repo}}));
     for repo in [json!({"id": 2, "full_name": "eve/hello"}), Json::Null, json!({})] {
-        for start in starts("pull_request", &of(repo.clone())) {
-            assert!(start.is_fork, "{repo}: {}", start.event);
-            assert!(start.pull_request.unwrap().is_fork);
-        }
+        let [own, target] = &starts("pull_request", &of(repo.clone()))[..] else { panic!() };
+        assert!(own.is_fork && own.pull_request.as_ref().unwrap().is_fork, "{repo}");
+        assert!(!target.is_fork, "its code is the default branch's");
+        assert!(target.pull_request.as_ref().unwrap().is_fork, "{repo}");
+        assert!(starts("pull_request_review", &of(repo))[0].is_fork);
     }
     assert!(!starts("pull_request", &of(json!({"id": 1})))[0].is_fork);
 }
@@ -300,6 +301,10 @@ fn what_cannot_be_read_says_what_is_missing() {
     assert!(error("push", &climbing).contains("'../../etc' is no name of a repository"));
     let odd = error("push", &payload(push(json!({"ref": "refs/heads/a b"}))));
     assert!(odd.contains("has a ref that can't be one"), "{odd}");
+    let base = pull("closed", json!({"merged": true, "base": {"ref": "a b", "sha": sha("b")}}));
+    assert!(error("pull_request", &base).contains("has a pull_request/base/ref that can't be one: 'a b'"));
+    let default = json!({"repository": {"full_name": "octo/hello", "default_branch": "-> x"}});
+    assert!(error("issues", &default).contains("has a repository/default_branch that can't be one"));
     let long = error("push", &payload(push(json!({"ref": format!("refs/heads/ {}", "é".repeat(5000))}))));
     assert!(long.len() < 400, "{long}");
 }

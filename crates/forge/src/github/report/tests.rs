@@ -279,3 +279,94 @@ fn a_comment_is_looked_for_then_made_then_changed_in_place() {
     assert_eq!(call.path, "/repos/octo/hello/issues/comments/9");
     assert_eq!(comment::plan(&pull(vec![]), &SentComment::default()), Todo::Nothing);
 }
+
+/// xorshift: small, and the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+}
+
+/// The check runs that GitHub has, by id: their conclusion, and the messages of their annotations.
+#[derive(Default)]
+struct Github(BTreeMap<u64, (String, Json, Vec<String>)>);
+
+impl Github {
+    fn carry_out(&mut self, call: &Call) -> u64 {
+        let body = call.body.as_ref().unwrap();
+        let id = match call.path.rsplit('/').next().unwrap().parse() {
+            Ok(id) => id,
+            Err(_) => 1000 + self.0.len() as u64,
+        };
+        let job = body["external_id"].as_str().unwrap().to_owned();
+        let check = self.0.entry(id).or_insert((job, Json::Null, Vec::new()));
+        check.1 = body["conclusion"].clone();
+        let batch = body["output"]["annotations"].as_array();
+        check.2.extend(batch.into_iter().flatten().map(|one| one["message"].as_str().unwrap().to_owned()));
+        id
+    }
+
+    fn find(&self, job: JobId) -> Option<u64> {
+        self.0.iter().find(|(_, check)| check.0 == job.to_string()).map(|(id, _)| *id)
+    }
+}
+
+#[test]
+fn whatever_gets_lost_github_has_each_job_once_in_the_end_with_its_conclusion() {
+    for seed in 1..60 {
+        let mut random = Random(seed);
+        let (mut github, mut sent) = (Github::default(), Sent::default());
+        let mut jobs: Vec<JobView> = (0..3).map(|id| job(id, "x", State::Queued)).collect();
+        let final_views: Vec<JobView> =
+            (0..3).map(|id| JobView { id: JobId(id), ..annotated(random.below(130)) }).collect();
+        for _ in 0..40 {
+            let which = random.below(3);
+            jobs[which].state = match jobs[which].state {
+                State::Queued => State::Running,
+                _ => State::Ended(Conclusion::Success),
+            };
+            if let State::Ended(_) = jobs[which].state {
+                jobs[which] = final_views[which].clone();
+            }
+            for planned in plan(&run(State::Running, jobs.clone()), Means::Checks, &sent) {
+                match random.below(4) {
+                    // It never arrived.
+                    0 => {}
+                    // It was carried out, and the answer was lost.
+                    1 => {
+                        github.carry_out(&planned.call);
+                        let Mark::Made { job, .. } = planned.mark else {
+                            assert!(sent.forget(&planned));
+                            continue;
+                        };
+                        sent.note(&planned, &json!({"id": github.find(job).unwrap()})).unwrap();
+                    }
+                    _ => {
+                        let id = github.carry_out(&planned.call);
+                        sent.note(&planned, &json!({"id": id})).unwrap();
+                    }
+                }
+                sent = serde_json::from_str(&serde_json::to_string(&sent).unwrap()).unwrap();
+            }
+        }
+        let view = run(State::Running, final_views.clone());
+        for _ in 0..10 {
+            for planned in plan(&view, Means::Checks, &sent) {
+                let id = github.carry_out(&planned.call);
+                sent.note(&planned, &json!({"id": id})).unwrap();
+            }
+        }
+        assert_eq!(github.0.len(), 3, "seed {seed}");
+        for view in &final_views {
+            let (_, conclusion, told) = &github.0[&github.find(view.id).unwrap()];
+            assert_eq!(conclusion, "success", "seed {seed}");
+            let expected: Vec<&String> = view.annotations.iter().map(|one| &one.message).collect();
+            assert_eq!(told.iter().collect::<Vec<_>>(), expected, "seed {seed}");
+        }
+    }
+}
