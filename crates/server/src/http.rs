@@ -1,10 +1,13 @@
 //! Serving a router: what a client may cost before anybody knows who it is.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -12,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
 /// Connections at once; more wait in the listener's backlog. Ten for each of a hundred users,
 /// and far below the usual limit of open files.
@@ -29,13 +33,17 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no more descriptors: somebody's connection ends meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The other end of the connection that a request came on; an extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
 /// Serves until `stop`, then lets requests that are under way end, for a while.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     let abandoned = CancellationToken::new();
     while let Some(stream) = next(&listener, &stop).await {
-        let Ok(stream) = stream else {
+        let Ok((stream, peer)) = stream else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
@@ -46,7 +54,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         let (router, stop, abandoned) = (router.clone(), stop.clone(), abandoned.clone());
         connections.spawn(async move {
             tokio::select! {
-                () = converse(stream, router, stop) => {}
+                () = converse(stream, Peer(peer), router, stop) => {}
                 () = abandoned.cancelled() => {}
             }
             drop(permit);
@@ -60,22 +68,29 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 }
 
 /// The next connection; `None` when it is over.
-async fn next(listener: &TcpListener, stop: &CancellationToken) -> Option<io::Result<TcpStream>> {
+async fn next(
+    listener: &TcpListener,
+    stop: &CancellationToken,
+) -> Option<io::Result<(TcpStream, SocketAddr)>> {
     tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        accepted = listener.accept() => Some(accepted.map(|(stream, _)| stream)),
+        accepted = listener.accept() => Some(accepted),
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn converse(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
     // Interactive shells send single keys.
     let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
         .with_upgrades();
     tokio::pin!(connection);
     // A client that breaks off is no concern of ours: its error says nothing that we could mend.

@@ -1,8 +1,20 @@
 //! Hearth over HTTP.
 //!
-//! [`machines`] is the machine API: machines to start, run commands in, copy files to, and
-//! snapshot, for whoever has a token. [`http`] serves a router with its limits of time and
-//! number. This crate must not know drivers' insides; they come as [`machine::Driver`]s.
+//! [`Server`] is all of it: [`webhook`]s in, the [`api`], [`health`], and [`metrics`], and beside them [`machines`], the
+//! machine API, which can also be served alone. [`auth`] says who may do what. What people ask for goes to whoever runs
+//! the workflows through [`control`]. [`http`] serves a router with its limits of time and number. This crate must not
+//! know drivers' insides; they come as [`machine::Driver`]s.
 
+pub mod address;
+pub mod api;
+pub mod auth;
+pub mod control;
+pub mod health;
 pub mod http;
 pub mod machines;
+pub mod metrics;
+pub mod rate;
+mod server;
+pub mod webhook;
+
+pub use server::{Parts, Server};

@@ -201,17 +201,22 @@ impl Machines {
         Ok((Machines(Arc::new(service)), removed))
     }
 
-    /// The routes.
+    /// The routes, to be served alone.
     pub fn router(&self) -> Router {
-        let service = Arc::clone(&self.0);
-        let api = routes().into_iter().fold(Router::new(), |api, (path, route)| api.route(path, route));
-        api.route_layer(from_fn_with_state(Arc::clone(&service), authenticate::authenticate))
+        self.routes()
             .route("/health", get(async || axum::Json(json!({"status": "ok"}))))
             .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)))
             .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "no such route; see /openapi.json"))
             .method_not_allowed_fallback(async || {
                 ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method; see /openapi.json")
             })
+    }
+
+    /// The routes that need a token, to be mounted in a server that has its own of the others.
+    pub(crate) fn routes(&self) -> Router {
+        let service = Arc::clone(&self.0);
+        let api = routes().into_iter().fold(Router::new(), |api, (path, route)| api.route(path, route));
+        api.route_layer(from_fn_with_state(Arc::clone(&service), authenticate::authenticate))
             .with_state(service)
     }
 

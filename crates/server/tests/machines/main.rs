@@ -3,6 +3,9 @@
 //! Every JSON answer is held against the OpenAPI document (`fixture`).
 
 mod bounds;
+#[path = "../openapi/mod.rs"]
+mod openapi;
+
 mod commands;
 mod document;
 mod files;

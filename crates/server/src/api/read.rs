@@ -1,0 +1,92 @@
+//! Reading what a client sends: bounded in bytes and in time. Unknown keys and parameters are refused by their types.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+
+/// Bytes of a body: a secret has at most 48 KiB on GitHub, and inputs and payloads of a start by hand 64 KiB.
+/// <https://docs.github.com/en/actions/reference/limits>
+const BODY_BYTES: usize = 256 * 1024;
+
+/// How long a body may take: the largest needs some seconds on a slow link.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A JSON object; an empty body is one without members.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let whole = Limited::new(request.into_body(), BODY_BYTES).collect();
+        let whole = match tokio::time::timeout(BODY_DEADLINE, whole).await {
+            Ok(Ok(whole)) => whole.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return Err(ApiError::too_large(format!("the body has more than {BODY_BYTES} bytes")));
+            }
+            Ok(Err(error)) => return Err(ApiError::bad(format!("the body broke off: {error}"))),
+            Err(_) => {
+                let seconds = BODY_DEADLINE.as_secs();
+                return Err(ApiError::timeout(format!("the body did not arrive within {seconds} s")));
+            }
+        };
+        let whole: &[u8] = if whole.is_empty() { b"{}" } else { &whole };
+        // A list would be taken for the members in their order.
+        if whole.trim_ascii_start().first() != Some(&b'{') {
+            return Err(ApiError::bad("the body is not a JSON object"));
+        }
+        let value = serde_json::from_slice(whole);
+        value.map(Body).map_err(|error| ApiError::bad(format!("the body is not the JSON wanted: {error}")))
+    }
+}
+
+/// Parameters of a query.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        query.map(|query| Query(query.0)).map_err(|error| ApiError::bad(error.body_text()))
+    }
+}
+
+/// The number in a path (`/runs/{run}`), the first of its parameters. What is no number is nothing that is there.
+pub(super) struct Number(pub(super) u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Number {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|error| ApiError::bad(error.body_text()))?;
+        let Some((kind, text)) = params.iter().next() else { return Err(ApiError::no_route()) };
+        number(text).map(Number).ok_or_else(|| ApiError::missing(format!("{kind} {text:?}")))
+    }
+}
+
+/// A number as ids are written: digits only.
+pub(super) fn number(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// A word of a closed list.
+pub(super) fn word<T>(
+    name: &str,
+    text: Option<&str>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, ApiError> {
+    match text {
+        None => Ok(None),
+        Some(text) => match read(text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(ApiError::bad(format!("{text:?} is no {name}"))),
+        },
+    }
+}

@@ -1,0 +1,194 @@
+//! `POST /webhook`: what GitHub tells, acknowledged once it is durable.
+//!
+//! Every webhook goes this way, and is answered where it ends:
+//!
+//! ```text
+//! allowed address? ─► not too often? ─► whole, and room for it? ─► signed? ─► JSON? ─► durable? ─► 200
+//!       403               429            413, 408, 503           400, 403     400       503
+//! ```
+//!
+//! Nothing in it is believed, and nothing but its size looked at, before its signature is checked.
+
+mod allowed;
+mod body;
+mod head;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use forge::github::event::answer;
+use forge::github::signature::{self, Secrets, SignatureError};
+use model::Timestamp;
+use serde_json::json;
+use store::record::{NewDelivery, Receipt};
+use tokio::time::Instant;
+
+use crate::api::error::ApiError;
+use crate::http::Peer;
+use crate::rate::{Limiter, Rate};
+use crate::server::Shared;
+
+pub use allowed::Allowed;
+pub use body::BODY_BYTES;
+use body::{Bodies, json_of};
+use head::Head;
+
+/// Webhooks with a wrong signature that one address may send: somebody who sets up a webhook tries a few secrets,
+/// and whoever guesses one gets nowhere.
+pub const REFUSED_PER_MINUTE: u32 = 60;
+
+/// When it is worth sending a webhook again that the store had no room for, in seconds.
+const RETRY_SECONDS: u64 = 30;
+
+/// What the operator decides.
+pub struct WebhookConfig {
+    /// What webhooks are signed with.
+    pub secrets: Secrets,
+    /// Who may send webhooks.
+    pub allowed: Allowed,
+    /// How many webhooks one address may send. Without it, as many as it likes: GitHub sends none a second time.
+    pub rate: Option<Rate>,
+    /// How many wrongly signed ones.
+    pub refused_rate: Rate,
+}
+
+impl WebhookConfig {
+    /// Signed with one of these, from anywhere.
+    #[must_use]
+    pub fn new(secrets: Secrets) -> WebhookConfig {
+        WebhookConfig {
+            secrets,
+            allowed: Allowed::default(),
+            rate: None,
+            refused_rate: Rate { per_minute: REFUSED_PER_MINUTE },
+        }
+    }
+}
+
+/// Takes webhooks in.
+pub(crate) struct Intake {
+    secrets: Secrets,
+    allowed: Allowed,
+    rate: Option<Limiter>,
+    refused: Limiter,
+    bodies: Bodies,
+}
+
+impl Intake {
+    pub(crate) fn new(config: WebhookConfig) -> Intake {
+        Intake {
+            secrets: config.secrets,
+            allowed: config.allowed,
+            rate: config.rate.map(Limiter::new),
+            refused: Limiter::new(config.refused_rate),
+            bodies: Bodies::default(),
+        }
+    }
+}
+
+/// The route.
+pub(crate) async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let begun = Instant::now();
+    let (parts, body) = request.into_parts();
+    let outcome = take(&shared, &parts, body).await;
+    let (event, word) = match &outcome {
+        Ok(taken) => (taken.event.as_str(), taken.outcome),
+        // Names of events that nobody has signed are anything.
+        Err(error) => ("unknown", error.code()),
+    };
+    shared.metrics.webhook(event, word, begun.elapsed());
+    outcome.into_response()
+}
+
+/// A webhook that is durable.
+struct Taken {
+    event: String,
+    /// For metrics.
+    outcome: &'static str,
+    message: String,
+    status: &'static str,
+}
+
+impl IntoResponse for Taken {
+    fn into_response(self) -> Response {
+        Json(json!({"message": self.message, "status": self.status})).into_response()
+    }
+}
+
+async fn take(shared: &Shared, parts: &Parts, body: Body) -> Result<Taken, ApiError> {
+    let intake = &shared.intake;
+    let client = shared.proxies.client(parts.extensions.get::<Peer>().copied(), &parts.headers);
+    if !intake.allowed.has(client) {
+        let reason =
+            format!("webhooks are not taken from {client}: it is not in the list of allowed addresses");
+        return Err(ApiError::forbidden(reason));
+    }
+    if let Some(rate) = &intake.rate {
+        rate.take(client).map_err(too_often)?;
+    }
+    intake.refused.check(client).map_err(too_often)?;
+    // Held until it is durable: it is what the memory is for.
+    let body = intake.bodies.read(&parts.headers, body).await?;
+    let signature = parts.headers.get(signature::HEADER).map(|value| value.to_str().unwrap_or_default());
+    if let Err(error) = intake.secrets.verify(&body.bytes, signature) {
+        // Whoever is refused too often hears so the next time.
+        let _ = intake.refused.take(client);
+        return Err(unsigned(&error));
+    }
+    let payload = json_of(&parts.headers, &body.bytes)?;
+    let head = Head::read(&parts.headers, &payload)?;
+    keep(shared, head, payload.into_owned()).await
+}
+
+/// Makes a webhook durable, and says what is answered.
+async fn keep(shared: &Shared, head: Head, payload: Vec<u8>) -> Result<Taken, ApiError> {
+    let delivery = NewDelivery {
+        guid: head.guid.clone(),
+        event: head.event.clone(),
+        action: head.action.clone(),
+        repository: head.repository.clone(),
+        payload,
+        received_at: Timestamp::now(),
+    };
+    let receipt = shared.store.receive(delivery).await.map_err(|error| {
+        shared.metrics.error("webhook");
+        ApiError::unavailable(format!("the webhook could not be kept: {error}"), RETRY_SECONDS)
+    })?;
+    shared.control.nudge();
+    let message = answer(&head.event, &head.told);
+    Ok(match receipt {
+        Receipt::Known(_, state) => Taken {
+            message: format!("Webhook {} was received before ({state}); nothing is run twice", head.guid),
+            status: "acknowledged",
+            outcome: "known",
+            event: head.event,
+        },
+        Receipt::New(_) | Receipt::Again(_) => {
+            let status = if head.runs() { "success" } else { "acknowledged" };
+            Taken { message, status, outcome: "received", event: head.event }
+        }
+    })
+}
+
+fn too_often(wait: Duration) -> ApiError {
+    ApiError::too_many("too many webhooks from this address", wait)
+}
+
+fn unsigned(error: &SignatureError) -> ApiError {
+    match error {
+        SignatureError::Missing | SignatureError::Malformed => ApiError::bad(error.to_string()),
+        SignatureError::Mismatch => ApiError::forbidden(error.to_string()),
+    }
+}
+
+/// A header's text.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    value.to_str().map(Some).map_err(|_| ApiError::bad(format!("the header {name} is not text")))
+}

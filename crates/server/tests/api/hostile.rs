@@ -1,0 +1,52 @@
+//! What a client may cost, before anybody knows who it is.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Method;
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::fixture::World;
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let world = World::start().await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let head = format!("POST /webhook HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
+    // The server may hang up before it has read all of it.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
+    world.webhook("ping", "g", "{}").await.is(200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_never_ends_is_refused() {
+    let world = World::start().await;
+    let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+    let begun = tokio::time::Instant::now();
+    let reason = world.github("push", "g", "{}").send(Method::POST, "/webhook", never).await.refused(408);
+    assert!(reason.contains("15 s"), "{reason}");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn paths_that_nobody_made_are_not_found() {
+    let world = World::start().await;
+    for path in ["/", "/api", "/api/v1", "/api/v1/", "/api/v1/runs/", "//health", "/%00", "/../etc/passwd"] {
+        world.nobody().get(path).await.refused(404);
+    }
+}
+
+#[tokio::test]
+async fn webhooks_are_taken_while_the_server_ends_and_not_after() {
+    let world = World::start().await;
+    let address = world.address;
+    world.webhook("ping", "g", "{}").await.is(200);
+    world.end().await;
+    assert!(TcpStream::connect(address).await.is_err());
+}

@@ -1,0 +1,157 @@
+//! What can be read.
+
+use model::RunId;
+use scheduler::decide::{Wait, WaitReason};
+use scheduler::queue::Subject;
+use server::auth::Role;
+use store::Store;
+
+use crate::fixture::World;
+use crate::sample::{failed_run, new_run, queued_run, repository};
+
+#[tokio::test]
+async fn a_run_is_there_with_all_that_is_in_it() {
+    let world = World::start().await;
+    let reader = world.with(Role::Read).await;
+    let (run, job) = failed_run(&*world.store).await;
+    let shown = reader.get(&format!("/api/v1/runs/{run}")).await.is(200).json();
+    assert_eq!((&shown["state"], &shown["conclusion"]), (&"ended".into(), &"failure".into()));
+    assert_eq!((&shown["ref"], &shown["number"]), (&"refs/heads/main".into(), &1.into()));
+    let attempts = reader.get(&format!("/api/v1/runs/{run}/attempts")).await.is(200).json();
+    assert_eq!(attempts["attempts"].as_array().unwrap().len(), 1);
+    let jobs = reader.get(&format!("/api/v1/runs/{run}/jobs")).await.is(200).json();
+    assert_eq!(jobs["jobs"][0]["id"], job.0);
+    let shown = reader.get(&format!("/api/v1/jobs/{job}")).await.is(200).json();
+    assert_eq!(shown, jobs["jobs"][0]);
+    assert_eq!(shown["first_line_at"].as_u64().unwrap() - shown["started_at"].as_u64().unwrap(), 499);
+    let steps = reader.get(&format!("/api/v1/jobs/{job}/steps")).await.is(200).json();
+    assert_eq!(
+        (&steps["steps"][0]["name"], &steps["steps"][0]["phase"]),
+        (&"Run make".into(), &"main".into())
+    );
+    let annotations = reader.get(&format!("/api/v1/runs/{run}/annotations")).await.is(200).json();
+    assert_eq!(annotations["annotations"][0]["message"], "it broke");
+    assert_eq!(annotations["annotations"][0]["job_id"], job.0);
+}
+
+#[tokio::test]
+async fn what_is_for_the_server_alone_is_not_shown() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    let (run, job) = failed_run(&*world.store).await;
+    for path in [format!("runs/{run}"), "runs".to_owned(), format!("runs/{run}/jobs"), format!("jobs/{job}")]
+    {
+        let answer = admin.get(&format!("/api/v1/{path}")).await.is(200);
+        assert!(!String::from_utf8_lossy(&answer.bytes).contains("not for everybody"), "{path}");
+        assert_eq!(answer.headers["cache-control"], "no-store");
+    }
+}
+
+#[tokio::test]
+async fn runs_are_found_by_what_is_asked_and_page_by_page() {
+    let world = World::start().await;
+    let reader = world.with(Role::Read).await;
+    let other = repository(&*world.store, "octo/other").await;
+    for _ in 0..5 {
+        queued_run(&*world.store).await;
+    }
+    let mut odd = new_run(other);
+    odd.head_branch = "feature/ä b".to_owned();
+    odd.pull_request = Some(7);
+    let odd = world.store.create_run(odd, crate::sample::NOON).await.unwrap().id;
+    let ids = async |query: &str| -> Vec<u64> {
+        let answer = reader.get(&format!("/api/v1/runs?{query}")).await.is(200).json();
+        answer["runs"].as_array().unwrap().iter().map(|run| run["id"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(ids("").await, [6, 5, 4, 3, 2, 1]);
+    assert_eq!(ids("repository=Octo/Other").await, [odd.0]);
+    assert_eq!(ids("branch=feature%2F%C3%A4+b").await, [odd.0]);
+    assert_eq!(ids("pull_request=7").await, [odd.0]);
+    assert_eq!(ids("state=queued&event=push&actor=octocat&before=3").await, [2, 1]);
+    assert_eq!(ids("conclusion=failure").await, [0u64; 0]);
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = reader.get(&format!("/api/v1/runs?limit=4{next}")).await.is(200).json();
+        seen.extend(page["runs"].as_array().unwrap().iter().map(|run| run["id"].as_u64().unwrap()));
+        match page["next"].as_u64() {
+            Some(before) => next = format!("&before={before}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, [6, 5, 4, 3, 2, 1]);
+}
+
+#[tokio::test]
+async fn what_can_not_be_asked_is_refused_with_the_reason() {
+    let world = World::start().await;
+    let reader = world.with(Role::Read).await;
+    queued_run(&*world.store).await;
+    for (query, status) in [
+        ("state=done", 400),
+        ("conclusion=maybe", 400),
+        ("before=-1", 400),
+        ("limit=x", 400),
+        ("colour=red", 400),
+        ("repository=nobody/nothing", 404),
+    ] {
+        reader.get(&format!("/api/v1/runs?{query}")).await.refused(status);
+    }
+    reader.get("/api/v1/runs?limit=0").await.is(200);
+    reader.get("/api/v1/runs?limit=100000").await.is(200);
+    for path in
+        ["runs/2", "runs/x", "runs/-1", "runs/1%2F2", "runs/99999999999999999999", "jobs/7", "nothing"]
+    {
+        reader.get(&format!("/api/v1/{path}")).await.refused(404);
+    }
+    reader.get("/api/v1/runs/1/jobs?attempt=2").await.refused(404);
+    reader.get("/api/v1/repositories/octo/nothing").await.refused(404);
+}
+
+#[tokio::test]
+async fn repositories_are_there_by_name() {
+    let world = World::start().await;
+    let reader = world.with(Role::Read).await;
+    repository(&*world.store, "octo/hello").await;
+    let all = reader.get("/api/v1/repositories").await.is(200).json();
+    assert_eq!(all["repositories"][0]["full_name"], "octo/hello");
+    let one = reader.get("/api/v1/repositories/OCTO/hello").await.is(200).json();
+    assert_eq!(one, all["repositories"][0]);
+}
+
+#[tokio::test]
+async fn the_queue_says_why_each_waits() {
+    let world = World::start().await;
+    let reader = world.with(Role::Read).await;
+    *world.control.waits.lock().unwrap() = vec![
+        Wait { subject: Subject::Run(RunId(7)), reason: WaitReason::Next, place: Some(1) },
+        Wait { subject: Subject::Job(model::JobId(8)), reason: WaitReason::Approval, place: None },
+    ];
+    let queue = reader.get("/api/v1/queue").await.is(200).json();
+    assert_eq!(queue["waiting"][0]["run_id"], 7);
+    assert_eq!(queue["waiting"][0]["reason"], "about to start");
+    assert_eq!((&queue["waiting"][1]["job_id"], &queue["waiting"][1]["place"]), (&8.into(), &().into()));
+}
+
+#[tokio::test]
+async fn deliveries_are_shown_and_can_be_received_anew() {
+    let world = World::start().await;
+    let operator = world.with(Role::Operate).await;
+    for number in 0..3 {
+        world.webhook("push", &format!("g{number}"), r#"{"ref": "refs/heads/main"}"#).await.is(200);
+    }
+    let page = operator.get("/api/v1/deliveries?limit=2").await.is(200).json();
+    assert_eq!((page["deliveries"].as_array().unwrap().len(), &page["next"]), (2, &2.into()));
+    let rest = operator.get("/api/v1/deliveries?limit=2&before=2").await.is(200).json();
+    assert_eq!((&rest["deliveries"][0]["guid"], &rest["next"]), (&"g0".into(), &().into()));
+    let whole = operator.get("/api/v1/deliveries/1").await.is(200).json();
+    assert_eq!(whole["payload"]["ref"], "refs/heads/main");
+    let nudges = world.control.nudges();
+    let again = operator.post("/api/v1/deliveries/1/redeliver", serde_json::json!({})).await.is(202).json();
+    assert_eq!(again["delivery_id"], 4);
+    assert_eq!(world.control.nudges(), nudges + 1);
+    let (delivery, payload) = world.store.delivery(model::DeliveryId(4)).await.unwrap().unwrap();
+    assert_eq!(
+        (delivery.event.as_str(), payload.as_slice()),
+        ("push", &br#"{"ref": "refs/heads/main"}"#[..])
+    );
+}

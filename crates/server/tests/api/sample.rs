@@ -1,0 +1,136 @@
+//! Records to put into the store.
+
+use model::{
+    Annotation, AnnotationLevel, Conclusion, JobId, JobResult, JobState, RepositoryId, RunId, RunState,
+    StepPhase, StepRef, StepState, Timestamp, Trust,
+};
+use serde_json::json;
+use store::record::{Job, JobClock, NewRun, RepositoryFacts, Run, Step};
+use store::{Change, Store};
+
+/// A moment.
+pub(crate) const NOON: Timestamp = Timestamp(1_750_000_000_000);
+
+/// So many milliseconds after it.
+pub(crate) fn later(ms: u64) -> Timestamp {
+    Timestamp(NOON.0 + ms)
+}
+
+pub(crate) async fn repository(store: &dyn Store, full_name: &str) -> RepositoryId {
+    let facts = RepositoryFacts {
+        forge: "github".to_owned(),
+        full_name: full_name.to_owned(),
+        forge_id: Some(7),
+        default_branch: "main".to_owned(),
+        is_private: true,
+        clone_url: format!("http://forge.test/{full_name}.git"),
+        installation: None,
+    };
+    store.repository_seen(facts, NOON).await.unwrap()
+}
+
+pub(crate) fn new_run(repository: RepositoryId) -> NewRun {
+    NewRun {
+        repository,
+        workflow_path: ".github/workflows/ci.yml".to_owned(),
+        workflow_name: "CI".to_owned(),
+        title: "Say hello".to_owned(),
+        event: "push".to_owned(),
+        reference: "refs/heads/main".to_owned(),
+        sha: "a".repeat(40),
+        head_sha: "b".repeat(40),
+        head_branch: "main".to_owned(),
+        pull_request: None,
+        actor: "octocat".to_owned(),
+        trust: Trust::Untrusted,
+        priority: 0,
+        group: Some("ci-main".to_owned()),
+        cancels_group: false,
+        queues_all: false,
+        state: RunState::Queued,
+        reason: None,
+        facts: json!({"payload": "not for everybody"}),
+    }
+}
+
+/// A queued run in `octo/hello`.
+pub(crate) async fn queued_run(store: &dyn Store) -> Run {
+    let repository = repository(store, "octo/hello").await;
+    store.create_run(new_run(repository), NOON).await.unwrap()
+}
+
+pub(crate) fn job(id: u64, run: RunId) -> Job {
+    Job {
+        id: JobId(id),
+        run,
+        attempt: 1,
+        key: "build".to_owned(),
+        path: "build (1)".to_owned(),
+        name: "Build (1)".to_owned(),
+        labels: vec!["linux".to_owned()],
+        state: JobState::Queued,
+        reason: None,
+        conclusion: None,
+        infrastructure_error: None,
+        tries: 0,
+        interruptions: 0,
+        machine: None,
+        clock: JobClock { queued_at: later(2), ..JobClock::default() },
+        outputs: vec![("token".to_owned(), "not for everybody".to_owned())],
+        environment: None,
+        environment_url: None,
+    }
+}
+
+/// A run that has ended, with one job of one step that failed with an annotation.
+pub(crate) async fn failed_run(store: &dyn Store) -> (RunId, JobId) {
+    let run = queued_run(store).await.id;
+    let job = job(run.0 * 100, run);
+    let id = job.id;
+    let first = StepRef { index: 0, phase: StepPhase::Main };
+    let step = Step {
+        job: id,
+        step: first,
+        name: "Run make".to_owned(),
+        state: StepState::Running,
+        outcome: None,
+        conclusion: None,
+        started_at: later(2000),
+        ended_at: None,
+        first_line: 3,
+        summary: None,
+    };
+    let annotation = Annotation {
+        level: AnnotationLevel::Error,
+        message: "it broke".to_owned(),
+        title: None,
+        file: Some("src/main.rs".to_owned()),
+        line: Some(3),
+        end_line: None,
+        column: None,
+        end_column: None,
+        code: None,
+    };
+    let result = JobResult {
+        conclusion: Conclusion::Failure,
+        infrastructure_error: None,
+        outputs: Vec::new(),
+        environment_url: None,
+        steps: Vec::new(),
+    };
+    let failed = Conclusion::Failure;
+    let changes = vec![
+        Change::RunStarted { run, plan: json!({}), at: later(1) },
+        Change::JobCreated(Box::new(job)),
+        Change::JobLeasing { job: id, at: later(502) },
+        Change::JobStarted { job: id, machine: "m-1".to_owned(), at: later(1502) },
+        Change::StepStarted(Box::new(step)),
+        Change::JobSpoke { job: id, at: later(2001) },
+        Change::Annotated { job: id, annotation },
+        Change::StepEnded { job: id, step: first, outcome: failed, conclusion: failed, at: later(4000) },
+        Change::JobEnded { job: id, result, reason: None, at: later(5000) },
+        Change::RunEnded { run, conclusion: failed, reason: None, at: later(5001) },
+    ];
+    store.apply(changes).await.unwrap();
+    (run, id)
+}
