@@ -23,6 +23,12 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// So much earlier; the beginning of time if that is before it.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// So much later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Timestamp {

@@ -5,12 +5,14 @@
 //! [subscribes](Store::subscribe) hears of it once it is durable. The [logs](log) of jobs are files beside it. This
 //! crate must not know who calls it: it decides nothing, and has no clock.
 
+pub mod backup;
 pub mod change;
 pub mod error;
 mod lock;
 pub mod log;
 pub mod query;
 pub mod record;
+pub mod retention;
 pub mod seal;
 pub mod sqlite;
 mod store;

@@ -2,9 +2,10 @@
 
 mod access;
 mod apply;
-mod backup;
 mod connect;
+mod copy;
 mod delivery;
+mod expiry;
 mod fault;
 mod job;
 mod migration;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{DeliveryId, JobId, RepositoryId, RunId, Timestamp};
+use rusqlite::Connection;
 use serde_json::Value as Json;
 use tokio::sync::broadcast;
 
@@ -62,6 +64,14 @@ impl SqliteStore {
         let writer = Writer::start(&path, connection)?;
         Ok(SqliteStore { writer, readers: Readers::new(&path), _lock: lock })
     }
+}
+
+/// Looks at a database that nobody uses: whether this version of Hearth can, and whether it is whole.
+///
+/// # Errors
+/// [`StoreError::Damaged`], and [`StoreError::TooNew`].
+pub(crate) fn examine(path: &Path) -> Result<(), StoreError> {
+    connect::examine(path).map_err(|fault| fault.into_error("examine a database", path))
 }
 
 #[async_trait]
@@ -202,6 +212,35 @@ impl Store for SqliteStore {
         self.readers.read("read a setting", move |c| access::setting(c, &key)).await
     }
 
+    async fn expired_runs(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(RunId, Vec<JobId>)>, StoreError> {
+        self.readers.read("read runs that have expired", move |c| expiry::runs(c, before, limit)).await
+    }
+
+    async fn forget_runs(&self, runs: Vec<RunId>) -> Result<(), StoreError> {
+        self.writer.write("forget runs", move |c, _| expiry::forget_runs(c, &runs)).await
+    }
+
+    async fn forget_deliveries(
+        &self,
+        bodies: Timestamp,
+        whole: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        let found = self
+            .readers
+            .read("read deliveries that have expired", move |c| expiry::deliveries(c, bodies, whole, limit));
+        let (bodies, whole) = found.await?;
+        if bodies.is_empty() && whole.is_empty() {
+            return Ok(0);
+        }
+        let forget = move |c: &Connection, _: &mut Vec<Change>| expiry::forget_deliveries(c, &bodies, &whole);
+        self.writer.write("forget deliveries", forget).await
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         let write = self.writer.write("write a heartbeat", |c, _| {
             c.prepare_cached("UPDATE pulse SET beat = beat + 1")?.execute([])?;
@@ -217,6 +256,6 @@ impl Store for SqliteStore {
 
     async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let to = to.to_owned();
-        self.readers.read("copy the database", move |c| backup::copy(c, &to)).await
+        self.readers.read("copy the database", move |c| copy::write(c, &to)).await
     }
 }

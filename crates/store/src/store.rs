@@ -30,7 +30,7 @@ pub trait Store: Send + Sync {
     /// Deliveries that are received and due at `now`, oldest first, at most `limit`.
     async fn due_deliveries(&self, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError>;
 
-    /// A delivery and its body.
+    /// A delivery and its body, which is empty once it was [forgotten](Store::forget_deliveries).
     async fn delivery(&self, id: DeliveryId) -> Result<Option<(Delivery, Vec<u8>)>, StoreError>;
 
     /// The newest deliveries with lower ids than `before`, at most `limit`.
@@ -113,6 +113,26 @@ pub trait Store: Send + Sync {
 
     /// A setting.
     async fn setting(&self, key: &str) -> Result<Option<Json>, StoreError>;
+
+    /// Runs whose latest attempt ended before this moment, oldest first and at most `limit`, with all jobs of all their
+    /// attempts.
+    async fn expired_runs(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(RunId, Vec<JobId>)>, StoreError>;
+
+    /// Forgets runs with all that belongs to them. Those that have not ended stay; their numbers are not given again.
+    async fn forget_runs(&self, runs: Vec<RunId>) -> Result<(), StoreError>;
+
+    /// Forgets the bodies of deliveries that were done before `bodies`, and all of those that were done before `whole`;
+    /// at most `limit` of each. Says how many.
+    async fn forget_deliveries(
+        &self,
+        bodies: Timestamp,
+        whole: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError>;
 
     /// Whether reading and writing work, by doing both.
     async fn check(&self) -> Result<(), StoreError>;

@@ -236,6 +236,29 @@ impl Store for FlakyStore {
         self.inner.setting(key).await
     }
 
+    async fn expired_runs(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(RunId, Vec<JobId>)>, StoreError> {
+        self.inner.expired_runs(before, limit).await
+    }
+
+    async fn forget_runs(&self, runs: Vec<RunId>) -> Result<(), StoreError> {
+        self.writable()?;
+        self.inner.forget_runs(runs).await
+    }
+
+    async fn forget_deliveries(
+        &self,
+        bodies: Timestamp,
+        whole: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        self.writable()?;
+        self.inner.forget_deliveries(bodies, whole, limit).await
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         self.writable()?;
         self.inner.check().await

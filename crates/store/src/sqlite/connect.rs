@@ -43,6 +43,13 @@ pub(super) fn reader(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
+/// Reads the whole of a database that nobody uses.
+pub(super) fn examine(path: &Path) -> Result<(), Fault> {
+    let connection = open(path)?;
+    check(&connection)?;
+    migration::must_be_known(&connection)
+}
+
 fn open(path: &Path) -> Result<Connection, Fault> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -9,11 +9,8 @@ const STEPS: &[&str] = &[include_str!("migration/1.sql")];
 
 /// Brings the database to the newest format, each step in a transaction of its own.
 pub(super) fn run(connection: &mut Connection) -> Result<(), Fault> {
-    let newest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    must_be_known(connection)?;
     let found = format(connection)?;
-    if found > newest {
-        return Err(Fault::TooNew { found, known: newest });
-    }
     for (step, format) in STEPS.iter().zip(1..).skip(found as usize) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
@@ -21,6 +18,15 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), Fault> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Refuses the database of a newer version.
+pub(super) fn must_be_known(connection: &Connection) -> Result<(), Fault> {
+    let known = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+    match format(connection)? {
+        found if found > known => Err(Fault::TooNew { found, known }),
+        _ => Ok(()),
+    }
 }
 
 /// The format of a database; 0 is an empty one.

@@ -3,6 +3,8 @@
 mod access;
 mod deliveries;
 mod jobs;
+mod random;
+mod retention;
 mod runs;
 mod sample;
 mod subscribers;
@@ -54,6 +56,12 @@ contract! {
         settings_are_kept_until_they_are_null,
         a_repository_is_one_however_it_is_spelled,
         checking_reads_and_writes;
+    random:
+        what_is_answered_after_any_changes_is_answered_after_a_restart;
+    retention:
+        runs_that_ended_long_ago_go_with_their_logs_and_no_others,
+        bodies_of_deliveries_go_before_the_deliveries_do,
+        much_is_forgotten_in_several_calls;
     subscribers:
         subscribers_hear_each_transaction_together_and_only_what_is_durable,
         the_sealed_value_of_a_secret_is_not_told;

@@ -30,6 +30,8 @@ CREATE TABLE deliveries (
 -- Only those that something is still to be done with: it stays small.
 CREATE INDEX deliveries_due ON deliveries (next_try) WHERE state = 'received';
 
+CREATE INDEX deliveries_done ON deliveries (done_at);
+
 -- Apart, so that lists do not read bodies, and bodies go before their deliveries do.
 CREATE TABLE payloads (
   delivery INTEGER PRIMARY KEY REFERENCES deliveries ON DELETE CASCADE,

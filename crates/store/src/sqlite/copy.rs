@@ -16,7 +16,7 @@ const ALL_PAGES: i32 = -1;
 
 /// Copies what is there now to a file that must not be there yet. Until the copy is whole and durable, it has
 /// another name.
-pub(super) fn copy(connection: &Connection, to: &Path) -> Result<(), Fault> {
+pub(super) fn write(connection: &Connection, to: &Path) -> Result<(), Fault> {
     let failed = |error: io::Error| {
         Fault::Told(StoreError::Failed {
             operation: format!("write a copy of the database to {}", to.display()),

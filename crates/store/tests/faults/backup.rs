@@ -1,0 +1,90 @@
+//! Backups, and the way back.
+
+use std::fs;
+use std::path::Path;
+
+use model::{JobId, Secret};
+use store::log::LogFolder;
+use store::record::Scope;
+use store::seal::{KEY_FILE, SealKey};
+use store::sqlite::DATABASE_FILE;
+use store::{SqliteStore, Store, StoreError, backup};
+use tempfile::TempDir;
+
+use crate::sample::{delivery, guids, line};
+
+async fn receive(store: &dyn Store, guid: &str) {
+    store.receive(delivery(guid, 5000)).await.expect("received");
+}
+
+fn write_log(data: &Path) {
+    let mut writer = LogFolder::new(&data.join("logs")).append(JobId(4)).expect("opened");
+    writer.write(&[line(0), line(1)]).expect("written");
+    writer.finish().expect("finished");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_of_a_store_that_is_written_meanwhile_is_restored_whole() {
+    let place = TempDir::new().expect("a folder");
+    let (data, to) = (place.path().join("data"), place.path().join("backup"));
+    fs::create_dir(&data).expect("made");
+    let store = std::sync::Arc::new(SqliteStore::open(&data).expect("opens"));
+    let scope = Scope::Organisation("octo".to_owned());
+    let key = SealKey::load_or_make(&data.join(KEY_FILE)).expect("made");
+    let sealed = key.seal(&scope, "KEY", &Secret("value".to_owned())).expect("sealed");
+    write_log(&data);
+    for n in 0..50 {
+        receive(&*store, &format!("before-{n}")).await;
+    }
+    let meanwhile = tokio::spawn({
+        let store = std::sync::Arc::clone(&store);
+        async move {
+            for n in 0..200 {
+                receive(&*store, &format!("meanwhile-{n}")).await;
+            }
+        }
+    });
+    backup::write(&*store, &data, &["logs", "artifacts"], &to).await.expect("written");
+    meanwhile.await.expect("written");
+    receive(&*store, "after").await;
+    let again = backup::write(&*store, &data, &["logs"], &to).await.expect_err("never written over");
+    assert!(again.to_string().contains("it is there already"), "{again}");
+
+    let live = backup::restore(&to, &data).expect_err("a server has it");
+    assert!(matches!(live, StoreError::Taken { .. }), "{live}");
+    drop(store);
+    fs::remove_dir_all(data.join("logs")).expect("lost");
+    fs::remove_file(data.join(KEY_FILE)).expect("lost");
+    fs::write(data.join(DATABASE_FILE), "damaged").expect("damaged");
+    backup::restore(&to, &data).expect("restored");
+
+    let store = SqliteStore::open(&data).expect("opens");
+    let kept = guids(&store).await;
+    assert!(kept.iter().filter(|guid| guid.starts_with("before-")).count() == 50);
+    assert!(!kept.contains(&"after".to_owned()));
+    assert_eq!(LogFolder::new(&data.join("logs")).read(JobId(4)).count().await.expect("counted"), 2);
+    let key = SealKey::load_or_make(&data.join(KEY_FILE)).expect("there");
+    assert_eq!(key.open(&scope, "KEY", &sealed).expect("opens").0, "value");
+    let replaced = data.join(backup::REPLACED_FOLDER).join(DATABASE_FILE);
+    assert_eq!(fs::read_to_string(replaced).expect("kept"), "damaged");
+}
+
+#[tokio::test]
+async fn a_backup_that_is_damaged_or_none_changes_nothing() {
+    let place = TempDir::new().expect("a folder");
+    let (data, to) = (place.path().join("data"), place.path().join("backup"));
+    fs::create_dir(&data).expect("made");
+    let store = SqliteStore::open(&data).expect("opens");
+    receive(&store, "one").await;
+    backup::write(&store, &data, &[], &to).await.expect("written");
+    drop(store);
+    let backed_up = to.join(DATABASE_FILE);
+    let length = fs::metadata(&backed_up).expect("there").len();
+    fs::File::options().write(true).open(&backed_up).expect("there").set_len(length / 2).expect("cut");
+    let refused = backup::restore(&to, &data).expect_err("damaged");
+    assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+    fs::remove_file(backed_up).expect("removed");
+    let refused = backup::restore(&to, &data).expect_err("nothing in it").to_string();
+    assert!(refused.contains("there is no hearth.db in it"), "{refused}");
+    assert_eq!(guids(&SqliteStore::open(&data).expect("opens")).await, ["one"]);
+}
