@@ -39,11 +39,21 @@ pub(super) fn set_up(wanted: &Interface) -> Result<(), Refusal> {
     netlink.set_link(index, false, mac).map_err(failed)?;
     netlink.flush_addresses(index).map_err(failed)?;
     netlink.add_address(index, &wanted.address, prefix_length).map_err(failed)?;
+    without_ipv6(&name).map_err(failed)?;
     netlink.set_link(index, true, None).map_err(failed)?;
     if wanted.gateway.is_empty() {
         Ok(())
     } else {
         netlink.add_default_route(&wanted.gateway).map_err(failed)
+    }
+}
+
+/// Switches IPv6 off: nobody on the wire speaks it, so whoever tried would wait for an answer. Now the kernel refuses
+/// at once. Loopback keeps it; a kernel without it has nothing to switch.
+fn without_ipv6(name: &str) -> io::Result<()> {
+    match fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        written => written,
     }
 }
 

@@ -6,5 +6,6 @@ mod network_world;
 
 mod flows;
 mod guest;
+mod ipv6;
 mod names;
 mod tap;
