@@ -1,4 +1,5 @@
-//! Kept machines of failed jobs, in QEMU, where `HEARTH_VM_DATA` names a data folder with an image.
+//! Kept machines of failed jobs, where `HEARTH_VM_DATA` names a data folder with an image: in QEMU, or in what
+//! `HEARTH_TEST_MACHINE` names (`cargo xtask test-firecracker` names `vm`, where that is Firecracker).
 
 mod vm_place;
 
@@ -58,6 +59,14 @@ runs:
   - { shell: bash, run: printf b >> trail, if: always() }
 "#;
 
+/// What `--machine` gets, and the driver that it has to stand for.
+fn machine() -> (String, &'static str) {
+    match std::env::var("HEARTH_TEST_MACHINE") {
+        Ok(machine) => (machine, "firecracker"),
+        Err(_) => ("qemu".to_owned(), "qemu"),
+    }
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -67,7 +76,8 @@ fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
     let Some(place) = Place::new(WORKFLOW) else { return };
     fs::create_dir(place.path("repository/action")).unwrap();
     fs::write(place.path("repository/action/action.yml"), ACTION).unwrap();
-    let machine = ["--machine", "qemu", "--network", "none", "--memory", "512", "--format", "plain"];
+    let (name, driver) = machine();
+    let machine = ["--machine", &name, "--network", "none", "--memory", "512", "--format", "plain"];
     let wanted =
         [&["run", "--debug-on-failure", "--secret", "KEY=hunter2", "--env", "FLAVOUR=sweet"][..], &machine]
             .concat();
@@ -80,6 +90,9 @@ fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
     assert!(said.contains("as step 3 ('Test'), in it step 2 ('Look') left it"), "{said}");
 
     let snapshot = place.path(&format!("data/snapshots/debug-{run}-2-1"));
+    let manifest = fs::read(snapshot.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest["driver"], driver, "{said}");
     for record in ["run.json", "results.jsonl", "jobs/1-2.json"] {
         let record = place.path(&format!("data/runs/{run}/debug/{record}"));
         let text = fs::read_to_string(&record).unwrap();

@@ -15,25 +15,32 @@ use crate::command::{check, output, program};
 /// Packages that are unpacked, never installed. The kernel's name follows from the second.
 const PACKAGES: [&str; 2] = ["busybox-static", "linux-image-cloud-amd64"];
 /// What the host's kernel needs beyond what is built in; what they depend on comes along.
-const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "ext4", "kvm_amd"];
-/// What the driver calls.
-const PROGRAMS: [&str; 1] = ["mke2fs"];
+const MODULES: [&str; 5] = ["virtio_pci", "virtio_blk", "ext4", "kvm_amd", "tun"];
+/// What Hearth calls.
+const PROGRAMS: [&str; 2] = ["usr/sbin/mke2fs", "usr/bin/git"];
 /// Size of the disk; a sparse file.
 const DISK: &str = "6G";
 
-/// What the disk's init does: mounts what a host has, runs the suite, and switches off.
+/// What the disk's init does: mounts what a host has, runs both suites, and switches off. Memory is scarce, so
+/// what they write goes to the disk.
 const INIT: &str = r#"#!/bin/busybox sh
-export PATH=/usr/bin:/bin:/usr/sbin:/sbin
+export PATH=/opt:/usr/bin:/bin:/usr/sbin:/sbin TMPDIR=/data/tmp HOME=/data/home
 mount -t proc proc /proc
 mount -t sysfs sys /sys
+mkdir -p /dev/pts
+mount -t devpts pts /dev/pts
 mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 mount -t cgroup2 -o favordynmods cgroup /sys/fs/cgroup || mount -t cgroup2 cgroup /sys/fs/cgroup
 ip link set lo up
 ulimit -n 4096
+mkdir -p $TMPDIR $HOME
 export HEARTH_FIRECRACKER=/opt/firecracker HEARTH_TEST_DATA=/data RUST_BACKTRACE=0
 /opt/suite --ignored --nocapture --test-threads=1 FILTER
-echo "RESULT$?"
+driver=$?
+export HEARTH_VM_DATA=/data HEARTH_TEST_PROGRAM=/opt/hearth HEARTH_TEST_MACHINE=vm
+/opt/debug --nocapture --test-threads=1 FILTER
+echo "RESULT$((driver | $?))"
 sync
 echo o > /proc/sysrq-trigger
 sleep 60
@@ -47,6 +54,16 @@ for name in $(/bin/busybox cat /modules/order); do /bin/busybox insmod /modules/
 /bin/busybox mount --move /dev /disk/dev
 exec /bin/busybox switch_root /disk /init
 ";
+
+/// What runs on the host.
+pub(super) struct Tested {
+    /// Tests of the driver.
+    pub(super) driver: PathBuf,
+    /// Tests of machines that are kept, by the program that people call.
+    pub(super) debug: PathBuf,
+    /// That program.
+    pub(super) hearth: PathBuf,
+}
 
 /// A host's parts, unpacked.
 pub(super) struct Host {
@@ -107,7 +124,7 @@ impl Host {
     /// The disk, with all that the suite needs.
     pub(super) fn disk(
         &self,
-        suite: &Path,
+        tested: &Tested,
         firecracker: &Path,
         data: &Path,
         only: Option<&str>,
@@ -123,7 +140,11 @@ impl Host {
         write_program(&tree.join("init"), init.as_bytes())?;
         fs::write(tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
         self.install_busybox(&tree)?;
-        install(suite, &tree, Path::new("opt/suite"))?;
+        for (program, name) in
+            [(&tested.driver, "suite"), (&tested.debug, "debug"), (&tested.hearth, "hearth")]
+        {
+            install(program, &tree, &Path::new("opt").join(name))?;
+        }
         install(firecracker, &tree, Path::new("opt/firecracker"))?;
         let jailer = firecracker.with_file_name(
             firecracker.file_name().unwrap_or_default().to_string_lossy().replacen(
@@ -134,8 +155,7 @@ impl Host {
         );
         install(&jailer, &tree, Path::new("opt/jailer"))?;
         for name in PROGRAMS {
-            let path = Path::new("/usr/sbin").join(name);
-            install(&path, &tree, &Path::new("usr/sbin").join(name))?;
+            install(&Path::new("/").join(name), &tree, Path::new(name))?;
         }
         let images = tree.join("data");
         check(program("cp", ["--archive"]).arg(data.join("images")).arg(&images))?;

@@ -3,6 +3,7 @@
 #[path = "../../../machine/tests/lent/mod.rs"]
 mod lent;
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -33,7 +34,10 @@ impl Place {
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+        // On a host that was made for the tests it lies elsewhere than where it was built.
+        let program = std::env::var_os("HEARTH_TEST_PROGRAM");
+        let mut command =
+            Command::new(program.unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_hearth"))));
         command.args(words).current_dir(self.path("repository"));
         command.env("HEARTH_DATA", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
         command

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::api::{Call, RunState};
 use super::files::Place;
 use super::machine::FirecrackerMachine;
-use super::plan::{self, MEMORY, SCRATCH, STATE};
+use super::plan::{self, MEMORY, NEW_MEMORY, NEW_STATE, SCRATCH, STATE};
 use super::{Facts, NAME};
 
 use crate::vm::{Doing, Failure, sparse};
@@ -58,8 +58,8 @@ pub(super) async fn freeze(
 /// Moves the files of a snapshot out of the machine's folder, and makes them ours again.
 fn take(root: &Path, folder: &Path) -> io::Result<()> {
     let root_user = rustix::process::geteuid().is_root();
-    for name in [STATE, MEMORY, SCRATCH] {
-        let (from, to) = (root.join(name), folder.join(name));
+    for (written, name) in [(NEW_STATE, STATE), (NEW_MEMORY, MEMORY), (SCRATCH, SCRATCH)] {
+        let (from, to) = (root.join(written), folder.join(name));
         match fs::rename(&from, &to) {
             // A machine without a disk wrote to its memory.
             Err(error) if error.kind() == io::ErrorKind::NotFound && name == SCRATCH => continue,

@@ -27,6 +27,10 @@ pub(super) const SCRATCH: &str = "scratch";
 pub(super) const STATE: &str = "state";
 /// The memory of a snapshot.
 pub(super) const MEMORY: &str = "memory";
+/// Where Firecracker writes the two. In a machine that came from a snapshot the names above are taken, by files that
+/// others share.
+pub(super) const NEW_STATE: &str = "state.new";
+pub(super) const NEW_MEMORY: &str = "memory.new";
 
 /// The scratch disk as the guest sees it: disks have letters in the order in which they are added.
 pub(super) const SCRATCH_DEVICE: &str = "/dev/vdb";
@@ -134,8 +138,8 @@ impl Plan {
 pub(super) fn create_snapshot() -> CreateSnapshot {
     CreateSnapshot {
         snapshot_type: SnapshotType::Full,
-        snapshot_path: STATE.to_owned(),
-        mem_file_path: MEMORY.to_owned(),
+        snapshot_path: NEW_STATE.to_owned(),
+        mem_file_path: NEW_MEMORY.to_owned(),
     }
 }
 

@@ -113,6 +113,11 @@ async fn a_snapshot_becomes_machines_as_often_as_wanted() {
 }
 
 #[tokio::test]
+async fn a_clone_is_frozen_in_its_turn() {
+    suite::a_clone_is_frozen_in_its_turn(&strict("").bench).await;
+}
+
+#[tokio::test]
 async fn a_damaged_snapshot_is_not_restored() {
     suite::a_damaged_snapshot_is_not_restored(&strict("").bench).await;
 }

@@ -5,6 +5,12 @@
 
 #[path = "../firecracker_suite/mod.rs"]
 mod firecracker_suite;
+#[path = "../network_world/mod.rs"]
+mod network_world;
+
+mod killed;
+mod limits;
+mod network;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,9 +19,6 @@ use std::process::Command;
 use firecracker_suite::{self as suite, Bench, left_behind, say, snapshot, spec};
 use machine::firecracker::{FirecrackerDriver, Options};
 use machine::{Driver, FindingLevel, Snapshot};
-
-/// Tells this program to start a machine and wait to be killed.
-const LEAVE_VARIABLE: &str = "HEARTH_TEST_LEAVE";
 
 fn bench(options: Options) -> Bench {
     let given =
@@ -61,6 +64,13 @@ async fn a_machine_starts_answers_and_leaves_nothing() {
 #[ignore = "needs a real Firecracker: cargo xtask test-firecracker"]
 async fn a_snapshot_becomes_machines_as_often_as_wanted() {
     suite::a_snapshot_becomes_machines_as_often_as_wanted(&bench(Options::default())).await;
+    assert_eq!(firecrackers(), Vec::<u32>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs a real Firecracker: cargo xtask test-firecracker"]
+async fn a_clone_is_frozen_in_its_turn() {
+    suite::a_clone_is_frozen_in_its_turn(&bench(Options::default())).await;
     assert_eq!(firecrackers(), Vec::<u32>::new());
 }
 
@@ -188,40 +198,4 @@ async fn a_guest_that_floods_its_console_still_answers() {
     say(&machine.guest, "head -c 100000 /dev/zero | tr '\\0' x > /dev/ttyS0").await.unwrap();
     assert_eq!(say(&machine.guest, "echo dry").await.unwrap(), "dry");
     machine.destroy().await.expect("an end");
-}
-
-#[tokio::test]
-#[ignore = "needs a real Firecracker: cargo xtask test-firecracker"]
-async fn a_hearth_that_was_killed_leaves_nothing_that_the_next_does_not_remove() {
-    let bench = bench(Options::default());
-    if std::env::var_os(LEAVE_VARIABLE).is_some() {
-        let _machine = bench.driver.start(spec("left-1")).await.expect("a machine");
-        // The one who waits for this kills us then.
-        std::fs::write(bench.data.join("left"), "").unwrap();
-        std::future::pending::<()>().await;
-    }
-    let mut left = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "a_hearth_that_was_killed_leaves_nothing_that_the_next_does_not_remove",
-            "--ignored",
-        ])
-        .env(LEAVE_VARIABLE, "1")
-        .spawn()
-        .unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-    while !bench.data.join("left").exists() {
-        assert!(std::time::Instant::now() < deadline && left.try_wait().unwrap().is_none());
-        tokio::task::yield_now().await;
-    }
-    left.kill().unwrap();
-    left.wait().unwrap();
-    // Its user is another one; its terminal hangs up on it all the same.
-    while !firecrackers().is_empty() {
-        assert!(std::time::Instant::now() < deadline, "it outlives the one who started it");
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(bench.driver.reap().await.unwrap(), ["virtual machine left-1"]);
-    assert_eq!(firecrackers(), Vec::<u32>::new());
-    assert_eq!(left_behind(&bench.data), Vec::<String>::new());
 }

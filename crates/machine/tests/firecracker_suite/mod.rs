@@ -95,6 +95,21 @@ pub(crate) async fn a_snapshot_becomes_machines_as_often_as_wanted(bench: &Bench
     Snapshot::remove(&bench.data, &snapshot.id).unwrap();
 }
 
+/// A machine that came from a snapshot becomes one in its turn, and the first stays what it was.
+pub(crate) async fn a_clone_is_frozen_in_its_turn(bench: &Bench) {
+    let machine = bench.driver.start(spec("turn-1")).await.expect("a machine");
+    let first = snapshot(bench, machine, "first").await;
+    let clone = bench.driver.restore(&first, spec("turn-2")).await.expect("a clone");
+    let second = snapshot(bench, clone, "second").await;
+    assert_eq!(left_behind(&bench.data), Vec::<String>::new());
+    for (snapshot, id) in [(&first, "turn-3"), (&second, "turn-4")] {
+        let clone = bench.driver.restore(snapshot, spec(id)).await.expect("a clone");
+        assert_eq!(say(&clone.guest, "echo here").await.unwrap(), "here");
+        clone.destroy().await.expect("an end");
+        Snapshot::remove(&bench.data, &snapshot.id).unwrap();
+    }
+}
+
 /// What can't be restored says why, and leaves nothing.
 pub(crate) async fn a_damaged_snapshot_is_not_restored(bench: &Bench) {
     let machine = bench.driver.start(spec("frozen-2")).await.expect("a machine");

@@ -152,7 +152,9 @@ impl World {
         let state = json!({"vsock": self.vsock, "strict": 1}).to_string();
         for (field, bytes) in [("snapshot_path", state.as_bytes()), ("mem_file_path", &[0; 4096])] {
             let file = body[field].as_str().unwrap_or_default();
-            if let Err(error) = std::fs::write(self.root.join(file), bytes) {
+            // What a snapshot brought belongs to others: the jail's user may not open it for writing.
+            let written = std::fs::File::create_new(self.root.join(file));
+            if let Err(error) = written.and_then(|mut file| std::io::Write::write_all(&mut file, bytes)) {
                 return Answer::Refused(format!("Create snapshot error: {file}: {error}"));
             }
         }
