@@ -106,6 +106,8 @@ impl Configuration {
             // Its counter is the host's, and may be relied on; without it the guest counts ticks of 4 ms.
             // Emulation is no wall for what these guard against, and they make it slower still.
             line += &format!(" nokaslr mitigations=off no_timer_check tsc=reliable tsc_early_khz={tsc_khz}");
+            // Code at another address is translated anew: two thousand pieces for each start of `true`.
+            line += " norandmaps";
         }
         add(all, "-append", format!("{line} {}", self.command_line));
     }
@@ -189,9 +191,14 @@ mod tests {
 
     #[test]
     fn an_emulated_guest_is_told_its_clock_and_another_is_not() {
-        assert!(line(&configuration()).contains("tsc_early_khz=2500000"));
+        let emulated = line(&configuration());
+        assert!(
+            emulated.contains("tsc_early_khz=2500000") && emulated.contains(" norandmaps "),
+            "{emulated}"
+        );
         let line = line(&Configuration { accel: Accel::Kvm, ..configuration() });
         assert!(line.contains("-accel kvm -cpu host") && !line.contains("tsc_early_khz"), "{line}");
+        assert!(!line.contains("norandmaps"), "{line}");
     }
 
     #[test]
