@@ -69,6 +69,8 @@ impl Bench {
     async fn starts(&self, rounds: usize) -> Result<Snapshot> {
         let (mut cold, mut restored, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         let machine = self.driver.start(self.spec()).await?;
+        // As in machines that others are made from.
+        answer(&machine.guest).await?;
         let snapshot = self.driver.snapshot(machine, &SnapshotId("bench".to_owned())).await?;
         for _ in 0..rounds {
             let begin = Instant::now();

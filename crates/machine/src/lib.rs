@@ -16,6 +16,7 @@ pub mod templates;
 
 mod agent_binary;
 mod agent_program;
+mod canary;
 mod driver;
 mod lock_file;
 mod processes;

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 pub use kind::{Kind, KindStatus};
 
-use crate::{Driver, Machine, MachineError};
+use crate::{Driver, Machine, MachineError, canary};
 use kind::{Making, Shelf};
 use template::Place;
 
@@ -245,48 +245,8 @@ impl Inner {
             Some(snapshot) => self.driver.restore(&snapshot, spec).await?,
             None => self.driver.start(spec).await?,
         };
-        match canary(&machine).await {
-            Ok(()) => Ok(machine),
-            Err(reason) => {
-                let error = MachineError {
-                    machine: machine.id.clone(),
-                    driver: self.driver.name(),
-                    operation: "running its canary",
-                    reason,
-                    source: None,
-                };
-                // The canary's failure tells more than that of what ends it.
-                let _ = machine.destroy().await;
-                Err(error)
-            }
-        }
+        canary::checked(machine, self.driver.name()).await
     }
-}
-
-/// Longest time for `true` in a machine: under emulation, on a busy host, a process takes a second.
-const CANARY_DEADLINE: Duration = Duration::from_secs(30);
-
-/// Runs a command in the machine: whether it is of any use.
-async fn canary(machine: &Machine) -> Result<(), String> {
-    use guest::client::{ExecEvent, ExecSpec, ExitStatus};
-    let spec = ExecSpec {
-        argv: vec!["true".to_owned()],
-        env: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
-        ..ExecSpec::default()
-    };
-    let run = async {
-        let mut exec = machine.guest.exec(spec).await.map_err(|error| error.to_string())?;
-        loop {
-            match exec.next().await.map_err(|error| error.to_string())? {
-                Some(ExecEvent::Exited(ExitStatus::Code(0))) => return Ok(()),
-                Some(ExecEvent::Exited(status)) => return Err(format!("`true` ended with {status:?}")),
-                Some(_) => {}
-                None => return Err("`true` did not end".to_owned()),
-            }
-        }
-    };
-    let done = tokio::time::timeout(CANARY_DEADLINE, run).await;
-    done.unwrap_or_else(|_| Err(format!("`true` did not end within {CANARY_DEADLINE:?}")))
 }
 
 fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {

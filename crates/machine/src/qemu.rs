@@ -11,6 +11,7 @@
 
 mod accel;
 mod arguments;
+mod kernel_head;
 mod life;
 mod meeting;
 mod probe;
@@ -163,6 +164,7 @@ impl QemuDriver {
             accel,
             ram: Ram::Shared(as_path(&handed_over).into()),
             command_line: format!("{} {told}", image.manifest.cmdline),
+            kernel: image.kernel(),
             image,
             disk,
             handed_over: vec![handed_over],
@@ -215,7 +217,7 @@ impl QemuDriver {
             vcpus: facts.vcpus,
             memory_mib: facts.memory_mib,
             ram: parts.ram,
-            kernel: parts.image.kernel(),
+            kernel: parts.kernel,
             initrd: parts.image.initrd(),
             root: parts.image.root(),
             scratch: parts.disk,
@@ -301,6 +303,7 @@ struct Parts {
     accel: Accel,
     ram: Ram,
     image: Image,
+    kernel: PathBuf,
     disk: Option<PathBuf>,
     command_line: String,
     /// Descriptors that the others name by their numbers.

@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 
 use crate::lock_file;
 use crate::network::NetworkPolicy;
-use crate::{Capabilities, Driver, Machine, MachineError, MachineSpec, Probe, Snapshot, SnapshotId};
+use crate::{Capabilities, Driver, Machine, MachineError, MachineSpec, Probe, Snapshot, SnapshotId, canary};
 
 /// Templates that are kept in a data folder, the newest: one for each image and size that somebody goes
 /// back and forth between. Each takes what of its memory a guest has touched when it is up, some 120 MiB.
@@ -120,6 +120,8 @@ impl Templates {
         let fresh = MachineId(format!("template-{}", std::process::id()));
         let fresh = MachineSpec { id: fresh, policy: NetworkPolicy::default(), ..spec.clone() };
         let machine = self.driver.start(fresh).await.map_err(NoTemplate::Driver)?;
+        // What it takes to run a program is then in the memory that all machines share.
+        let machine = canary::checked(machine, self.driver.name()).await.map_err(NoTemplate::Driver)?;
         let template = self.driver.snapshot(machine, id).await.map_err(|error| keeping(&error))?;
         self.prune();
         Ok(Found::New(template, begin.elapsed()))

@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use model::MachineId;
 use tokio::sync::Mutex;
 
-use crate::lock_file;
 use crate::{Driver, MachineError, MachineSpec, Snapshot, SnapshotId};
+use crate::{canary, lock_file};
 
 /// What begins the names of all that belongs to a pool.
 const PREFIX: &str = "pool-";
@@ -39,6 +39,8 @@ impl Template {
         if held.is_none() {
             let name = place.next_name();
             let machine = driver.start(MachineSpec { id: MachineId(name.clone()), ..spec.clone() }).await?;
+            // What it takes to run a program is then in the memory that all machines share.
+            let machine = canary::checked(machine, driver.name()).await?;
             let id = SnapshotId(format!("{name}-{}", plain(kind)));
             *held = Some(Arc::new(driver.snapshot(machine, &id).await?));
         }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::arguments::Accel;
 use super::arguments::Ram;
 use super::life::{Facts, QemuMachine, SCRATCH};
-use super::{NAME, Parts, QemuDriver, probe};
+use super::{NAME, Parts, QemuDriver, kernel_head, probe};
 use crate::image::ImageId;
 use crate::vm::folder::Folder;
 use crate::vm::spawn::as_path;
@@ -26,6 +26,8 @@ use crate::{Machine, MachineSpec, Snapshot, SnapshotId, Staging};
 const STATE: &str = "state";
 /// The memory.
 const RAM: &str = "ram";
+/// The head of the kernel, in a machine's folder.
+const KERNEL: &str = "kernel";
 /// What belongs together; counts up when a snapshot of before can't be restored.
 const FORMAT: u32 = 1;
 
@@ -179,6 +181,8 @@ pub(super) async fn restore(
     let (whole, place) = (snapshot.clone(), folder.path().to_owned());
     let opened = tokio::task::spawn_blocking(move || open(&whole, &version, &place));
     let Opened { state, has_disk, has_ram } = opened.await.doing(READ)??;
+    let kernel =
+        kernel_head::keep(&image.kernel(), &folder.path().join(KERNEL)).doing("preparing its kernel")?;
     let facts = Facts {
         id: spec.id.clone(),
         image: ImageId::to_string(&image.id),
@@ -204,6 +208,7 @@ pub(super) async fn restore(
         accel: driver.choice().await.accel,
         ram,
         command_line: image.manifest.cmdline.clone(),
+        kernel,
         image,
         disk: has_disk.then(|| SCRATCH.into()),
         handed_over,
