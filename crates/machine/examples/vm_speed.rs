@@ -22,6 +22,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const MEMORY_MIB: u64 = 256;
 /// Calls of which the median is taken.
 const CALLS: usize = 21;
+/// Starts of `true` by a shell of the guest's, for one figure.
+const OWN_STARTS: u32 = 5;
 /// Bytes in each direction of the network.
 const SENT_BYTES: u64 = 64 << 20;
 /// Machines at once.
@@ -118,7 +120,7 @@ impl Bench {
     /// The channel alone, and a process through it.
     async fn calls(&self, snapshot: &Snapshot) -> Result<()> {
         let machine = self.driver.restore(snapshot, self.spec()).await?;
-        let (mut channel, mut process) = (Vec::new(), Vec::new());
+        let (mut channel, mut process, mut own) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..CALLS {
             let begin = Instant::now();
             machine.guest.info().await?;
@@ -126,12 +128,17 @@ impl Bench {
             let begin = Instant::now();
             answer(&machine.guest).await?;
             process.push(begin.elapsed());
+            own.push(own_start(&machine.guest).await?);
         }
         machine.destroy().await?;
-        let (channel, process) = (median(&mut channel), median(&mut process));
-        let times = process.as_secs_f64() / channel.as_secs_f64();
+        let (channel, process, own) = (median(&mut channel), median(&mut process), median(&mut own));
+        let trips = |time: Duration| {
+            let times = time.as_secs_f64() / channel.as_secs_f64();
+            format!("{time:.2?}, {times:.1} round trips")
+        };
         row("round trip of the channel", format!("{channel:.2?}"), "");
-        row("`true` through the agent", format!("{process:.2?}, {times:.1} round trips"), "3 round trips");
+        row("`true` through the agent", trips(process), "3 round trips");
+        row("of that, `true` by a shell of the guest's, without the agent", trips(own), "");
         Ok(())
     }
 
@@ -228,6 +235,20 @@ fn row(figure: &str, measured: impl std::fmt::Display, target: &str) {
 fn timeline(kind: &str, machine: &Machine) {
     let parts: Vec<String> = machine.boot.iter().map(|(part, took)| format!("{part} {took:.2?}")).collect();
     eprintln!("{kind}: {}", parts.join(", "));
+}
+
+/// How long the guest takes by itself to start `true` and see its end: a loop of its shell, less the loop.
+async fn own_start(guest: &Guest) -> Result<Duration> {
+    let loops = async |command: &str| {
+        let begin = Instant::now();
+        let script = format!("i=0; while [ $i -lt {OWN_STARTS} ]; do {command}; i=$((i+1)); done");
+        match run(guest, &script).await? {
+            ExitStatus::Code(0) => Ok::<_, Box<dyn Error>>(begin.elapsed()),
+            status => Err(format!("a loop ended with {status:?}").into()),
+        }
+    };
+    let (with, without) = (loops("/bin/true").await?, loops(":").await?);
+    Ok(with.saturating_sub(without) / OWN_STARTS)
 }
 
 /// Runs `true`.

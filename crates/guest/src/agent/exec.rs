@@ -57,8 +57,10 @@ pub(super) async fn attend(
                     out_of_memory: failed && look(),
                 };
                 let _ = events.send(Ok(ExecResponse { event: Some(Event::Exited(told)) })).await;
-                // What a process got over is not the next one's.
+                // What a process got over is not the next one's. The kernel takes its time to count: the end is told
+                // meanwhile.
                 if !failed {
+                    tokio::task::yield_now().await;
                     look();
                 }
             }

@@ -23,6 +23,15 @@ use crate::wire::{ExecStart, RefusalKind, TtySize};
 /// finds what is left of a machine whose agent was killed.
 pub const MACHINE_VARIABLE: &str = "HEARTH_MACHINE";
 
+/// Where the standard library finds this function, it starts a program in a working directory without a copy of our
+/// memory. It looks without asking for it, and a static program has only what somebody asks for: we do.
+#[cfg(target_env = "gnu")]
+#[used]
+static IN_A_FOLDER: unsafe extern "C" fn(
+    *mut nix::libc::posix_spawn_file_actions_t,
+    *const nix::libc::c_char,
+) -> nix::libc::c_int = nix::libc::posix_spawn_file_actions_addchdir_np;
+
 /// Where programs are looked up when the environment has no `PATH`, as `execvp` does.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
