@@ -252,7 +252,7 @@ impl Client {
         let mut request = Request::builder()
             .method(call.method.as_str())
             .uri(format!("{}{}", self.shared.base, call.path))
-            .header(ACCEPT, "application/vnd.github+json")
+            .header(ACCEPT, "application/vnd.github+json, application/json")
             .header(USER_AGENT, concat!("hearth/", env!("CARGO_PKG_VERSION")))
             .header("X-GitHub-Api-Version", API_VERSION);
         if call.body.is_some() {

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::client::{Call, Client, ClientError};
+use super::client::{Call, Client, ClientError, Method};
 use crate::repository::RepositoryName;
 
 /// How often a webhook is sent at most: one that fails this often is refused for what it is.
@@ -116,7 +116,8 @@ pub fn missed(deliveries: &[Delivery], is_known: impl Fn(&str) -> bool) -> Vec<u
 pub async fn redeliver(client: &Client, hook: &Hook, id: u64) -> Result<(), ClientError> {
     let what = format!("have delivery {id} of {} sent again", hook.name());
     // A webhook that comes twice is known by its guid.
-    let call = Call::post(format!("{}/{id}/attempts", hook.path()), what, json!({})).repeatable();
+    let path = format!("{}/{id}/attempts", hook.path());
+    let call = Call { method: Method::Post, path, body: None, what, repeatable: true };
     client.call(&call).await.map(drop)
 }
 

@@ -39,7 +39,7 @@ async fn a_call_says_who_asks_and_for_which_version() {
     for (name, value) in [
         ("authorization", "Bearer ghp_secretsecret"),
         ("x-github-api-version", "2022-11-28"),
-        ("accept", "application/vnd.github+json"),
+        ("accept", "application/vnd.github+json, application/json"),
         ("content-type", "application/json"),
     ] {
         assert_eq!(asked.headers[name], value);
