@@ -5,12 +5,13 @@
 
 mod call;
 mod error;
+mod observed;
 pub mod retry;
 mod transport;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -25,6 +26,7 @@ use super::app::App;
 use super::app::tokens::{Minted, TokenRequest, Tokens};
 pub use call::{Answer, Call, Method, segment};
 pub use error::ClientError;
+pub use observed::{Observed, Observer};
 use retry::{Limits, Outcome, Pace, Reason, Try, Verdict};
 use transport::{NotReceived, Received, Transport};
 
@@ -64,6 +66,7 @@ pub enum Auth {
 pub struct Client {
     shared: Arc<Shared>,
     identity: Identity,
+    observer: Option<Observer>,
 }
 
 #[derive(Clone, Debug)]
@@ -119,7 +122,7 @@ impl Client {
             closed: Mutex::default(),
             random: SystemRandom::new(),
         };
-        Ok(Client { shared: Arc::new(shared), identity })
+        Ok(Client { shared: Arc::new(shared), identity, observer: None })
     }
 
     /// The App as which calls are made, if it is one.
@@ -137,7 +140,13 @@ impl Client {
             Some(app) => Identity::Installation(app.clone(), id),
             None => self.identity.clone(),
         };
-        Client { shared: self.shared.clone(), identity }
+        Client { identity, ..self.clone() }
+    }
+
+    /// The same client, which tells of each try of a call.
+    #[must_use]
+    pub fn observed(self, observer: Observer) -> Client {
+        Client { observer: Some(observer), ..self }
     }
 
     /// A token of an installation, cut down to some repositories and permissions. One that was made before and is
@@ -151,7 +160,7 @@ impl Client {
         if let Some(minted) = self.shared.tokens.get(request, now()) {
             return Ok(minted);
         }
-        let as_app = Client { shared: self.shared.clone(), identity: Identity::App(app.clone()) };
+        let as_app = Client { identity: Identity::App(app.clone()), ..self.clone() };
         // Boxed, since a call needs a token and a token a call.
         let answer = Box::pin(as_app.call(&request.call())).await?;
         let minted = Minted::of(&answer.body).map_err(|cause| ClientError::Answer {
@@ -183,12 +192,16 @@ impl Client {
             if let Some(wait) = self.closed_for() {
                 return Err(ClientError::Limited { call: call.what.clone(), wait });
             }
+            let began = Instant::now();
             let received = self.once(call).await?;
+            let outcome = outcome_of(&received);
+            if let Some(observer) = &self.observer {
+                observer(&Observed::of(call.method, &call.path, &outcome, began.elapsed()));
+            }
             if let Some(path) = received.as_ref().ok().and_then(|received| moved(received, &self.shared.base))
             {
                 return Ok(Err(path));
             }
-            let outcome = outcome_of(&received);
             let attempt =
                 Try { number, repeatable: call.repeatable, outcome, now: now(), jitter: self.jitter() };
             match (attempt.verdict(&self.shared.pace), received) {

@@ -31,6 +31,26 @@ pub struct PullState {
     pub mergeable: Option<bool>,
 }
 
+/// An App, as GitHub knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppFacts {
+    /// Its number: what checks and webhooks name it by.
+    pub id: u64,
+    /// Its name in addresses; its login is this with `[bot]`.
+    pub slug: String,
+}
+
+/// Which App this is; asked as the App, which also shows whether its key is right.
+/// <https://docs.github.com/en/rest/apps/apps#get-the-authenticated-app>
+pub async fn app(client: &Client) -> Result<AppFacts, ClientError> {
+    let call = Call::get("/app", "ask which App this is");
+    let body = client.call(&call).await?.body;
+    Ok(AppFacts {
+        id: body["id"].as_u64().ok_or_else(|| unclear(&call, "the App has no id"))?,
+        slug: body["slug"].as_str().unwrap_or_default().to_owned(),
+    })
+}
+
 /// What somebody may do with a repository.
 /// <https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
 pub async fn permission(

@@ -2,7 +2,9 @@
 
 use forge::github::client::Auth;
 use forge::github::deliveries::{Hook, missed, redeliver, since};
-use forge::github::questions::{Permission, comment, installation, permission, pull_request, repository};
+use forge::github::questions::{
+    AppFacts, Permission, app, comment, installation, permission, pull_request, repository,
+};
 use serde_json::json;
 
 use crate::server::{Reply, Server};
@@ -76,6 +78,7 @@ async fn repositories_and_pull_requests_are_read_and_comments_written() {
             200,
             json!({"id": 5, "full_name": "octo/renamed", "default_branch": "trunk", "private": false}),
         ),
+        "GET /app" => Reply::json(200, json!({"id": 3, "slug": "hearth-octo", "client_id": "Iv1.abc"})),
         "GET /repos/octo/hello/installation" => Reply::json(200, json!({"id": 9})),
         "GET /repos/octo/hello/pulls/7" => {
             Reply::json(200, json!({"state": "open", "mergeable": null, "head": {"sha": "a"}}))
@@ -89,6 +92,7 @@ async fn repositories_and_pull_requests_are_read_and_comments_written() {
     assert_eq!((found.name.as_str(), found.default_branch.as_deref()), ("octo/renamed", Some("trunk")));
     assert!(!found.private);
     assert_eq!(installation(&client, &name).await.unwrap(), 9);
+    assert_eq!(app(&client).await.unwrap(), AppFacts { id: 3, slug: "hearth-octo".into() });
     let pull = pull_request(&client, &name, 7).await.unwrap();
     assert_eq!((pull.is_open, pull.mergeable, pull.head_sha.as_str()), (true, None, "a"));
     assert_eq!(comment(&client, &name, 7, "hello").await.unwrap(), 11);

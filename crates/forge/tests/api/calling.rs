@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use forge::github::app::App;
 use forge::github::app::tokens::TokenRequest;
-use forge::github::client::{Auth, Call, Client, ClientError};
+use forge::github::client::{Auth, Call, Client, ClientError, Observed};
 use model::Secret;
 use serde_json::{Value as Json, json};
 
@@ -68,6 +68,20 @@ async fn a_server_that_stumbles_is_asked_again() {
     .await;
     hasty(&server, token()).call(&read()).await.unwrap();
     assert_eq!(server.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn each_try_is_told_to_whoever_observes() {
+    let server = Server::start(|_, before| if before == 0 { Reply::Cut } else { ok() }).await;
+    let (told, seen) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let observer = Arc::new(move |observed: &Observed| told.lock().unwrap().send(observed.clone()).unwrap());
+    hasty(&server, token()).observed(observer).call(&read()).await.unwrap();
+    let seen: Vec<_> = seen.try_iter().map(|one| (one.method, one.route, one.status)).collect();
+    assert_eq!(
+        seen,
+        [("GET", "/repos/{}/{}".to_owned(), None), ("GET", "/repos/{}/{}".to_owned(), Some(200))]
+    );
 }
 
 #[tokio::test]
