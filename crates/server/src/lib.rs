@@ -13,6 +13,7 @@ pub mod health;
 pub mod http;
 pub mod machines;
 pub mod metrics;
+pub mod pages;
 pub mod rate;
 mod server;
 pub mod webhook;

@@ -1,0 +1,84 @@
+//! `/deliveries`: what the forge has told, and what came of it.
+
+use maud::{Markup, html};
+use model::{DeliveryState, Timestamp};
+use store::record::Delivery;
+
+use super::badge;
+use super::format;
+use super::layout::{csrf, nothing};
+use super::viewer::{Role, Viewer};
+
+/// Deliveries of one page.
+pub(super) const SHOWN: usize = 100;
+
+/// The page.
+pub(super) fn render(deliveries: &[Delivery], viewer: &Viewer, now: Timestamp) -> Markup {
+    html! {
+        div.head { h1 { "Deliveries" } }
+        @if deliveries.is_empty() {
+            (nothing("Nothing has been delivered.", &html! { a href="/settings#webhook" { "How to point a webhook here" } }))
+        }
+        ol.runs id="deliveries" data-swap { @for delivery in deliveries { (row(delivery, viewer, now)) } }
+        @if let (Some(last), true) = (deliveries.last(), deliveries.len() >= SHOWN) {
+            nav.pages aria-label="Pages" { a rel="next" href={ "/deliveries?before=" (last.id) } { "Older deliveries" } }
+        }
+    }
+}
+
+fn row(delivery: &Delivery, viewer: &Viewer, now: Timestamp) -> Markup {
+    let word = delivery.state.as_str();
+    html! {
+        li.run data-item data-delivery=(delivery.id) data-state=(word) {
+            (badge::sign(word))
+            div.what {
+                span.title { (delivery.event) @if let Some(action) = &delivery.action { " " (action) } }
+                div.sub {
+                    @if let Some(repository) = &delivery.repository { (repository) " · " }
+                    code { (delivery.guid) }
+                    @if delivery.tries > 1 { " · " (delivery.tries) " tries" }
+                    @if let Some(reason) = &delivery.reason { " · " span.reason { (reason) } }
+                }
+            }
+            div.where {
+                @if delivery.state == DeliveryState::Failed && viewer.may(Role::Operate) {
+                    form method="post" action={ "/deliveries/" (delivery.id) "/again" } {
+                        (csrf(viewer))
+                        button { "Try again" }
+                    }
+                } @else { (word) }
+            }
+            div.when { (format::ago(delivery.received_at, now)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{self, HOSTILE};
+    use super::*;
+    use model::DeliveryId;
+
+    #[test]
+    fn a_delivery_that_failed_says_why_and_can_be_tried_again() {
+        let delivery = Delivery {
+            id: DeliveryId(3),
+            guid: HOSTILE.to_owned(),
+            event: "push".to_owned(),
+            action: None,
+            repository: Some(HOSTILE.to_owned()),
+            received_at: Timestamp(0),
+            state: DeliveryState::Failed,
+            reason: Some("its commit is gone".to_owned()),
+            tries: 12,
+            next_try: Timestamp(0),
+            done_at: None,
+        };
+        let all = [delivery];
+        let operator = render(&all, &sample::viewer(Role::Operate), Timestamp(9)).into_string();
+        assert!(operator.contains("its commit is gone") && operator.contains("Try again"), "{operator}");
+        assert!(!operator.contains("<script"), "{operator}");
+        let reader = render(&all, &sample::viewer(Role::Read), Timestamp(9)).into_string();
+        assert!(!reader.contains("Try again"), "{reader}");
+    }
+}

@@ -1,0 +1,101 @@
+//! What can be done with a run: as forms, so that it works without a script.
+
+use maud::{Markup, html};
+use model::{Conclusion, RunState};
+use store::record::{Job, Run};
+
+use crate::pages::layout::csrf;
+use crate::pages::viewer::{Role, Viewer};
+
+/// Something that can be done with a run or a job: the last part of the form's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pages) enum Action {
+    /// End it.
+    Cancel,
+    /// Let it begin.
+    Approve,
+    /// All of it again, as a new attempt.
+    Rerun,
+    /// Again what did not succeed.
+    RerunFailed,
+}
+
+impl Action {
+    const ALL: [Action; 4] = [Action::Cancel, Action::Approve, Action::Rerun, Action::RerunFailed];
+
+    /// The last part of the address.
+    pub(in crate::pages) fn word(self) -> &'static str {
+        match self {
+            Action::Cancel => "cancel",
+            Action::Approve => "approve",
+            Action::Rerun => "rerun",
+            Action::RerunFailed => "rerun-failed",
+        }
+    }
+
+    /// The action with this word.
+    pub(in crate::pages) fn named(word: &str) -> Option<Action> {
+        Action::ALL.into_iter().find(|action| action.word() == word)
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Action::Cancel => "Cancel",
+            Action::Approve => "Approve and run",
+            Action::Rerun => "Rerun all",
+            Action::RerunFailed => "Rerun failed",
+        }
+    }
+
+    /// What can be done with a run that stands so.
+    fn of(run: &Run) -> Vec<Action> {
+        match (run.what.state, run.conclusion) {
+            (RunState::Waiting, _) => vec![Action::Approve, Action::Cancel],
+            (RunState::Queued | RunState::Running, _) => vec![Action::Cancel],
+            (RunState::Ended, Some(Conclusion::Failure | Conclusion::Cancelled)) => {
+                vec![Action::RerunFailed, Action::Rerun]
+            }
+            (RunState::Ended, _) => vec![Action::Rerun],
+        }
+    }
+}
+
+/// Buttons for a run.
+pub(in crate::pages) fn of_run(run: &Run, viewer: &Viewer) -> Markup {
+    html! {
+        @if viewer.may(Role::Operate) {
+            div.actions {
+                @for action in Action::of(run) { (button(&format!("/runs/{}", run.id), action, action.title(), viewer)) }
+            }
+        }
+    }
+}
+
+/// Buttons for a job.
+pub(in crate::pages) fn of_job(run: &Run, job: &Job, viewer: &Viewer) -> Markup {
+    let is_latest = job.attempt == run.attempt;
+    let action = match (run.what.state, job.conclusion) {
+        (RunState::Ended, Some(_)) => Some(Action::Rerun),
+        (_, None) => Some(Action::Cancel),
+        _ => None,
+    };
+    html! {
+        @if let (true, true, Some(action)) = (viewer.may(Role::Operate), is_latest, action) {
+            div.actions { (button(&format!("/runs/{}/jobs/{}", run.id, job.id), action, of_a_job(action), viewer)) }
+        }
+    }
+}
+
+/// What the button of a job says: a job that runs again takes with it those that need it.
+fn of_a_job(action: Action) -> &'static str {
+    if action == Action::Rerun { "Rerun this job" } else { action.title() }
+}
+
+fn button(of: &str, action: Action, title: &str, viewer: &Viewer) -> Markup {
+    html! {
+        form method="post" action={ (of) "/" (action.word()) } {
+            (csrf(viewer))
+            button.(action.word()) data-action=(action.word()) { (title) }
+        }
+    }
+}

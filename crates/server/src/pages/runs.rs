@@ -1,0 +1,238 @@
+//! `/`: all runs, newest first, with filters.
+
+use maud::{Markup, html};
+use model::{RepositoryId, RunId, RunState, Timestamp};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use store::query::RunFilter;
+use store::record::{Repository, Run};
+
+use super::badge;
+use super::format;
+use super::layout::nothing;
+
+/// Runs of one page: what a person looks through before filtering.
+pub const SHOWN: usize = 50;
+
+/// Events that are offered for the filter; others can be typed into the address.
+const EVENTS: [&str; 8] = [
+    "push",
+    "pull_request",
+    "pull_request_target",
+    "workflow_dispatch",
+    "schedule",
+    "release",
+    "repository_dispatch",
+    "workflow_run",
+];
+
+/// What the address asks for.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Query {
+    /// `owner/name`.
+    #[serde(default)]
+    pub repository: String,
+    /// A branch.
+    #[serde(default)]
+    pub branch: String,
+    /// An event.
+    #[serde(default)]
+    pub event: String,
+    /// A word of a state or an end.
+    #[serde(default)]
+    pub state: String,
+    /// A person.
+    #[serde(default)]
+    pub actor: String,
+    /// A workflow file.
+    #[serde(default)]
+    pub workflow: String,
+    /// Only runs before this one.
+    #[serde(default)]
+    pub before: String,
+}
+
+impl Query {
+    /// What the store is asked. `None`: no run can match.
+    #[must_use]
+    pub fn filter(&self, repositories: &[Repository]) -> Option<RunFilter> {
+        let repository = match self.repository.trim() {
+            "" => None,
+            name => Some(find(repositories, name)?.id),
+        };
+        let (state, conclusion) = badge::of_word(&self.state);
+        Some(RunFilter {
+            repository,
+            workflow_path: said(&self.workflow),
+            branch: said(&self.branch),
+            event: said(&self.event),
+            actor: said(&self.actor),
+            state,
+            conclusion,
+            before: self.before.parse().ok().map(RunId),
+            ..RunFilter::default()
+        })
+    }
+
+    fn is_filtered(&self) -> bool {
+        [&self.repository, &self.branch, &self.event, &self.state, &self.actor, &self.workflow]
+            .iter()
+            .any(|text| !text.is_empty())
+    }
+
+    /// The address of the page after the one that ended with this run.
+    fn older(&self, last: RunId) -> String {
+        let last = last.to_string();
+        let fields = [
+            ("repository", &self.repository),
+            ("branch", &self.branch),
+            ("event", &self.event),
+            ("state", &self.state),
+            ("actor", &self.actor),
+            ("workflow", &self.workflow),
+            ("before", &last),
+        ];
+        let said: Vec<String> = fields
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", encoded(value)))
+            .collect();
+        format!("/?{}", said.join("&"))
+    }
+}
+
+/// A repository by its name, whatever its case.
+pub(super) fn find<'a>(repositories: &'a [Repository], name: &str) -> Option<&'a Repository> {
+    repositories.iter().find(|repository| repository.facts.full_name.eq_ignore_ascii_case(name))
+}
+
+fn said(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Text as a part of an address.
+pub(super) fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// What the page shows.
+pub(super) struct View<'a> {
+    pub(super) runs: &'a [Run],
+    pub(super) repositories: &'a [Repository],
+    pub(super) query: &'a Query,
+    pub(super) now: Timestamp,
+}
+
+/// The page.
+pub(super) fn render(view: &View<'_>) -> Markup {
+    html! {
+        div.head { h1 { "Runs" } }
+        (filters(view))
+        div id="runs" data-swap { (list(view)) }
+    }
+}
+
+fn filters(view: &View<'_>) -> Markup {
+    let query = view.query;
+    let names = view.repositories.iter().map(|repository| repository.facts.full_name.as_str());
+    html! {
+        form.filters role="search" method="get" action="/" {
+            (select("repository", "Repository", names, &query.repository))
+            (select("state", "State", badge::RUN_WORDS.into_iter(), &query.state))
+            (select("event", "Event", EVENTS.into_iter(), &query.event))
+            label { span { "Branch" } input name="branch" value=(query.branch) data-search autocomplete="off"; }
+            label { span { "Person" } input name="actor" value=(query.actor) autocomplete="off"; }
+            @if !query.workflow.is_empty() {
+                label { span { "Workflow" } input name="workflow" value=(query.workflow); }
+            }
+            button { "Filter" }
+            @if query.is_filtered() { a.plain href="/" { "Clear" } }
+        }
+    }
+}
+
+fn select<'a>(name: &str, title: &str, options: impl Iterator<Item = &'a str>, chosen: &str) -> Markup {
+    let options: Vec<&str> = options.collect();
+    html! {
+        label {
+            span { (title) }
+            select name=(name) {
+                option value="" { "any" }
+                @for option in &options { option value=(option) selected[*option == chosen] { (option) } }
+                @if !chosen.is_empty() && !options.contains(&chosen) {
+                    option value=(chosen) selected { (chosen) }
+                }
+            }
+        }
+    }
+}
+
+fn list(view: &View<'_>) -> Markup {
+    if view.runs.is_empty() {
+        return match view.query.is_filtered() {
+            true => nothing("No run matches.", &html! { a href="/" { "Show all runs" } }),
+            false => nothing(
+                "Nothing has run yet.",
+                &html! { "Point a webhook of a repository at this server: " a href="/settings#webhook" { "how" } "." },
+            ),
+        };
+    }
+    let names = names(view.repositories);
+    html! {
+        ol.runs { @for run in view.runs { (row(run, names.get(&run.what.repository).copied(), view.now)) } }
+        @if let (Some(last), true) = (view.runs.last(), view.runs.len() >= SHOWN) {
+            nav.pages aria-label="Pages" { a rel="next" href=(view.query.older(last.id)) { "Older runs" } }
+        }
+    }
+}
+
+/// Names of repositories by id.
+pub(super) fn names(repositories: &[Repository]) -> BTreeMap<RepositoryId, &str> {
+    repositories.iter().map(|repository| (repository.id, repository.facts.full_name.as_str())).collect()
+}
+
+/// A run in a list.
+pub(super) fn row(run: &Run, repository: Option<&str>, now: Timestamp) -> Markup {
+    let word = badge::of_run(run.what.state, run.conclusion);
+    html! {
+        li.run data-run=(run.id) data-state=(word) data-item {
+            (badge::sign(word))
+            div.what {
+                a.title href={ "/runs/" (run.id) } { (run.what.title) }
+                div.sub {
+                    @if let Some(name) = repository { a href={ "/repositories/" (encoded(name)) } { (name) } " · " }
+                    (run.what.workflow_name) " #" (run.number)
+                    @if run.attempt > 1 { " · attempt " (run.attempt) }
+                    " · " (run.what.event) " by " (run.what.actor)
+                    @if run.what.state == RunState::Waiting { " · " strong.s-waiting { "waits for approval" } }
+                }
+            }
+            div.where { (branch(run)) " " code.sha { (format::short_sha(&run.what.head_sha)) } }
+            div.when { (clock(run, now)) (format::ago(run.created_at, now)) }
+        }
+    }
+}
+
+/// The branch, or the pull request, that people know the run by.
+pub(super) fn branch(run: &Run) -> Markup {
+    html! {
+        @if let Some(number) = run.what.pull_request { span.branch { "PR #" (number) } " " }
+        @if !run.what.head_branch.is_empty() { span.branch { (run.what.head_branch) } }
+    }
+}
+
+/// How long the latest attempt took, or has waited.
+pub(super) fn clock(run: &Run, now: Timestamp) -> Markup {
+    match (run.started_at, run.ended_at) {
+        (Some(begin), end) => format::took(begin, end, now),
+        (None, Some(_)) => html! { span.took { "–" } },
+        (None, None) => html! { span.took { "waiting" } },
+    }
+}

@@ -1,0 +1,278 @@
+//! `/settings`: tokens, variables, secrets, and how to point a webhook here.
+
+use maud::{Markup, html};
+use model::Timestamp;
+use store::record::{Repository, Scope, Token, Variable};
+
+use super::format;
+use super::layout::csrf;
+use super::viewer::{Role, Viewer};
+
+/// A secret, as far as anybody ever sees it again.
+pub(super) struct SecretName {
+    pub(super) name: String,
+    pub(super) updated_at: Timestamp,
+}
+
+/// What the page shows.
+pub(super) struct View<'a> {
+    pub(super) tokens: &'a [Token],
+    pub(super) repositories: &'a [Repository],
+    /// Whose secrets and variables are shown.
+    pub(super) scope: &'a Scope,
+    pub(super) secrets: &'a [SecretName],
+    pub(super) variables: &'a [Variable],
+    /// Where this server is reached from outside.
+    pub(super) address: Option<&'a str>,
+    pub(super) viewer: &'a Viewer,
+    pub(super) now: Timestamp,
+}
+
+/// A scope as an address has it: `octo`, `octo/hello`, `octo/hello@production`.
+pub(super) fn word(scope: &Scope) -> String {
+    match scope {
+        Scope::Organisation(owner) => owner.clone(),
+        Scope::Repository(repository) => repository.clone(),
+        Scope::Environment(repository, environment) => format!("{repository}@{environment}"),
+    }
+}
+
+/// The scope with this word.
+pub(super) fn named(word: &str) -> Option<Scope> {
+    let word = word.trim();
+    let (place, environment) = match word.split_once('@') {
+        Some((place, environment)) => (place, Some(environment)),
+        None => (word, None),
+    };
+    let parts: Vec<&str> = place.split('/').collect();
+    match (parts.as_slice(), environment) {
+        (parts, _) if parts.iter().any(|part| part.is_empty()) => None,
+        ([owner], None) => Some(Scope::Organisation((*owner).to_owned())),
+        ([_, _], None) => Some(Scope::Repository(place.to_owned())),
+        ([_, _], Some(name)) if !name.is_empty() => {
+            Some(Scope::Environment(place.to_owned(), name.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// A name as secrets and variables have it, in capitals
+/// (<https://docs.github.com/en/actions/reference/security/secrets#naming-your-secrets>).
+pub(super) fn variable_name(typed: &str) -> Option<String> {
+    let name = typed.trim().to_ascii_uppercase();
+    let is_word = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    let begins_well = name.starts_with(|letter: char| !letter.is_ascii_digit());
+    (is_word && begins_well && !name.starts_with("GITHUB_") && name.len() <= NAME_BYTES).then_some(name)
+}
+
+/// Longest name of a secret or a variable.
+const NAME_BYTES: usize = 100;
+
+/// The page.
+pub(super) fn render(view: &View<'_>) -> Markup {
+    html! {
+        div.head { h1 { "Settings" } }
+        (webhook(view.address))
+        @if view.viewer.role >= Role::Admin {
+            (scope(view))
+            (secrets(view))
+            (variables(view))
+            (tokens(view))
+        } @else {
+            p.dim { "Secrets, variables, and tokens are for the role admin; yours is " (view.viewer.role) "." }
+        }
+    }
+}
+
+fn webhook(address: Option<&str>) -> Markup {
+    let address = format!("{}/webhook", address.unwrap_or("https://<this server>").trim_end_matches('/'));
+    html! {
+        section id="webhook" {
+            h2 { "Webhook" }
+            p { "In the repository's or organisation's settings on GitHub, under Webhooks, add one with:" }
+            dl.facts {
+                dt { "Payload URL" } dd { code { (address) } }
+                dt { "Content type" } dd { code { "application/json" } }
+                dt { "Secret" } dd { "the one that this server was given in its configuration" }
+                dt { "Events" } dd { "everything, or those that your workflows listen to" }
+            }
+            p { "What arrives, and what comes of it, is under " a href="/deliveries" { "Deliveries" } "." }
+        }
+    }
+}
+
+fn scope(view: &View<'_>) -> Markup {
+    let word = word(view.scope);
+    let mut known: Vec<&str> = Vec::new();
+    for repository in view.repositories {
+        let name = repository.facts.full_name.as_str();
+        let owner = name.split('/').next().unwrap_or(name);
+        known.extend([owner, name]);
+    }
+    known.sort_unstable();
+    known.dedup();
+    html! {
+        section id="scope" {
+            h2 { "Secrets and variables" }
+            form.filters method="get" action="/settings" {
+                label {
+                    span { "Of" }
+                    input name="scope" value=(word) list="scopes" data-search autocomplete="off";
+                }
+                datalist id="scopes" { @for name in &known { option value=(name) {} } }
+                button { "Show" }
+                span.dim { "owner, owner/name, or owner/name@environment" }
+            }
+        }
+    }
+}
+
+fn secrets(view: &View<'_>) -> Markup {
+    html! {
+        section id="secrets" {
+            h3 { "Secrets of " (word(view.scope)) }
+            @if view.secrets.is_empty() { p.dim { "None." } }
+            ul.names {
+                @for secret in view.secrets {
+                    li data-secret=(secret.name) {
+                        code { (secret.name) } " " span.dim { "set " (format::ago(secret.updated_at, view.now)) } " "
+                        (removal("remove-secret", &secret.name, view))
+                    }
+                }
+            }
+            form.filters method="post" action="/settings/set-secret" {
+                (csrf(view.viewer))
+                input type="hidden" name="scope" value=(word(view.scope));
+                label { span { "Name" } input name="name" required autocomplete="off" spellcheck="false"; }
+                label { span { "Value" } textarea name="value" required rows="1" autocomplete="off" spellcheck="false" {} }
+                button { "Set" }
+                span.dim { "Nobody can read it here again." }
+            }
+        }
+    }
+}
+
+fn variables(view: &View<'_>) -> Markup {
+    html! {
+        section id="variables" {
+            h3 { "Variables of " (word(view.scope)) }
+            @if view.variables.is_empty() { p.dim { "None." } }
+            ul.names {
+                @for variable in view.variables {
+                    li data-variable=(variable.name) {
+                        code { (variable.name) } " = " code { (variable.value) } " "
+                        (removal("remove-variable", &variable.name, view))
+                    }
+                }
+            }
+            form.filters method="post" action="/settings/set-variable" {
+                (csrf(view.viewer))
+                input type="hidden" name="scope" value=(word(view.scope));
+                label { span { "Name" } input name="name" required autocomplete="off" spellcheck="false"; }
+                label { span { "Value" } input name="value" autocomplete="off"; }
+                button { "Set" }
+            }
+        }
+    }
+}
+
+fn removal(action: &str, name: &str, view: &View<'_>) -> Markup {
+    html! {
+        form.inline method="post" action={ "/settings/" (action) } {
+            (csrf(view.viewer))
+            input type="hidden" name="scope" value=(word(view.scope));
+            input type="hidden" name="name" value=(name);
+            button.plain { "Remove" }
+        }
+    }
+}
+
+fn tokens(view: &View<'_>) -> Markup {
+    html! {
+        section id="tokens" {
+            h2 { "Tokens" }
+            ul.names {
+                @for token in view.tokens {
+                    li data-token=(token.name) {
+                        strong { (token.name) } " " span.label { (token.role) } " "
+                        span.dim {
+                            "made " (format::ago(token.created_at, view.now))
+                            @match token.expires_at {
+                                Some(end) if end <= view.now => ", expired",
+                                Some(end) => { ", until " (&format::moment(end)[..10]) },
+                                None => ", without end",
+                            }
+                        } " "
+                        (removal("revoke-token", &token.name, view))
+                    }
+                }
+            }
+            form.filters method="post" action="/settings/make-token" {
+                (csrf(view.viewer))
+                label { span { "Name" } input name="name" required autocomplete="off"; }
+                label {
+                    span { "Role" }
+                    select name="role" { @for role in Role::ALL { option value=(role) { (role) } } }
+                }
+                label { span { "Days" } input name="days" type="number" min="1" max="3650" value="90"; }
+                button { "Make" }
+            }
+        }
+    }
+}
+
+/// A token that was just made: seen once.
+pub(super) fn made(name: &str, secret: &str) -> Markup {
+    html! {
+        div.head { h1 { "Token " (name) } }
+        p { "Keep it now: it is not shown again." }
+        pre.secret id="token" { (secret) }
+        p { a href="/settings#tokens" { "Back to the settings" } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn a_scope_is_named_by_owner_repository_and_environment() {
+        for text in ["octo", "octo/hello", "octo/hello@production"] {
+            assert_eq!(word(&named(text).unwrap()), text);
+        }
+        for text in ["", "octo/", "/hello", "a/b/c", "octo@production", "octo/hello@"] {
+            assert_eq!(named(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_secret_is_a_word_in_capitals() {
+        assert_eq!(variable_name(" npm_token "), Some("NPM_TOKEN".to_owned()));
+        for typed in ["", "1st", "a-b", "github_token", "ä", &"x".repeat(101)] {
+            assert_eq!(variable_name(typed), None, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_for_admins_and_their_values_for_nobody() {
+        let view = |viewer| {
+            let secrets = [SecretName { name: "NPM_TOKEN".to_owned(), updated_at: Timestamp(0) }];
+            let view = View {
+                tokens: &[],
+                repositories: &[sample::repository()],
+                scope: &Scope::Repository("octo/hello".to_owned()),
+                secrets: &secrets,
+                variables: &[],
+                address: Some("https://ci.example.org/"),
+                viewer: &viewer,
+                now: Timestamp(9),
+            };
+            render(&view).into_string()
+        };
+        let admin = view(sample::viewer(Role::Admin));
+        assert!(admin.contains("NPM_TOKEN") && admin.contains("https://ci.example.org/webhook"), "{admin}");
+        let operator = view(sample::viewer(Role::Operate));
+        assert!(!operator.contains("NPM_TOKEN") && operator.contains("/webhook"), "{operator}");
+    }
+}
