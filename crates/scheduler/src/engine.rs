@@ -66,6 +66,7 @@ enum Message {
     Limits(Box<dyn FnOnce(&mut Limits) + Send>),
     Waits(oneshot::Sender<Vec<Wait>>),
     Idle(oneshot::Sender<()>),
+    Quiet(oneshot::Sender<()>),
 }
 
 /// Why a wish is not fulfilled.
@@ -116,6 +117,7 @@ impl Engine {
             waiting: HashMap::new(),
             retry: parts.retry,
             idle: Vec::new(),
+            quiet: Vec::new(),
             sender: sender.clone(),
             stop,
             tasks: tasks.clone(),
@@ -174,6 +176,11 @@ impl Engine {
         let _ = self.ask(Message::Idle).await;
     }
 
+    /// Waits until no job has a machine.
+    pub async fn quiet(&self) {
+        let _ = self.ask(Message::Quiet).await;
+    }
+
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, EngineError> {
         let (answer, answered) = oneshot::channel();
         self.inbox.send(message(answer)).await.map_err(|_| EngineError::Stopped)?;
@@ -194,6 +201,7 @@ struct Core {
     /// How failures of machines are answered.
     retry: retry::Policy,
     idle: Vec<oneshot::Sender<()>>,
+    quiet: Vec<oneshot::Sender<()>>,
     sender: mpsc::Sender<Message>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -248,6 +256,7 @@ impl Core {
             }
             Message::Waits(answer) => drop(answer.send(waits(&self.queue, Timestamp::now()))),
             Message::Idle(answer) => self.idle.push(answer),
+            Message::Quiet(answer) => self.quiet.push(answer),
         }
     }
 
@@ -378,6 +387,7 @@ impl Core {
             Verdict::Again(retry) => {
                 let reason = retry.after.clone();
                 if self.queue.retried(id, retry, now) {
+                    job.again_because = Some(reason.clone());
                     let interrupted = false;
                     self.write(vec![Change::JobRequeued { job: id, reason, interrupted, at: now }]).await;
                     return;
@@ -508,11 +518,14 @@ impl Core {
     }
 
     fn tell_idle(&mut self) {
-        if self.live.is_empty() && self.preparing.is_empty() && self.waiting.is_empty() {
-            for idle in self.idle.drain(..) {
-                // Whoever asked may have stopped waiting.
-                let _ = idle.send(());
-            }
+        let is_quiet = self.queue.running_jobs() == 0;
+        let is_idle =
+            is_quiet && self.live.is_empty() && self.preparing.is_empty() && self.waiting.is_empty();
+        let idle = if is_idle { std::mem::take(&mut self.idle) } else { Vec::new() };
+        let quiet = if is_quiet { std::mem::take(&mut self.quiet) } else { Vec::new() };
+        for asked in idle.into_iter().chain(quiet) {
+            // Whoever asked may have stopped waiting.
+            let _ = asked.send(());
         }
     }
 }

@@ -44,7 +44,7 @@ pub struct Expander {
 
 /// Why a delivery has not become runs.
 #[derive(Debug)]
-enum Hindrance {
+pub(crate) enum Hindrance {
     /// Once more later.
     Later(String),
     /// Never.
@@ -117,7 +117,7 @@ impl Expander {
     }
 
     /// The runs of one event, and why other workflows have none.
-    async fn start(
+    pub(crate) async fn start(
         &self,
         id: RepositoryId,
         repository: &RepositoryRef,
@@ -260,6 +260,14 @@ impl Candidate<'_> {
             facts: facts.to_json(),
         }
     }
+}
+
+/// The run of an event that no delivery has brought.
+pub(crate) fn with_payload(mut run: NewRun, payload: &Json) -> NewRun {
+    if let Some(facts) = run.facts.as_object_mut() {
+        facts.insert("payload".to_owned(), payload.clone());
+    }
+    run
 }
 
 /// Whether a file in the folder of workflows is one.

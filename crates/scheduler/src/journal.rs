@@ -3,10 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{
-    Annotation, AnnotationLevel, EventSink, JobEvent, JobId, LogLine, StepPhase, StepRef, StepState, Stream,
-    Timestamp,
-};
+use model::{EventSink, JobEvent, JobId, LogLine, StepPhase, StepRef, StepState, Stream, Timestamp};
 use store::log::LogWriter;
 use store::record::Step;
 use store::{Change, Store};
@@ -129,8 +126,8 @@ impl EventSink for Journal {
             JobEvent::Debug { step, message } => {
                 self.line(step, Stream::Hearth, now, &format!("##[debug]{message}"));
             }
-            JobEvent::Annotation { step, annotation } => {
-                self.line(step, Stream::Hearth, now, &marked(&annotation));
+            // Its line is in the log already, in the words of whoever said it.
+            JobEvent::Annotation { annotation, .. } => {
                 self.tell(Change::Annotated { job: self.job, annotation });
             }
             JobEvent::Summary { step, markdown } => {
@@ -147,21 +144,6 @@ impl EventSink for Journal {
             JobEvent::Output { .. } | JobEvent::JobFinished { .. } => {}
         }
     }
-}
-
-/// An annotation as a line, in the form that GitHub's raw logs have.
-fn marked(annotation: &Annotation) -> String {
-    let mark = match annotation.level {
-        AnnotationLevel::Notice => "notice",
-        AnnotationLevel::Warning => "warning",
-        AnnotationLevel::Error => "error",
-    };
-    let place = match (&annotation.file, annotation.line) {
-        (Some(file), Some(line)) => format!("{file}:{line}: "),
-        (Some(file), None) => format!("{file}: "),
-        (None, _) => String::new(),
-    };
-    format!("##[{mark}]{place}{}", annotation.message.replace('\n', " "))
 }
 
 impl Keeper {

@@ -10,6 +10,7 @@
 
 pub mod cron;
 pub mod decide;
+pub mod dispatch;
 pub mod engine;
 pub mod expand;
 pub mod facts;
@@ -18,6 +19,7 @@ mod journal;
 pub mod origin;
 pub mod queue;
 pub mod recipe;
+pub mod report;
 pub mod retry;
 pub mod worker;
 mod workflows;

@@ -31,6 +31,8 @@ pub(super) struct LiveJob {
     pub(super) tries: u32,
     /// In how many of these the server stopped.
     interruptions: u32,
+    /// Why it is tried again, if it is.
+    pub(super) again_because: Option<String>,
     /// While it has a machine, or is getting one.
     pub(super) cancellation: Option<Cancellation>,
     queued_at: Timestamp,
@@ -43,8 +45,9 @@ impl LiveJob {
     }
 
     /// It is to be tried again because the server stopped.
-    pub(super) fn interrupted(&mut self) {
+    pub(super) fn interrupted(&mut self, reason: String) {
         self.interruptions += 1;
+        self.again_because = Some(reason);
     }
 }
 
@@ -108,9 +111,17 @@ impl Live {
                 }
                 let queued_at = record.map_or(now, |record| record.clock.queued_at);
                 let tries = record.map_or(0, |record| record.tries);
+                let again_because = record.and_then(|record| record.infrastructure_error.clone());
                 let interruptions = record.map_or(0, |record| record.interruptions);
-                let live =
-                    LiveJob { job: *job, runs_on, tries, interruptions, cancellation: None, queued_at };
+                let live = LiveJob {
+                    job: *job,
+                    runs_on,
+                    tries,
+                    interruptions,
+                    again_because,
+                    cancellation: None,
+                    queued_at,
+                };
                 follows.queue.push(self.queued(id, &live, None));
                 self.jobs.insert(id, live);
             }

@@ -113,9 +113,11 @@ impl Core {
         match retry::after_interruption(before, now) {
             Verdict::Again(retry) => {
                 let reason = retry.after.clone();
-                self.write(vec![Change::JobRequeued { job: id, reason, interrupted: true, at: now }]).await;
+                let requeued =
+                    Change::JobRequeued { job: id, reason: reason.clone(), interrupted: true, at: now };
+                self.write(vec![requeued]).await;
                 if let Some(job) = self.live.get_mut(&run_of(id)).and_then(|live| live.jobs.get_mut(&id)) {
-                    job.interrupted();
+                    job.interrupted(reason);
                 }
                 self.queue.retried(id, retry, now);
             }

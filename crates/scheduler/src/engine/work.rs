@@ -29,15 +29,16 @@ impl Core {
         let cancellation = Cancellation::default();
         job.cancellation = Some(cancellation.clone());
         job.tries += 1;
-        let (tries, order) = (job.tries, Order { job: job.job.clone(), run, facts, repository, machine });
+        let (again_because, order) =
+            (job.again_because.take(), Order { job: job.job.clone(), run, facts, repository, machine });
         let (store, logs) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.logs));
         let (worker, sender) = (Arc::clone(&self.parts.worker), self.sender.clone());
         self.tasks.spawn(async move {
             let result = match logs.append(id) {
                 Ok(writer) => {
                     let (journal, keeper) = Journal::open(id, store, writer);
-                    if tries > 1 {
-                        journal.note(&format!("Try {tries}: the machine of the try before has failed."));
+                    if let Some(reason) = again_because {
+                        journal.note(&format!("Once more: {reason}"));
                     }
                     let sink: Arc<dyn EventSink> = journal.clone();
                     let result = worker.work(order, sink, cancellation).await;

@@ -5,11 +5,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::forge::git::Mirrors;
+use ::forge::github::context::Addresses;
 use async_trait::async_trait;
-use forge::git::Mirrors;
-use forge::github::context::Addresses;
 use model::{RunId, Secret, Secrets, Timestamp};
 use runner::action_store::{ActionStoreConfig, GitActionStore};
+use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Engine, Parts, Preparer, SecretSource};
 use scheduler::expand::{Approval, Expander};
 use scheduler::intake::Intake;
@@ -40,6 +41,7 @@ pub(crate) struct House {
     pub(crate) engine: Engine,
     pub(crate) worker: Arc<FakeWorker>,
     pub(crate) logs: Arc<LogFolder>,
+    pub(crate) dispatcher: Dispatcher,
     news: Arc<Notify>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -140,10 +142,15 @@ impl Place {
         let engine = Engine::start(parts, queue, stop.clone(), &tasks).await.expect("an engine");
         let expander =
             Arc::new(Expander { store: Arc::clone(&store), origin, approval: Approval::default() });
-        let intake =
-            Intake { store: Arc::clone(&store), expander, engine: engine.clone(), news: Arc::clone(&news) };
+        let intake = Intake {
+            store: Arc::clone(&store),
+            expander: Arc::clone(&expander),
+            engine: engine.clone(),
+            news: Arc::clone(&news),
+        };
         tasks.spawn(intake.run(stop.clone()));
-        House { store, engine, worker, logs, news, stop, tasks }
+        let dispatcher = Dispatcher { store: Arc::clone(&store), expander, engine: engine.clone() };
+        House { store, engine, worker, logs, dispatcher, news, stop, tasks }
     }
 }
 

@@ -1,7 +1,11 @@
-//! From deliveries to finished jobs, on a real git repository and a real database; only machines are made up.
+//! From deliveries to finished jobs, on a real git repository and a real database; only machines and the forge's API
+//! are made up.
 
 mod crash;
+mod dispatch;
+mod forge;
 mod house;
 mod queue;
+mod reports;
 mod reruns;
 mod starts;
