@@ -38,7 +38,7 @@ pub(crate) enum Command {
     },
     /// Find out which machine drivers work on this host, and why not
     Doctor(DoctorArgs),
-    /// Serve an API
+    /// Serve repositories: webhooks in, jobs on machines, pages and results out
     Serve(ServeArgs),
     /// Start machines of a running `hearth serve machines`, and work in them
     Vm(Box<VmArgs>),

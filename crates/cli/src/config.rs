@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use forge::ServerUrl;
+use scheduler::expand::Approval;
 use serde::Deserialize;
 use server::machines::Bounds;
 use server::machines::limits::Tier;
 
 use crate::args::{DriverName, NetworkName};
+use crate::serve::GithubConfig;
 
 /// The configuration file. Unknown keys are refused.
 #[derive(Debug, Default, Deserialize)]
@@ -129,6 +131,78 @@ pub(crate) struct ServeConfig {
     /// Limits by the name that a token's `tier` has.
     #[serde(default)]
     pub(crate) tiers: BTreeMap<String, Tier>,
+    /// The forge.
+    #[serde(default)]
+    pub(crate) github: GithubConfig,
+    /// Where people reach the server: `https://ci.example.com`.
+    pub(crate) url: Option<String>,
+    /// Whether anybody may look, without a token.
+    #[serde(default)]
+    pub(crate) anonymous_read: bool,
+    /// Runs at once (`MAX_CONCURRENT_WORKFLOWS`).
+    pub(crate) workflows: Option<usize>,
+    /// Jobs at once of one repository.
+    pub(crate) jobs_per_repository: Option<usize>,
+    /// Whose pull requests wait for somebody's word.
+    #[serde(default)]
+    pub(crate) approval: Approval,
+    /// The least wall around jobs of forks.
+    #[serde(default)]
+    pub(crate) untrusted_isolation: LeastIsolation,
+    /// The machines that jobs get, by their labels.
+    #[serde(default)]
+    pub(crate) profiles: Vec<ProfileConfig>,
+}
+
+/// How strong the wall around a job must be at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LeastIsolation {
+    /// A kernel of its own.
+    #[default]
+    VirtualMachine,
+    /// The host's kernel, with namespaces around the job.
+    Namespaces,
+}
+
+impl From<LeastIsolation> for machine::Isolation {
+    fn from(least: LeastIsolation) -> machine::Isolation {
+        match least {
+            LeastIsolation::VirtualMachine => machine::Isolation::VirtualMachine,
+            LeastIsolation::Namespaces => machine::Isolation::Namespaces,
+        }
+    }
+}
+
+/// A kind of machine that jobs of the server get.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ProfileConfig {
+    /// What it is called.
+    pub(crate) name: String,
+    /// A job gets it if all its `runs-on` are among these; the usual ones where absent.
+    pub(crate) labels: Option<Vec<String>>,
+    /// `runs-on: {group: ...}` that it belongs to.
+    pub(crate) group: Option<String>,
+    /// Its driver.
+    pub(crate) machine: Option<DriverName>,
+    /// Name or id of its image.
+    pub(crate) image: Option<String>,
+    /// Virtual CPUs.
+    pub(crate) vcpus: Option<u32>,
+    /// Memory in MiB.
+    pub(crate) memory: Option<u64>,
+    /// Bound of what it may write, in MiB.
+    pub(crate) disk: Option<u64>,
+    /// What it sees of the network.
+    pub(crate) network: Option<NetworkName>,
+    /// What it may reach on a network of its own, and nothing else.
+    #[serde(default)]
+    pub(crate) allow_hosts: Vec<String>,
+    /// How many run at once [default: one for each CPU of the host].
+    pub(crate) machines: Option<u32>,
+    /// How many are kept ready.
+    pub(crate) warm: Option<Bounds>,
 }
 
 /// A type of machine.

@@ -54,8 +54,11 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         Command::Lint(args) => lint::lint(&args),
         Command::Expr(args) => expr::expr(&args),
         Command::Serve(args) => {
-            let ServeWhat::Machines(args) = args.what;
-            runtime()?.block_on(serve::machines(args))
+            let runtime = runtime()?;
+            match args.what {
+                Some(ServeWhat::Machines(args)) => runtime.block_on(serve::machines(args)),
+                None => runtime.block_on(serve::serve(args)),
+            }
         }
         Command::Debug(args) => runtime()?.block_on(debug::debug(*args)),
         Command::Vm(args) => runtime()?.block_on(vm::vm(*args)),

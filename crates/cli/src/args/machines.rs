@@ -10,9 +10,17 @@ use super::{DriverName, NetworkName, PlaceArgs};
 pub(crate) const ADDRESS: &str = "127.0.0.1:7070";
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ServeArgs {
     #[command(subcommand)]
-    pub(crate) what: ServeWhat,
+    pub(crate) what: Option<ServeWhat>,
+
+    /// Where to listen; port 0 is a free one [default: 127.0.0.1:3000, or HOST and PORT of the environment]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,0 +1,298 @@
+//! `hearth serve`: webhooks in, jobs on machines, results out.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use forge::git::Mirrors;
+use forge::github::app::App;
+use forge::github::client::{Auth, Client};
+use machine::{Driver, FindingLevel};
+use model::{RunId, Secret, Timestamp};
+use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
+use runner::results::{ResultsConfig, ResultsService};
+use runner::source::RemoteRepositories;
+use scheduler::dispatch::Dispatcher;
+use scheduler::engine::{Parts, Preparer};
+use scheduler::expand::Expander;
+use scheduler::intake::Intake;
+use scheduler::origin::Origin;
+use scheduler::queue::{Closed, Limits, Queue};
+use scheduler::report::Reporter;
+use scheduler::retry::Policy;
+use scheduler::workshop::Workshop;
+use scheduler::{Engine, workshop};
+use server::auth::{AuthConfig, Role};
+use server::health::Check;
+use server::metrics::{Metrics, watch};
+use server::webhook::WebhookConfig;
+use server::{Server, http};
+use store::log::LogFolder;
+use store::seal::{KEY_FILE, SealKey};
+use store::{Change, SqliteStore, Store};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::control::EngineControl;
+use super::profiles;
+use super::secrets::SealedSecrets;
+use super::settings::Settings;
+use crate::args::ServeArgs;
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::exit;
+use crate::run::interrupt::Interrupts;
+
+/// How long jobs may still run once the server is to stop. What is not done then is run again by the next life.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Serves until it is interrupted.
+pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
+    let config = Config::load(args.places.config.as_deref())?;
+    let settings = Settings::new(&config, args.listen, |name| std::env::var(name).ok())?;
+    let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.root())?);
+    let mut interrupts = Interrupts::new()?;
+    let listener = TcpListener::bind(settings.listen).await;
+    let listener = listener.with_context(|| format!("can't listen on {}", settings.listen))?;
+    let address = listener.local_addr()?;
+    let url = settings.url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let house = House::open(&config, &settings, &data, Arc::clone(&store), &url).await?;
+    first_token(&*store, &data).await?;
+    let server = house.server(settings, &config, &url);
+    say!("http://{address}");
+    let stop_listening = CancellationToken::new();
+    let serving = tokio::spawn(http::serve(listener, server.router(), stop_listening.clone()));
+    interrupts.next().await;
+    eprintln!(
+        "hearth: stopping: running jobs have {} s to end, what is left is run again by the next start; once more \
+         stops at once",
+        DRAIN_DEADLINE.as_secs()
+    );
+    house.engine.limit(|limits: &mut Limits| limits.closed = Some(Closed::Draining)).await;
+    tokio::select! {
+        () = house.engine.quiet() => {}
+        () = tokio::time::sleep(DRAIN_DEADLINE) => {}
+        () = interrupts.next() => {}
+    }
+    stop_listening.cancel();
+    house.close().await;
+    // Its connections end by themselves, within a bound of their own.
+    let _ = serving.await;
+    Ok(exit::SUCCESS)
+}
+
+/// All that works behind the pages.
+struct House {
+    store: Arc<dyn Store>,
+    engine: Engine,
+    dispatcher: Dispatcher,
+    workshop: Arc<Workshop>,
+    news: Arc<Notify>,
+    drivers: Vec<Arc<dyn Driver>>,
+    metrics: Metrics,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl House {
+    async fn open(
+        config: &Config,
+        settings: &Settings,
+        data: &DataFolder,
+        store: Arc<dyn Store>,
+        url: &str,
+    ) -> Result<House> {
+        let machines = profiles::open(config, data).await?;
+        machines.notes.iter().for_each(|note| eprintln!("hearth: {note}"));
+        let origin = Arc::new(Origin {
+            addresses: settings.addresses.clone(),
+            elsewhere: settings.clone_from.clone(),
+            mirrors: Mirrors::open(data.root().join("mirrors"))?,
+            token: settings.token.clone(),
+        });
+        let actions = Arc::new(open_actions(config, data)?);
+        let key = Arc::new(SealKey::load_or_make(&data.root().join(KEY_FILE))?);
+        let preparer = Arc::new(Preparer {
+            store: Arc::clone(&store),
+            origin: Arc::clone(&origin),
+            actions: actions.clone(),
+            secrets: Arc::new(SealedSecrets { store: Arc::clone(&store), key }),
+        });
+        let workshop = Arc::new(Workshop {
+            benches: machines.benches,
+            origin: Arc::clone(&origin),
+            actions,
+            remotes: Arc::new(open_remotes(config, data)?),
+            results: Arc::new(open_results(data).await?),
+            options: runner::RunnerOptions::default(),
+            untrusted_isolation: config.serve.untrusted_isolation.into(),
+            trees: data.root().join("trees"),
+            ids: workshop::MachineIds::default(),
+            checked_out: workshop::Trees::default(),
+            ending: TaskTracker::new(),
+        });
+        let (stop, tasks, news) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Notify::new()));
+        let logs = Arc::new(LogFolder::new(&data.root().join("logs")));
+        let parts = Parts {
+            store: Arc::clone(&store),
+            logs: Arc::clone(&logs),
+            preparer,
+            worker: workshop.clone(),
+            retry: Policy::default(),
+        };
+        let queue = Queue::new(limits(config, settings), machines.profiles);
+        let engine = Engine::start(parts, queue, stop.clone(), &tasks).await?;
+        let expander =
+            Arc::new(Expander { store: Arc::clone(&store), origin, approval: config.serve.approval });
+        let dispatcher =
+            Dispatcher { store: Arc::clone(&store), expander: Arc::clone(&expander), engine: engine.clone() };
+        let intake =
+            Intake { store: Arc::clone(&store), expander, engine: engine.clone(), news: news.clone() };
+        tasks.spawn(intake.run(stop.clone()));
+        match auth(settings)? {
+            Auth::Nobody => eprintln!(
+                "hearth: no GITHUB_TOKEN and no App: results are shown on the pages here, and nothing is reported"
+            ),
+            auth => {
+                let client = Client::new(&settings.addresses.api(), auth)?;
+                let url = url.to_owned();
+                let reporter = Reporter { store: Arc::clone(&store), logs: Arc::clone(&logs), client, url };
+                tasks.spawn(reporter.run(stop.clone()));
+            }
+        }
+        let metrics = Metrics::default();
+        tasks.spawn(watch(metrics.clone(), Arc::clone(&store), stop.clone()));
+        let drivers = machines.drivers;
+        Ok(House { store, engine, dispatcher, workshop, news, drivers, metrics, stop, tasks })
+    }
+
+    fn server(&self, settings: Settings, config: &Config, url: &str) -> Server {
+        let control = EngineControl {
+            engine: self.engine.clone(),
+            dispatcher: self.dispatcher.clone(),
+            news: Arc::clone(&self.news),
+        };
+        let auth = AuthConfig {
+            anonymous_read: config.serve.anonymous_read,
+            secure_cookies: url.starts_with("https://"),
+        };
+        let checks = self.drivers.iter().map(|driver| {
+            let name = format!("driver {}", driver.name());
+            Arc::new(DriverCheck { name, driver: Arc::clone(driver) }) as Arc<dyn Check>
+        });
+        Server::new(server::Parts {
+            store: Arc::clone(&self.store),
+            control: Arc::new(control),
+            webhook: WebhookConfig::new(settings.webhook_secrets),
+            auth: Arc::new(server::auth::Auth::new(Arc::clone(&self.store), auth)),
+            proxies: server::address::Proxies::default(),
+            checks: checks.collect(),
+            metrics: self.metrics.clone(),
+            machines: None,
+        })
+    }
+
+    /// Ends what still runs, and waits until the machines are gone.
+    async fn close(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if tokio::time::timeout(workshop::END_DEADLINE, self.workshop.close()).await.is_err() {
+            eprintln!("hearth: some machines do not go away; the next start removes them");
+        }
+    }
+}
+
+/// Whether machines can be had, found out by making one.
+struct DriverCheck {
+    name: String,
+    driver: Arc<dyn Driver>,
+}
+
+#[async_trait]
+impl Check for DriverCheck {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let probe = self.driver.probe().await;
+        let bad = probe.findings.iter().find(|finding| finding.level == FindingLevel::Bad);
+        match bad.filter(|_| !probe.usable) {
+            Some(finding) => Err(format!("{}: {}", finding.subject, finding.detail)),
+            None if probe.usable => Ok(()),
+            None => Err("it does not work here; `hearth doctor` says more".to_owned()),
+        }
+    }
+}
+
+/// Whom the forge is spoken to as.
+fn auth(settings: &Settings) -> Result<Auth> {
+    if let Some(app) = &settings.app {
+        let path = &app.private_key;
+        let pem = std::fs::read_to_string(path);
+        let pem = pem.with_context(|| format!("can't read the App's private key {}", path.display()))?;
+        return Ok(Auth::App(Arc::new(App::new(&app.id, &Secret(pem))?)));
+    }
+    Ok(settings.token.clone().map_or(Auth::Nobody, Auth::Token))
+}
+
+/// Where the token of the first administrator is written.
+pub(crate) const FIRST_TOKEN: &str = "admin-token";
+
+/// Makes a token for the first administrator, where there is none at all: it lies in the data folder, for whoever
+/// may read that.
+async fn first_token(store: &dyn Store, data: &DataFolder) -> Result<()> {
+    if !store.tokens().await?.is_empty() {
+        return Ok(());
+    }
+    let (secret, token) = server::auth::token::make("admin", Role::Admin, None, Timestamp::now())?;
+    let path = data.root().join(FIRST_TOKEN);
+    let written = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path);
+    let written = written.and_then(|mut file| writeln!(file, "{secret}"));
+    written.with_context(|| format!("can't write the administrator's token to {}", path.display()))?;
+    store.apply(vec![Change::TokenMade(token)]).await?;
+    eprintln!("hearth: a token for its administrator is in {}", path.display());
+    Ok(())
+}
+
+fn limits(config: &Config, settings: &Settings) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        running_workflows: settings.running_workflows.unwrap_or(usual.running_workflows),
+        jobs: config.jobs.map(usize::from),
+        jobs_per_repository: config.serve.jobs_per_repository,
+        ..usual
+    }
+}
+
+fn mirrors(config: &Config) -> Result<Vec<MirrorTemplate>> {
+    let templates = config.actions_mirrors.iter().map(|template| template.parse());
+    Ok(templates.collect::<Result<_, MirrorTemplateError>>()?)
+}
+
+fn open_actions(config: &Config, data: &DataFolder) -> Result<GitActionStore> {
+    let folder = data.root().join("actions");
+    let actions = ActionStoreConfig { mirrors: mirrors(config)?, ..ActionStoreConfig::new(&folder) };
+    GitActionStore::open(actions)
+        .with_context(|| format!("can't open the cache of actions {}", folder.display()))
+}
+
+fn open_remotes(config: &Config, data: &DataFolder) -> Result<RemoteRepositories> {
+    let folder = data.root().join("checkouts");
+    RemoteRepositories::open(&folder, mirrors(config)?, false)
+        .with_context(|| format!("can't use the folder for checkouts {}", folder.display()))
+}
+
+async fn open_results(data: &DataFolder) -> Result<ResultsService> {
+    let (caches, runs) = (data.root().join("caches"), data.clone());
+    let folder = move |run: RunId| runs.run(run).join("artifacts");
+    let service = ResultsService::start(ResultsConfig::new(&caches, folder)).await;
+    service.with_context(|| format!("can't serve caches from {}", caches.display()))
+}

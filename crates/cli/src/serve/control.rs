@@ -1,0 +1,76 @@
+//! What people wish of the server reaches its engine.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use model::RunId;
+use scheduler::decide::Wait;
+use scheduler::dispatch::{DispatchError, Dispatcher, Wish};
+use scheduler::engine::{Engine, EngineError};
+use scheduler::queue::Subject;
+use scheduler::recipe;
+use server::control::{Again, Control, ControlError, Dispatch, Dispatched};
+use store::record::Run;
+use tokio::sync::Notify;
+
+/// The engine and what starts runs by hand.
+pub(super) struct EngineControl {
+    pub(super) engine: Engine,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) news: Arc<Notify>,
+}
+
+#[async_trait]
+impl Control for EngineControl {
+    async fn cancel(&self, subject: Subject, reason: String) -> Result<(), ControlError> {
+        self.engine.cancel(subject, reason).await.map_err(of_engine)
+    }
+
+    async fn again(&self, run: RunId, again: Again, actor: String) -> Result<u32, ControlError> {
+        let again = match again {
+            Again::All => recipe::Again::All,
+            Again::Failed => recipe::Again::Failed,
+            Again::Jobs(paths) => recipe::Again::Jobs(paths),
+        };
+        self.engine.again(run, again, actor).await.map_err(of_engine)
+    }
+
+    async fn approve(&self, run: RunId, actor: String) -> Result<(), ControlError> {
+        self.engine.approve(run, actor).await.map_err(of_engine)
+    }
+
+    async fn dispatch(&self, wish: Dispatch) -> Result<Vec<Run>, ControlError> {
+        let what = match wish.what {
+            Dispatched::Workflow { workflow, reference, inputs } => {
+                Wish::Workflow { workflow, reference, inputs }
+            }
+            Dispatched::Repository { event_type, client_payload } => {
+                Wish::Repository { event_type, client_payload }
+            }
+        };
+        let runs = self.dispatcher.dispatch(wish.repository, &wish.actor, &what).await;
+        runs.map_err(|error| match &error {
+            DispatchError::Unknown(_) => ControlError::Missing(error.to_string()),
+            DispatchError::Invalid(_) => ControlError::Invalid(error.to_string()),
+            DispatchError::Unreachable(_) | DispatchError::Store(_) => {
+                ControlError::Unavailable(error.to_string())
+            }
+        })
+    }
+
+    async fn waits(&self) -> Result<Vec<Wait>, ControlError> {
+        self.engine.waits().await.map_err(of_engine)
+    }
+
+    fn nudge(&self) {
+        self.news.notify_one();
+    }
+}
+
+fn of_engine(error: EngineError) -> ControlError {
+    match &error {
+        EngineError::Missing(_) => ControlError::Missing(error.to_string()),
+        EngineError::Unfit { .. } => ControlError::Unfit(error.to_string()),
+        EngineError::Store(_) | EngineError::Stopped => ControlError::Unavailable(error.to_string()),
+    }
+}

@@ -1,0 +1,185 @@
+//! `hearth serve machines`: the machine API alone.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use machine::network::NetworkPolicy;
+use machine::{FindingLevel, MachineSpec, Network};
+use model::MachineId;
+use server::http;
+use server::machines::token::{DEFAULT_TIER, Key};
+use server::machines::{Config as Api, Machines, VmType};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{ADDRESS, DriverName, ServeMachinesArgs};
+use crate::config::{Config, ServeConfig};
+use crate::data::DataFolder;
+use crate::exit;
+use crate::run::interrupt::Interrupts;
+use crate::run::machines::best;
+
+/// Where the key of tokens is.
+pub(crate) const SECRET_VARIABLE: &str = "HEARTH_JWT_SECRET";
+
+/// Serves the machine API until it is interrupted; then destroys all machines.
+pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
+    let key = key()?;
+    let config = Config::load(args.places.config.as_deref())?;
+    let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
+    let _lock = lock(&data)?;
+    let name = args.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
+    if name == DriverName::Host {
+        bail!(
+            "the host driver has no walls: whoever has a token would be you, on your files; choose another with --machine"
+        );
+    }
+    let mut interrupts = Interrupts::new()?;
+    let first = config.serve.vm_types.first();
+    let network = first.and_then(|first| first.network).unwrap_or(name.usual_network());
+    let typical = MachineSpec {
+        image: first.and_then(|first| first.image.clone()),
+        ..MachineSpec::new(MachineId(String::new()), network.into())
+    };
+    let (driver, note) = best(name, &typical, &data, &config).await?;
+    if let Some(note) = note {
+        eprintln!("hearth: {note}");
+    }
+    let api = api_config(&args, &config.serve, &data)?;
+    let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
+    for what in removed {
+        eprintln!("hearth: removed {what}, left by an earlier life");
+    }
+    let probe = driver.probe().await;
+    if !probe.usable {
+        for finding in probe.findings.iter().filter(|finding| finding.level == FindingLevel::Bad) {
+            let remedy = finding.remedy.as_ref().map(|remedy| format!(" → {remedy}")).unwrap_or_default();
+            eprintln!("hearth: {}: {}{remedy}", finding.subject, finding.detail);
+        }
+        eprintln!("hearth: the {} driver does not work here; `hearth doctor` says more", driver.name());
+        machines.shut_down().await;
+        return Ok(exit::MACHINE);
+    }
+    let listen = match args.listen.or(config.serve.listen) {
+        Some(listen) => listen,
+        None => ADDRESS.parse()?,
+    };
+    serve(&machines, listen, &mut interrupts).await
+}
+
+async fn serve(machines: &Machines, listen: SocketAddr, interrupts: &mut Interrupts) -> Result<u8> {
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("can't listen on {listen}"))?;
+    let address = listener.local_addr()?;
+    say!("http://{address}");
+    if !address.ip().is_loopback() {
+        eprintln!(
+            "hearth: {address} can be reached from elsewhere, and tokens go there unencrypted: put a proxy with TLS in front"
+        );
+    }
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(http::serve(listener, machines.router(), stop.clone()));
+    interrupts.next().await;
+    eprintln!("hearth: shutting down; once more ends at once");
+    stop.cancel();
+    let ending = async { tokio::join!(machines.shut_down(), serving) };
+    tokio::select! {
+        (failed, _) = ending => {
+            for failure in &failed {
+                eprintln!("hearth: {failure}");
+            }
+            Ok(if failed.is_empty() { exit::SUCCESS } else { exit::MACHINE })
+        }
+        () = interrupts.next() => Ok(exit::CANCELLED),
+    }
+}
+
+/// The key of tokens; there is none by default.
+pub(crate) fn key() -> Result<Key> {
+    let secret = std::env::var_os(SECRET_VARIABLE).unwrap_or_default();
+    let secret = secret.as_encoded_bytes();
+    if secret.is_empty() {
+        bail!(
+            "{SECRET_VARIABLE} is not set: it holds the key of all tokens; make one with: openssl rand -hex 32"
+        );
+    }
+    Key::new(secret).with_context(|| format!("{SECRET_VARIABLE} is too weak"))
+}
+
+/// Keeps a second server away from the data folder: it would take our machines for dead ones' remains.
+fn lock(data: &DataFolder) -> Result<File> {
+    let path = data.root().join("serve-machines.lock");
+    let opened = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let mut file = opened.with_context(|| format!("can't open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // The number only helps to find it.
+            let _ = file.read_to_string(&mut holder);
+            bail!(
+                "another `hearth serve machines` (process {}) has the data folder {}; stop it, or choose another folder with --data",
+                holder.trim(),
+                data.root().display()
+            );
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("can't lock {}", path.display()));
+        }
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+fn api_config(args: &ServeMachinesArgs, serve: &ServeConfig, data: &DataFolder) -> Result<Api> {
+    let mut api = Api::new(data.root());
+    let network = args.network.map(Network::from);
+    let given: Vec<(String, VmType)> = if args.vm_types.is_empty() {
+        let configured = serve.vm_types.iter().map(|kind| {
+            let policy = NetworkPolicy::parse(kind.allow_hosts.iter().map(String::as_str));
+            let policy =
+                policy.with_context(|| format!("allow-hosts of machine type {:?} is wrong", kind.name))?;
+            let kind_of = VmType {
+                image: kind.image.clone(),
+                vcpus: kind.vcpus,
+                memory_mib: kind.memory,
+                disk_mib: kind.disk,
+                network: kind.network.map(Network::from).or(network),
+                policy,
+                warm: kind.warm,
+            };
+            Ok((kind.name.clone(), kind_of))
+        });
+        configured.collect::<Result<_>>()?
+    } else {
+        let named = args.vm_types.iter().map(|given| {
+            let (name, image) = given.split_once('=').map_or((given.as_str(), None), |(n, i)| (n, Some(i)));
+            (name.to_owned(), VmType { image: image.map(str::to_owned), network, ..VmType::default() })
+        });
+        named.collect()
+    };
+    if given.is_empty() {
+        for (_, kind) in &mut api.vm_types {
+            kind.network = network;
+        }
+    } else {
+        api.vm_types = given;
+    }
+    for (place, (name, _)) in api.vm_types.iter().enumerate() {
+        if name.is_empty() || api.vm_types[..place].iter().any(|(other, _)| other == name) {
+            bail!("machine type {name:?} is named twice, or has no name");
+        }
+    }
+    if !serve.tiers.is_empty() {
+        api.tiers = serve.tiers.clone();
+        api.tiers.entry(DEFAULT_TIER.to_owned()).or_default();
+    }
+    if let Some(machines) = serve.machines {
+        api.all_machines = machines;
+    }
+    Ok(api)
+}

@@ -1,0 +1,149 @@
+//! The machines that jobs of the server get.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use machine::network::NetworkPolicy;
+use machine::pool::{Kind, Pool};
+use machine::{Driver, MachineSpec};
+use model::MachineId;
+use scheduler::queue::{Capacity, Profile, Profiles, Size};
+use scheduler::workshop::Bench;
+
+use crate::args::DriverName;
+use crate::config::{Config, ProfileConfig};
+use crate::data::DataFolder;
+use crate::run::machines::{best, from_templates};
+
+/// Labels that any Linux machine is for, unless a profile says which it has.
+const USUAL_LABELS: [&str; 8] =
+    ["ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04", "linux", "x64", "self-hosted", "hearth", "default"];
+
+/// Name of the profile where none is configured.
+const USUAL: &str = "default";
+
+/// What there is to run jobs on.
+pub(crate) struct Machines {
+    /// For the queue.
+    pub(crate) profiles: Profiles,
+    /// For the jobs.
+    pub(crate) benches: BTreeMap<String, Bench>,
+    /// The drivers, each once.
+    pub(crate) drivers: Vec<Arc<dyn Driver>>,
+    /// What the operator should know.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The configured profiles, or the usual one. Drivers have reaped when it returns.
+pub(crate) async fn open(config: &Config, data: &DataFolder) -> Result<Machines> {
+    let configured = match config.serve.profiles.as_slice() {
+        [] => vec![usual()],
+        profiles => profiles.to_vec(),
+    };
+    let mut machines = Machines {
+        profiles: Profiles::default(),
+        benches: BTreeMap::new(),
+        drivers: Vec::new(),
+        notes: Vec::new(),
+    };
+    let mut profiles = Vec::new();
+    for one in &configured {
+        if one.name.is_empty() || machines.benches.contains_key(&one.name) {
+            bail!("machine profile {:?} is named twice, or has no name", one.name);
+        }
+        let (profile, bench) = machines.profile(one, config, data).await?;
+        profiles.push(profile);
+        machines.benches.insert(one.name.clone(), bench);
+    }
+    machines.profiles = Profiles::new(profiles);
+    Ok(machines)
+}
+
+impl Machines {
+    async fn profile(
+        &mut self,
+        one: &ProfileConfig,
+        config: &Config,
+        data: &DataFolder,
+    ) -> Result<(Profile, Bench)> {
+        let name = one.machine.or(config.machine).unwrap_or(DriverName::Sandbox);
+        if name == DriverName::Host {
+            bail!("machine profile {}: the host driver has no walls; choose another", one.name);
+        }
+        let size = Size::default();
+        let size = Size {
+            vcpus: one.vcpus.unwrap_or(size.vcpus),
+            memory_mib: one.memory.or(config.memory).unwrap_or(size.memory_mib),
+        };
+        let spec = spec(one, config, name, size)?;
+        let (driver, note) = best(name, &spec, data, config).await?;
+        self.notes.extend(note.map(|note| format!("machine profile {}: {note}", one.name)));
+        if !self.drivers.iter().any(|known| known.name() == driver.name()) {
+            let reaped = driver.reap().await.context("can't clean up what an earlier life left")?;
+            self.notes
+                .extend(reaped.into_iter().map(|what| format!("removed {what}, left by an earlier life")));
+            self.drivers.push(Arc::clone(&driver));
+        }
+        driver.check(&spec).with_context(|| format!("machine profile {} can't be", one.name))?;
+        let driver = if config.cold_boot { driver } else { from_templates(driver, data) };
+        let labels = one.labels.clone().unwrap_or_else(|| USUAL_LABELS.map(str::to_owned).to_vec());
+        let profile = Profile {
+            name: one.name.clone(),
+            group: one.group.clone(),
+            labels,
+            size,
+            capacity: Capacity { machines: Some(one.machines.unwrap_or_else(cpus)), ..Capacity::default() },
+        };
+        let pool = pool(one, &driver, &spec, data.root())?;
+        Ok((profile, Bench { driver, spec, size, pool }))
+    }
+}
+
+fn spec(one: &ProfileConfig, config: &Config, name: DriverName, size: Size) -> Result<MachineSpec> {
+    let policy = NetworkPolicy::parse(one.allow_hosts.iter().chain(&config.allow_hosts).map(String::as_str));
+    let network = one.network.or(config.network).unwrap_or(name.usual_network());
+    Ok(MachineSpec {
+        image: one.image.clone().or_else(|| config.image.clone()),
+        vcpus: Some(size.vcpus),
+        memory_mib: Some(size.memory_mib),
+        disk_mib: one.disk,
+        policy: policy.with_context(|| format!("allow-hosts of machine profile {} is wrong", one.name))?,
+        expose: config.expose.clone(),
+        ..MachineSpec::new(MachineId(String::new()), network.into())
+    })
+}
+
+fn pool(
+    one: &ProfileConfig,
+    driver: &Arc<dyn Driver>,
+    spec: &MachineSpec,
+    data: &Path,
+) -> Result<Option<Pool>> {
+    let Some(warm) = one.warm else { return Ok(None) };
+    let kind = Kind { name: one.name.clone(), spec: spec.clone(), min: warm.min, max: warm.max };
+    let pool = Pool::open(Arc::clone(driver), data, vec![kind]);
+    Ok(Some(pool.with_context(|| format!("can't keep machines of profile {} ready", one.name))?))
+}
+
+fn usual() -> ProfileConfig {
+    ProfileConfig {
+        name: USUAL.to_owned(),
+        labels: None,
+        group: None,
+        machine: None,
+        image: None,
+        vcpus: None,
+        memory: None,
+        disk: None,
+        network: None,
+        allow_hosts: Vec::new(),
+        machines: None,
+        warm: None,
+    }
+}
+
+fn cpus() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX))
+}
