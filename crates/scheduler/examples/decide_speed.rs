@@ -42,6 +42,7 @@ fn queue(repositories: u64, machines: u32) -> Queue {
             // Half of them have waited beyond all patience.
             queued_at: Timestamp(NOW.0 - (id % 1200) * 1000),
             concurrency: None,
+            within: Vec::new(),
             needs_approval: false,
             retry: None,
         });

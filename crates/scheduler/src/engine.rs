@@ -360,6 +360,9 @@ impl Core {
     async fn carry_out(&mut self, run: RunId, mut changes: Vec<Change>, follows: Consequences) {
         changes.extend(follows.changes);
         self.write(changes).await;
+        for call in follows.calls {
+            self.queue.call_ended(call);
+        }
         for job in follows.queue {
             self.queue.job_queued(job);
         }

@@ -4,6 +4,7 @@
 //! a clock: what needs the time is told it. A transition that does not fit (a second end, a start of what
 //! was cancelled meanwhile) changes nothing; [`Queue::started`] and [`Queue::retried`] say so.
 
+mod calls;
 pub(crate) mod lanes;
 pub mod limits;
 pub(crate) mod line;
@@ -19,9 +20,11 @@ use model::{JobId, RepositoryId, RunId, Timestamp};
 use workflow::concurrency::{Concurrency, Entry, Groups, displaced_by_newer, too_many_wait};
 use workflow::plan::RunsOn;
 
+pub use calls::CallClaim;
 pub use limits::{Closed, Limits};
 pub use profiles::{Capacity, NoProfile, Placement, Profile, Profiles, Size};
 
+use calls::Call;
 use lanes::Lane;
 use line::{Line, Member, Stage};
 use room::Used;
@@ -69,6 +72,8 @@ pub struct QueuedJob {
     pub queued_at: Timestamp,
     /// Its own concurrency group.
     pub concurrency: Option<Concurrency>,
+    /// The calls of reusable workflows around it that are in groups, outermost first.
+    pub within: Vec<CallClaim>,
     /// Whether somebody must approve it (its environment) before it asks for its group.
     pub needs_approval: bool,
     /// It has been tried before, and is tried again.
@@ -106,6 +111,8 @@ pub struct Queue {
     pub(crate) groups: BTreeMap<RepositoryId, Groups<Subject>>,
     /// What each job asks for, and where that is.
     pub(crate) asked: BTreeMap<JobId, Asked>,
+    /// Calls that are in groups, by their own ids.
+    pub(crate) calls: BTreeMap<JobId, Call>,
     jobs_of: BTreeMap<RunId, BTreeSet<JobId>>,
     /// What the machines of started jobs take, by name of the profile, and of all.
     pub(crate) used: BTreeMap<String, Used>,
@@ -133,6 +140,7 @@ impl Record {
 pub(crate) struct Asked {
     pub(crate) run: RunId,
     runs_on: RunsOn,
+    within: Vec<CallClaim>,
     pub(crate) placement: Result<Placement, NoProfile>,
 }
 
@@ -195,7 +203,8 @@ impl Queue {
         let lane = Lane { pool: 0, repository: job.repository, priority: job.priority };
         let member = Member::new(lane, job.queued_at, job.concurrency, job.retry);
         let placement = self.profiles.place(&job.runs_on);
-        self.asked.insert(job.id, Asked { run: job.run, runs_on: job.runs_on, placement });
+        self.asked
+            .insert(job.id, Asked { run: job.run, runs_on: job.runs_on, within: job.within, placement });
         self.jobs_of.entry(job.run).or_default().insert(job.id);
         self.queued(Subject::Job(job.id), member, job.needs_approval);
     }
@@ -257,6 +266,7 @@ impl Queue {
         self.line_mut(subject).end(subject, now);
         match subject {
             Subject::Job(job) => {
+                self.leave_calls(job);
                 let run = self.asked.remove(&job).map(|asked| asked.run);
                 if let Some(jobs) = run.and_then(|run| self.jobs_of.get_mut(&run)) {
                     jobs.remove(&job);
@@ -266,6 +276,7 @@ impl Queue {
                 }
             }
             Subject::Run(run) => {
+                self.calls_ended(run);
                 for job in self.jobs_of.get(&run).cloned().unwrap_or_default() {
                     self.cancel(job, format!("its run {run} has ended"));
                 }
@@ -374,30 +385,50 @@ impl Queue {
         self.line_mut(subject).set_pool(subject, pool);
         let Some(member) = self.line(subject).member(subject) else { return };
         let (repository, wish) = (member.lane.repository, member.concurrency.clone());
+        if let Subject::Job(job) = subject
+            && !self.enter_calls(job, repository)
+        {
+            return;
+        }
         let Some(wish) = wish else { return self.line_mut(subject).ready(subject) };
         match self.groups.entry(repository).or_default().enter(subject, &wish) {
             Entry::Holds => self.line_mut(subject).ready(subject),
             Entry::Full => self.cancel(subject, too_many_wait(&wish.group)),
             Entry::Waits { displaced, cancel } => {
                 self.line_mut(subject).await_group(subject);
-                let reason = displaced_by_newer(&wish.group);
-                for other in displaced.into_iter().chain(cancel) {
-                    self.cancel(other, reason.clone());
-                }
+                self.displace(displaced.into_iter().chain(cancel), &displaced_by_newer(&wish.group));
+            }
+        }
+    }
+
+    /// These have lost their place in a group, or shall give it up.
+    fn displace(&mut self, others: impl Iterator<Item = Subject>, reason: &str) {
+        for other in others {
+            match other {
+                Subject::Job(call) if self.calls.contains_key(&call) => self.cancel_call(call, reason),
+                _ => self.cancel(other, reason),
             }
         }
     }
 
     fn leave_groups(&mut self, subject: Subject) {
-        let Some(repository) = self.line(subject).member(subject).map(|member| member.lane.repository) else {
-            return;
-        };
+        if let Some(repository) = self.line(subject).member(subject).map(|member| member.lane.repository) {
+            self.leave_groups_of(subject, repository);
+        }
+    }
+
+    fn leave_groups_of(&mut self, subject: Subject, repository: RepositoryId) {
         let Some(groups) = self.groups.get_mut(&repository) else { return };
         let next = groups.leave(subject);
         if groups.is_empty() {
             self.groups.remove(&repository);
         }
-        next.into_iter().for_each(|next| self.line_mut(next).ready(next));
+        for next in next {
+            match next {
+                Subject::Job(call) if self.calls.contains_key(&call) => self.call_granted(call),
+                _ => self.line_mut(next).ready(next),
+            }
+        }
     }
 
     /// The machine of a started job is gone.

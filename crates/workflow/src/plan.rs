@@ -229,6 +229,29 @@ impl RunPlan {
         self.legs.iter().find(|leg| leg.id == id)?.groups.first()
     }
 
+    /// The calls around a job that are in concurrency groups, outermost first, by their own ids and with their
+    /// groups: see [`RunPlan::group_of_run`].
+    #[must_use]
+    pub fn calls_around(&self, id: JobId) -> Vec<(JobId, &[Concurrency])> {
+        let mut calls = Vec::new();
+        let mut next = self.legs.iter().find(|leg| leg.id == id);
+        while let Some(caller) = next.and_then(|leg| self.frame(self.node(leg.node).frame).caller) {
+            let caller = self.leg(caller);
+            if !caller.groups.is_empty() {
+                calls.push((caller.id, caller.groups.as_slice()));
+            }
+            next = Some(caller);
+        }
+        calls.reverse();
+        calls
+    }
+
+    /// Whether a call has ended.
+    #[must_use]
+    pub fn call_has_ended(&self, id: JobId) -> bool {
+        self.legs.iter().any(|leg| leg.id == id && leg.has_ended())
+    }
+
     /// How many jobs have neither started nor been decided, as far as they are known: what a matrix or a call
     /// will make of a job that is still blocked is not.
     pub fn waiting(&self) -> usize {

@@ -144,9 +144,9 @@ fn held_back(queue: &Queue, subject: Subject, member: &Member, now: Timestamp) -
         (Stage::Approval, _) => WaitReason::Approval,
         (Stage::Group, _) => {
             let groups = queue.groups.get(&member.lane.repository)?;
-            let group = member.concurrency.as_ref()?.group.clone();
-            let (holder, ahead) = (groups.holder(&group)?, groups.ahead(subject, &group)?);
-            WaitReason::Group { group, holder, ahead }
+            let (waiting, group) = queue.awaited_group(subject)?;
+            let (holder, ahead) = (queue.holder_shown(groups.holder(group)?), groups.ahead(waiting, group)?);
+            WaitReason::Group { group: group.to_owned(), holder, ahead }
         }
         (Stage::Ready, Some(retry)) if retry.not_before > now => {
             WaitReason::Retry { wait: retry.not_before.since(now), after: retry.after.clone() }

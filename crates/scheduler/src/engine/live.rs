@@ -1,6 +1,6 @@
 //! A run that is being carried out: its plan, and what came of it so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{Conclusion, JobId, JobResult, JobState, RunId, Timestamp};
@@ -10,7 +10,7 @@ use store::record::{Job as Record, JobClock, Run};
 use workflow::plan::{PlanCommand, RunPlan, RunsOn};
 
 use crate::facts::RunFacts;
-use crate::queue::{QueuedJob, Retry};
+use crate::queue::{CallClaim, QueuedJob, Retry};
 
 /// A run whose plan exists.
 pub(super) struct Live {
@@ -20,6 +20,8 @@ pub(super) struct Live {
     pub(super) repository: String,
     plan: RunPlan,
     pub(super) jobs: BTreeMap<JobId, LiveJob>,
+    /// Calls that are in concurrency groups and have not ended.
+    calls: BTreeSet<JobId>,
 }
 
 /// A job that the plan has let go, until it has ended.
@@ -60,13 +62,15 @@ pub(super) struct Consequences {
     pub(super) queue: Vec<QueuedJob>,
     /// To be cancelled.
     pub(super) cancel: Vec<JobId>,
+    /// Calls that have ended, whose groups others may have.
+    pub(super) calls: Vec<JobId>,
     /// The run has ended.
     pub(super) ended: Option<Conclusion>,
 }
 
 impl Live {
     pub(super) fn new(run: Arc<Run>, facts: Arc<RunFacts>, repository: String, plan: RunPlan) -> Live {
-        Live { run, facts, repository, plan, jobs: BTreeMap::new() }
+        Live { run, facts, repository, plan, jobs: BTreeMap::new(), calls: BTreeSet::new() }
     }
 
     /// A job has ended; its record is the caller's.
@@ -86,6 +90,7 @@ impl Live {
         loop {
             let commands = self.plan.poll();
             if commands.is_empty() {
+                follows.calls.extend(self.calls.extract_if(.., |call| self.plan.call_has_ended(*call)));
                 return follows;
             }
             for command in commands {
@@ -122,7 +127,9 @@ impl Live {
                     cancellation: None,
                     queued_at,
                 };
-                follows.queue.push(self.queued(id, &live, None));
+                let queued = self.queued(id, &live, None);
+                self.calls.extend(queued.within.iter().map(|claim| claim.call));
+                follows.queue.push(queued);
                 self.jobs.insert(id, live);
             }
             PlanCommand::Cancel(job) => follows.cancel.push(job),
@@ -146,6 +153,8 @@ impl Live {
 
     /// How a job of this run asks for a machine.
     pub(super) fn queued(&self, id: JobId, job: &LiveJob, retry: Option<Retry>) -> QueuedJob {
+        let within = self.plan.calls_around(id).into_iter();
+        let within = within.map(|(call, groups)| CallClaim { call, groups: groups.to_vec() }).collect();
         QueuedJob {
             id,
             run: self.id(),
@@ -154,6 +163,7 @@ impl Live {
             priority: self.run.what.priority,
             queued_at: job.queued_at,
             concurrency: self.plan.group_of_job(id).cloned(),
+            within,
             needs_approval: false,
             retry,
         }

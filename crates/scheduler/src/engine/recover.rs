@@ -76,6 +76,7 @@ impl Core {
             follows.changes.extend(next.changes);
             follows.queue.extend(next.queue);
             follows.cancel.extend(next.cancel);
+            follows.calls.extend(next.calls);
             follows.ended = follows.ended.or(next.ended);
         }
         let interrupted: Vec<JobId> = live

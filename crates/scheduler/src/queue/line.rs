@@ -78,6 +78,10 @@ impl Line {
         self.stage(id).is_some_and(|stage| stage.started().is_some())
     }
 
+    pub(super) fn awaits_group(&self, id: Subject) -> bool {
+        self.stage(id) == Some(&Stage::Group)
+    }
+
     pub(crate) fn running(&self) -> usize {
         self.running
     }

@@ -82,6 +82,7 @@ impl Server {
             priority: 0,
             queued_at: self.at,
             concurrency: None,
+            within: Vec::new(),
             needs_approval: false,
             retry: None,
         }

@@ -1,7 +1,8 @@
 //! Concurrency groups across runs and jobs of a repository.
 
 use model::{JobId, RepositoryId, RunId};
-use scheduler::queue::{QueuedJob, QueuedRun};
+use scheduler::queue::{CallClaim, QueuedJob, QueuedRun};
+use workflow::concurrency::Concurrency;
 
 use crate::build::{Server, cancelling, group, keeping};
 
@@ -107,4 +108,73 @@ fn who_is_cancelled_in_the_line_is_not_next_even_if_nobody_has_told_it_yet() {
     server.go();
     server.queue.cancel(RunId(2), "by ada");
     assert_eq!(server.end(RunId(1)), ["cancel run 2: by ada", "run 3"]);
+}
+
+/// A job of run `run` inside of a call.
+fn inside(server: &Server, id: u64, run: u64, call: u64, wish: Option<Concurrency>) -> QueuedJob {
+    let within = vec![CallClaim { call: JobId(call), groups: wish.into_iter().collect() }];
+    QueuedJob { run: RunId(run), within, ..server.job(id) }
+}
+
+#[test]
+fn a_call_holds_its_group_from_its_first_job_to_its_end() {
+    let mut server = Server::plain();
+    server.queue.job_queued(inside(&server, 1, 1, 10, group("prod")));
+    server.queue.job_queued(inside(&server, 2, 1, 10, group("prod")));
+    server.queue.job_queued(inside(&server, 3, 2, 20, group("Prod")));
+    server.queue.job_queued(inside(&server, 4, 2, 20, group("Prod")));
+    assert_eq!(server.go(), ["job 1 on ubuntu-latest", "job 2 on ubuntu-latest"], "side by side in one call");
+    assert_eq!(server.why(JobId(4)), "its concurrency group `Prod` is held by run 1");
+    server.end(JobId(1));
+    assert_eq!(server.end(JobId(2)), [""; 0], "the call goes on");
+    server.queue.job_queued(inside(&server, 5, 1, 10, group("prod")));
+    assert_eq!(server.go(), ["job 5 on ubuntu-latest"]);
+    server.end(JobId(5));
+    server.queue.call_ended(JobId(10));
+    assert_eq!(server.go(), ["job 3 on ubuntu-latest", "job 4 on ubuntu-latest"]);
+}
+
+#[test]
+fn a_newer_call_has_the_jobs_of_the_older_cancelled_also_those_to_come() {
+    let mut server = Server::plain();
+    server.queue.job_queued(inside(&server, 1, 1, 10, group("prod")));
+    server.go();
+    server.queue.job_queued(inside(&server, 2, 2, 20, group("prod")));
+    server.queue.job_queued(inside(&server, 3, 3, 30, cancelling("prod")));
+    let reason = "a higher priority waiting request for 'prod' exists";
+    assert_eq!(server.go(), [format!("cancel job 1: {reason}"), format!("cancel job 2: {reason}")]);
+    server.end(JobId(1));
+    server.queue.job_queued(inside(&server, 4, 1, 10, group("prod")));
+    assert_eq!(server.go(), [format!("cancel job 4: {reason}")]);
+    server.queue.call_ended(JobId(10));
+    assert_eq!(server.go(), ["job 3 on ubuntu-latest"]);
+}
+
+#[test]
+fn a_job_waits_for_the_calls_around_it_and_then_for_its_own_group() {
+    let mut server = Server::plain();
+    server.queue.job_queued(inside(&server, 1, 1, 10, group("outer")));
+    server.queue.job_queued(QueuedJob { concurrency: group("own"), ..server.job(2) });
+    server.go();
+    let within = vec![
+        CallClaim { call: JobId(20), groups: vec![group("outer").unwrap()] },
+        CallClaim { call: JobId(21), groups: vec![group("inner").unwrap()] },
+    ];
+    let job = QueuedJob { run: RunId(2), within, concurrency: group("own"), ..server.job(3) };
+    server.queue.job_queued(job);
+    assert_eq!(server.why(JobId(3)), "its concurrency group `outer` is held by run 1");
+    server.end(JobId(1));
+    server.queue.call_ended(JobId(10));
+    assert_eq!(server.why(JobId(3)), "its concurrency group `own` is held by job 2");
+    assert_eq!(server.end(JobId(2)), ["job 3 on ubuntu-latest"]);
+}
+
+#[test]
+fn the_end_of_a_run_frees_the_groups_of_its_calls() {
+    let mut server = Server::plain();
+    server.queue.job_queued(inside(&server, 1, 1, 10, group("prod")));
+    server.queue.job_queued(inside(&server, 2, 2, 20, group("prod")));
+    server.go();
+    server.queue.ended(JobId(1), server.at);
+    assert_eq!(server.end(RunId(1)), ["job 2 on ubuntu-latest"]);
 }

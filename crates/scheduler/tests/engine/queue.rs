@@ -76,3 +76,26 @@ async fn a_cancelled_job_that_waits_never_begins() {
     assert_eq!(house.said(&run).await, "a:cancelled b:cancelled");
     assert_eq!(house.worker.began().len(), 1);
 }
+
+#[tokio::test]
+async fn a_called_workflow_keeps_its_group_between_its_jobs_and_no_longer() {
+    let place = Place::new(
+        "on: push\njobs:\n  deploy: {uses: ./.github/workflows/deploy.yml, concurrency: {group: prod, queue: max}}\n  after: {needs: deploy, if: always(), runs-on: ubuntu-latest, steps: [{run: x}]}\n",
+    );
+    let deploy = "on: workflow_call\njobs:\n  a: {runs-on: ubuntu-latest, steps: [{run: x}]}\n  b: {needs: a, runs-on: ubuntu-latest, steps: [{run: x}]}\n";
+    let sha = place.commit(".github/workflows/deploy.yml", deploy);
+    let house = place.house().await;
+    let end = Deed::End(Conclusion::Success);
+    house.worker.tell("b", [Deed::Hang, end.clone()]);
+    house.worker.tell("after", [Deed::Hang, end]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(2).await;
+    house.deliver("d-2", "push", &push(&sha)).await;
+    assert_eq!(house.wait().await, "its concurrency group `prod` is held by run 1");
+    assert_eq!(house.worker.began(), ["a", "b"]);
+    let run = house.run_is(1, |_| true).await;
+    let job = house.jobs(&run).await.into_iter().find(|job| job.key == "b").expect("there");
+    house.engine.cancel(Subject::Job(job.id), "enough".to_owned()).await.expect("cancelled");
+    let second = house.ended(2).await;
+    assert_eq!(second.conclusion, Some(Conclusion::Success), "although the first run still goes on");
+}

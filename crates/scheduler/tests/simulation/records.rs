@@ -34,6 +34,12 @@ pub(crate) struct JobRecord {
     pub(crate) conclusion: Option<Conclusion>,
 }
 
+impl JobRecord {
+    pub(crate) fn is_on_machine(&self) -> bool {
+        matches!(self.state, JobState::Leasing | JobState::Running)
+    }
+}
+
 impl Records {
     pub(crate) fn run(&mut self, run: RunId) -> &mut RunRecord {
         self.runs.get_mut(&run).expect("the run is there")

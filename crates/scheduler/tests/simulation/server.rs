@@ -11,6 +11,9 @@ use scheduler::{Command, Queue, decide};
 use crate::dice::Dice;
 use crate::records::{JobRecord, Records, RunRecord};
 
+/// What the id of a run's call ends with.
+pub(crate) const CALL: u64 = 50;
+
 /// It was killed.
 pub(crate) struct Killed;
 
@@ -247,6 +250,9 @@ impl Server {
             .collect();
         if known.iter().any(Option::is_none) {
             return Ok(());
+        }
+        if jobs.get(known.len()).is_none_or(|next| next.within.is_empty()) {
+            self.queue.call_ended(JobId(run.0 * 100 + CALL));
         }
         let worst = known.iter().flatten().copied().find(|conclusion| *conclusion != Conclusion::Success);
         match jobs.get(known.len()) {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::{Conclusion, JobId, JobResult, JobState, RepositoryId, RunId, RunState, Timestamp};
-use scheduler::queue::{Capacity, Limits, Profile, Profiles, QueuedJob, QueuedRun, Subject};
+use model::{Conclusion, JobId, JobResult, RepositoryId, RunId, RunState, Timestamp};
+use scheduler::queue::{CallClaim, Capacity, Limits, Profile, Profiles, QueuedJob, QueuedRun, Subject};
 use workflow::concurrency::Concurrency;
 use workflow::plan::RunsOn;
 
 use crate::dice::Dice;
 use crate::records::{Records, RunRecord};
-use crate::server::{Killed, Outside, Server};
+use crate::server::{CALL, Killed, Outside, Server};
 
 /// Turns after which nothing bad happens any more, so that all can end.
 const BAD_TURNS: usize = 120;
@@ -65,6 +65,7 @@ impl World {
                 self.server = None;
             }
             self.check_limits();
+            self.check_groups();
         }
         let left: Vec<_> = self
             .outside
@@ -121,7 +122,14 @@ impl World {
         self.next_run += 1;
         let run = self.run(id);
         let state = if run.needs_approval { RunState::Waiting } else { RunState::Queued };
-        let jobs = (0..self.outside.dice.below(4)).map(|place| self.job(&run, place as u64)).collect();
+        let mut jobs: Vec<QueuedJob> =
+            (0..self.outside.dice.below(4)).map(|place| self.job(&run, place as u64)).collect();
+        if let Some(group) = self.group("c") {
+            // The first of them are jobs of a called workflow.
+            let inside = self.outside.dice.below(jobs.len() + 1);
+            let claim = CallClaim { call: JobId(id.0 * 100 + CALL), groups: vec![group] };
+            jobs[..inside].iter_mut().for_each(|job| job.within = vec![claim.clone()]);
+        }
         let record = RunRecord {
             queued: run.clone(),
             state,
@@ -164,6 +172,7 @@ impl World {
             priority: run.priority,
             queued_at: self.outside.now,
             concurrency,
+            within: Vec::new(),
             needs_approval: false,
             retry: None,
         }
@@ -234,8 +243,7 @@ impl World {
         let seed = self.seed;
         let runs: Vec<_> = records.runs.values().filter(|run| run.state == RunState::Running).collect();
         assert!(runs.len() <= self.limits.running_workflows, "seed {seed}: {} runs", runs.len());
-        let on_machines = |state| matches!(state, JobState::Leasing | JobState::Running);
-        let jobs: Vec<_> = records.jobs.values().filter(|job| on_machines(job.state)).collect();
+        let jobs: Vec<_> = records.jobs.values().filter(|job| job.is_on_machine()).collect();
         assert!(self.limits.jobs.is_none_or(|limit| jobs.len() <= limit), "seed {seed}: {} jobs", jobs.len());
         let mut repositories: BTreeMap<RepositoryId, usize> = BTreeMap::new();
         let mut profiles: BTreeMap<String, (u32, u32)> = BTreeMap::new();
@@ -255,15 +263,26 @@ impl World {
             );
             assert!(profile.capacity.vcpus.is_none_or(|limit| vcpus <= limit), "seed {seed}: {profiles:?}");
         }
-        let runs =
-            runs.iter().map(|run| (run.queued.id.into(), run.queued.repository, &run.queued.concurrency));
-        let jobs =
-            jobs.iter().map(|job| (job.queued.id.into(), job.queued.repository, &job.queued.concurrency));
+    }
+
+    /// Nobody who has started shares a group with somebody else who has.
+    fn check_groups(&self) {
+        let records = &self.outside.records;
+        let mut members: Vec<(Subject, RepositoryId, &Concurrency)> = Vec::new();
+        for run in records.runs.values().filter(|run| run.state == RunState::Running) {
+            let wishes = run.queued.concurrency.iter();
+            members.extend(wishes.map(|wish| (run.queued.id.into(), run.queued.repository, wish)));
+        }
+        for job in records.jobs.values().filter(|job| job.is_on_machine()) {
+            let (id, repository) = (job.queued.id, job.queued.repository);
+            members.extend(job.queued.concurrency.iter().map(|wish| (id.into(), repository, wish)));
+            let calls = job.queued.within.iter();
+            members.extend(calls.map(|claim| (claim.call.into(), repository, &claim.groups[0])));
+        }
         let mut holders: BTreeMap<(RepositoryId, String), Subject> = BTreeMap::new();
-        for (subject, repository, wish) in runs.chain(jobs) {
-            let Some(wish) = wish else { continue };
+        for (subject, repository, wish) in members {
             let other = holders.insert((repository, wish.group.to_lowercase()), subject);
-            assert_eq!(other, None, "seed {seed}: {subject} is not alone in {}", wish.group);
+            assert_eq!(other, None, "seed {}: {subject} is not alone in {}", self.seed, wish.group);
         }
     }
 

@@ -194,6 +194,11 @@ impl Leg {
         self.state.runs() && matches!(self.work, LegWork::Machine { .. })
     }
 
+    /// Whether it is over.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, LegState::Ended(_))
+    }
+
     /// How it ended, after `continue-on-error`; none while it goes on.
     pub(super) fn result(&self) -> Option<Conclusion> {
         match self.state {
