@@ -132,7 +132,7 @@ impl Expander {
         let changed = mirror.changed(&start.diff).await?;
         let message = match start.head_message.clone() {
             Some(message) => message,
-            None => mirror.message(&sha).await?,
+            None => mirror.message(start.message_from(&sha)).await?,
         };
         let event = Event {
             name: start.event.clone(),

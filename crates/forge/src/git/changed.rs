@@ -24,7 +24,7 @@ impl Mirror {
                 if *created || before == NO_COMMIT {
                     return self.since_branch(first.as_deref().unwrap_or(after), after).await;
                 }
-                if !is_commit(before) || !self.has(before).await? {
+                if !is_commit(before) || !self.has(before).await? || !self.has(after).await? {
                     return Ok(None);
                 }
                 self.between(before, after).await
@@ -60,10 +60,9 @@ impl Mirror {
     }
 
     async fn paths(&self, args: &[&str]) -> Result<Option<Vec<String>>, MirrorError> {
-        let names = match self
-            .read("compare commits of", MAX_CHANGED, "the list of changed files", args, b"")
-            .await
-        {
+        let names =
+            self.read("compare commits of", MAX_CHANGED, "the list of changed files", args, b"").await;
+        let names = match self.judged(None, names).await {
             Ok(names) => names,
             Err(MirrorError::TooLarge { .. }) => return Ok(None),
             Err(error) => return Err(error),

@@ -49,7 +49,8 @@ impl Mirror {
         let work_tree = format!("--work-tree={}", folder.display());
         let reset = [work_tree.as_str(), "reset", "--quiet", "--hard", "--end-of-options", sha];
         let args: Vec<&str> = WITHOUT_LFS.into_iter().chain(reset).collect();
-        self.checked("check out", CHECK_OUT_TIMEOUT, git.run(&args, b"").await).map(drop)
+        let done = self.checked("check out", CHECK_OUT_TIMEOUT, git.run(&args, b"").await);
+        self.judged(Some(sha), done).await.map(drop)
     }
 }
 

@@ -93,8 +93,8 @@ impl Mirror {
     pub async fn message(&self, sha: &str) -> Result<String, MirrorError> {
         let sha = self.known(sha)?;
         let args = ["log", "-1", "--format=%B", "--no-show-signature", "--end-of-options", sha, "--"];
-        let message =
-            self.read("read a commit of", MAX_MESSAGE, "the message of a commit", &args, b"").await?;
+        let message = self.read("read a commit of", MAX_MESSAGE, "the message of a commit", &args, b"").await;
+        let message = self.judged(Some(sha), message).await?;
         Ok(String::from_utf8_lossy(&message).trim_end().to_owned())
     }
 
@@ -181,7 +181,8 @@ impl Mirror {
             return Ok(Vec::new());
         }
         let args = ["ls-tree", "-z", "-l", "--full-tree", "--end-of-options", sha, "--", path];
-        let listing = self.read("list the files of", MAX_LISTING, path, &args, b"").await?;
+        let listing = self.read("list the files of", MAX_LISTING, path, &args, b"").await;
+        let listing = self.judged(Some(sha), listing).await?;
         let lines = listing.split(|byte| *byte == 0).filter(|line| !line.is_empty());
         Ok(lines.filter_map(|line| Entry::of(&String::from_utf8_lossy(line))).collect())
     }
@@ -195,7 +196,8 @@ impl Mirror {
         let limit = entries.iter().map(|entry| entry.size + 128).sum();
         let batch = ["cat-file", "--batch"];
         let bytes =
-            self.read("read files of", limit, "what git says of files", &batch, names.as_bytes()).await?;
+            self.read("read files of", limit, "what git says of files", &batch, names.as_bytes()).await;
+        let bytes = self.judged(None, bytes).await?;
         let mut rest = &bytes[..];
         let mut files = Vec::new();
         for entry in entries {
@@ -230,7 +232,8 @@ impl Mirror {
 
     /// What git answers, as text.
     pub(super) async fn ask(&self, operation: &'static str, args: &[&str]) -> Result<String, MirrorError> {
-        let answer = self.read(operation, MAX_SHORT, "an answer of git", args, b"").await?;
+        let answer = self.read(operation, MAX_SHORT, "an answer of git", args, b"").await;
+        let answer = self.judged(None, answer).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
@@ -263,9 +266,23 @@ impl Mirror {
         if answer.success {
             return Ok(answer.stdout);
         }
-        match Failure::of(&answer.stderr) {
-            Failure::Damaged => Err(self.damaged(cause(&answer.stderr))),
-            failure => Err(failed(&self.name, operation, failure, cause(&answer.stderr))),
+        Err(failed(&self.name, operation, Failure::of(&answer.stderr), cause(&answer.stderr)))
+    }
+
+    /// Tells damage from a commit that is not here, which looks the same to git, and marks the mirror if it is damaged.
+    pub(super) async fn judged<T>(
+        &self,
+        sha: Option<&str>,
+        outcome: Result<T, MirrorError>,
+    ) -> Result<T, MirrorError> {
+        match (outcome, sha) {
+            (Err(MirrorError::Damaged { .. } | MirrorError::Git { .. }), Some(sha))
+                if !self.has(sha).await? =>
+            {
+                Err(self.lacks_commit(&format!("commit {sha}")))
+            }
+            (Err(MirrorError::Damaged { cause, .. }), _) => Err(self.damaged(cause)),
+            (outcome, _) => outcome,
         }
     }
 

@@ -84,6 +84,16 @@ pub struct Start {
 }
 
 impl Start {
+    /// The commit whose message people mean, and look for `[skip ci]` in, when `sha` is what runs: of a pull request its
+    /// head, not the trial merge.
+    /// <https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs>
+    pub fn message_from<'a>(&'a self, sha: &'a str) -> &'a str {
+        match (&self.commit, &self.pull_request) {
+            (CommitSpec::Merge { .. }, Some(pull)) => &pull.head_sha,
+            _ => sha,
+        }
+    }
+
     /// The ref whose workflow files count: of `github.workflow_ref`.
     pub fn workflow_reference(&self) -> String {
         match &self.workflows_from {

@@ -120,3 +120,28 @@ async fn hooks_and_settings_of_people_are_not_used() {
     place.mirror().await;
     assert!(!marker.exists());
 }
+
+#[tokio::test]
+async fn a_commit_that_is_not_here_is_no_damage() {
+    let place = Place::new();
+    let mirror = place.mirror().await;
+    let (nowhere, here) = ("1".repeat(40), mirror.resolve(&main_branch()).await.unwrap());
+    let not_there = |error: MirrorError| assert!(matches!(error, MirrorError::NoCommit { .. }), "{error}");
+    not_there(mirror.message(&nowhere).await.unwrap_err());
+    not_there(mirror.files(&nowhere, "a").await.unwrap_err());
+    not_there(mirror.file(&nowhere, "a").await.unwrap_err());
+    let folder = place.folder.path().join("work");
+    not_there(mirror.check_out(&nowhere, "refs/heads/main", "http://h/", &folder).await.unwrap_err());
+    for (before, after) in [(&here, &nowhere), (&nowhere, &here)] {
+        let diff = forge::Diff::Push {
+            before: before.clone(),
+            after: after.clone(),
+            first: None,
+            created: false,
+            forced: false,
+        };
+        assert_eq!(mirror.changed(&diff).await.unwrap(), None);
+    }
+    fs::write(mirror.path().join("kept"), "").unwrap();
+    assert!(place.mirror().await.path().join("kept").exists(), "the mirror was cloned again");
+}

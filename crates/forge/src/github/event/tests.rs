@@ -121,6 +121,8 @@ fn a_pull_request_is_two_events_on_both_sides_of_trust() {
     let default = CommitSpec::Branch("main".into());
     assert_eq!((&target.commit, &target.workflows_from), (&default, &default));
     assert_eq!(target.reference, "refs/heads/main");
+    assert_eq!(own.message_from("merge"), sha("a"), "the trial merge's own message is nobody's");
+    assert_eq!(target.message_from("main"), "main");
     let diff = Diff::Pull { base: sha("b"), head: sha("a") };
     assert_eq!((&own.diff, &target.diff), (&diff, &diff));
     let wants = [Want::Pull(7), Want::Perhaps(sha("b")), Want::Perhaps(sha("a"))];
