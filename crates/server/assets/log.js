@@ -263,6 +263,7 @@
     try {
       for (let from = place * CHUNK + chunk.lines.size, end = (place + 1) * CHUNK; from < Math.min(end, count); ) {
         const answer = await fetch(`${base}?from=${from}&count=${end - from}`);
+        if (answer.redirected) return location.reload(); // the session is over
         if (!answer.ok) throw new Error(answer.statusText);
         const template = document.createElement("template");
         template.innerHTML = await answer.text();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -12,10 +13,14 @@ use model::{JobId, RunId};
 use store::Change;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep_until};
 
 use super::Pages;
 use super::error::PageError;
 use super::log::serve::SIGN_OF_LIFE;
+
+/// Least time between two events: faster than an eye follows, and no more than four pages a second for each who watches.
+const BETWEEN: Duration = Duration::from_millis(250);
 
 /// Whose changes a page shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,11 @@ enum Watch {
 }
 
 impl Watch {
+    /// Whether any of these is one that the page shows. All are looked at: they may name further jobs.
+    fn concern(&mut self, changes: &[Change]) -> bool {
+        changes.iter().filter(|change| self.concerns(change)).count() > 0
+    }
+
     /// Whether a change is one that the page shows.
     fn concerns(&mut self, change: &Change) -> bool {
         match self {
@@ -107,8 +117,10 @@ fn tell(
     watch: Watch,
 ) -> Result<Response, PageError> {
     let permit = pages.watch()?;
-    let events = stream::unfold((changes, watch), async |(mut changes, mut watch)| {
-        next(&mut changes, &mut watch).await.then_some(((), (changes, watch)))
+    let begun = (changes, watch, Instant::now());
+    let events = stream::unfold(begun, async |(mut changes, mut watch, not_before)| {
+        let told = next(&mut changes, &mut watch, not_before).await;
+        told.then(|| ((), (changes, watch, Instant::now() + BETWEEN)))
     });
     let events = events.map(move |()| {
         let _held = &permit;
@@ -120,20 +132,27 @@ fn tell(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)).into_response())
 }
 
-/// Waits for the next change that is watched; `false` when there will be none. A watcher who was too slow is told to
-/// look again, which is all that a change does.
-async fn next(changes: &mut broadcast::Receiver<Arc<Vec<Change>>>, watch: &mut Watch) -> bool {
+/// Waits for the next change that is watched, and for its time; `false` when there will be none. A watcher who was
+/// too slow is told to look again, which is all that a change does.
+async fn next(
+    changes: &mut broadcast::Receiver<Arc<Vec<Change>>>,
+    watch: &mut Watch,
+    not_before: Instant,
+) -> bool {
     loop {
         match changes.recv().await {
-            // All are looked at: they may name further jobs.
-            Ok(together) if together.iter().filter(|change| watch.concerns(change)).count() > 0 => {
-                return true;
-            }
+            Ok(together) if watch.concern(&together) => break,
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return true,
+            Err(RecvError::Lagged(_)) => break,
             Err(RecvError::Closed) => return false,
         }
     }
+    sleep_until(not_before).await;
+    // What has come meanwhile is told with it; it may name further jobs.
+    while let Ok(together) = changes.try_recv() {
+        watch.concern(&together);
+    }
+    true
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub(super) mod waterfall;
 
 use maud::{Markup, html};
 use model::{JobId, Timestamp};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use store::record::{AnnotationOf, Attempt, Job, Run, Step};
 
@@ -88,7 +89,7 @@ fn head(view: &View<'_>) -> Markup {
             (actions::of_run(run, view.viewer))
         }
         p.sub {
-            (run.what.event) " by " (run.what.actor) " · " (branch(run)) " "
+            (run.what.event) " by " (run.what.actor) " · " (pull_request(view)) (branch(run)) " "
             (commit(view)) " · " (format::ago(run.created_at, view.now))
             @if let Some(attempt) = attempt {
                 @if let Some(begin) = attempt.started_at {
@@ -106,6 +107,15 @@ fn head(view: &View<'_>) -> Markup {
 
 fn attempt<'a>(view: &View<'a>) -> Option<&'a Attempt> {
     view.attempts.iter().find(|attempt| attempt.attempt == view.shown)
+}
+
+/// The way to the pull request on its forge.
+fn pull_request(view: &View<'_>) -> Markup {
+    html! {
+        @if let (Some(forge), Some(number)) = (view.forge, view.run.what.pull_request) {
+            a rel="noopener noreferrer" href={ (forge) "/pull/" (number) } { "pull request" } " "
+        }
+    }
 }
 
 fn commit(view: &View<'_>) -> Markup {
@@ -132,13 +142,14 @@ fn waits(view: &View<'_>) -> Markup {
 }
 
 fn annotations(view: &View<'_>) -> Markup {
-    let all = view.annotations;
+    let mut all: Vec<&AnnotationOf> = view.annotations.iter().collect();
+    all.sort_by_key(|of| Reverse(of.annotation.level as u8));
     html! {
         @if !all.is_empty() {
             section aria-label="Annotations" {
                 h2 { "Annotations " span.dim { (all.len()) } }
                 ul.annotations {
-                    @for annotation in all.iter().take(ANNOTATIONS) { (annotation_row(annotation, view)) }
+                    @for of in all.iter().take(ANNOTATIONS) { (annotation_row(of, view)) }
                 }
                 @if all.len() > ANNOTATIONS { p.dim { "and " (all.len() - ANNOTATIONS) " more" } }
             }

@@ -47,6 +47,12 @@ pub struct Query {
     /// A workflow file.
     #[serde(default)]
     pub workflow: String,
+    /// A commit.
+    #[serde(default)]
+    pub sha: String,
+    /// The number of a pull request.
+    #[serde(default)]
+    pub pull_request: String,
     /// Only runs before this one.
     #[serde(default)]
     pub before: String,
@@ -69,31 +75,34 @@ impl Query {
             actor: said(&self.actor),
             state,
             conclusion,
+            sha: said(&self.sha),
+            pull_request: self.pull_request.trim().parse().ok(),
             before: self.before.parse().ok().map(RunId),
-            ..RunFilter::default()
         })
     }
 
     fn is_filtered(&self) -> bool {
-        [&self.repository, &self.branch, &self.event, &self.state, &self.actor, &self.workflow]
-            .iter()
-            .any(|text| !text.is_empty())
+        self.fields().iter().any(|(_, value)| !value.is_empty())
     }
 
-    /// The address of the page after the one that ended with this run.
-    fn older(&self, last: RunId) -> String {
-        let last = last.to_string();
-        let fields = [
+    fn fields(&self) -> [(&'static str, &str); 8] {
+        [
             ("repository", &self.repository),
             ("branch", &self.branch),
             ("event", &self.event),
             ("state", &self.state),
             ("actor", &self.actor),
             ("workflow", &self.workflow),
-            ("before", &last),
-        ];
+            ("sha", &self.sha),
+            ("pull_request", &self.pull_request),
+        ]
+    }
+
+    /// The address of the page after the one that ended with this run.
+    fn older(&self, last: RunId) -> String {
+        let last = last.to_string();
+        let fields = self.fields().into_iter().chain([("before", last.as_str())]);
         let said: Vec<String> = fields
-            .iter()
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| format!("{name}={}", encoded(value)))
             .collect();
@@ -149,13 +158,18 @@ fn filters(view: &View<'_>) -> Markup {
             (select("event", "Event", EVENTS.into_iter(), &query.event))
             label { span { "Branch" } input name="branch" value=(query.branch) data-search autocomplete="off"; }
             label { span { "Person" } input name="actor" value=(query.actor) autocomplete="off"; }
-            @if !query.workflow.is_empty() {
-                label { span { "Workflow" } input name="workflow" value=(query.workflow); }
-            }
+            (if_said("Workflow", "workflow", &query.workflow))
+            (if_said("Commit", "sha", &query.sha))
+            (if_said("Pull request", "pull_request", &query.pull_request))
             button { "Filter" }
             @if query.is_filtered() { a.plain href="/" { "Clear" } }
         }
     }
+}
+
+/// A field for what seldom is filtered by: links set it.
+fn if_said(title: &str, name: &str, value: &str) -> Markup {
+    html! { @if !value.is_empty() { label { span { (title) } input name=(name) value=(value); } } }
 }
 
 fn select<'a>(name: &str, title: &str, options: impl Iterator<Item = &'a str>, chosen: &str) -> Markup {
@@ -234,5 +248,43 @@ pub(super) fn clock(run: &Run, now: Timestamp) -> Markup {
         (Some(begin), end) => format::took(begin, end, now),
         (None, Some(_)) => html! { span.took { "–" } },
         (None, None) => html! { span.took { "waiting" } },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{self, HOSTILE};
+    use super::*;
+
+    fn list_of(runs: &[Run], query: &Query) -> String {
+        let view = View { runs, repositories: &[sample::repository()], query, now: Timestamp(90_000) };
+        render(&view).into_string()
+    }
+
+    #[test]
+    fn a_run_shows_what_it_is_and_how_it_stands() {
+        let page = list_of(&[sample::run()], &Query::default());
+        for part in
+            ["Add a door", "octo/hello", "CI #42", "push by mona", ">main</span>", "0123456", "1 m 00 s"]
+        {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+        assert!(page.contains("data-run=\"7\" data-state=\"success\""), "{page}");
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_filters_and_escapes_them() {
+        let runs = vec![sample::run(); SHOWN];
+        let query = Query { branch: "a&b=\"".to_owned(), state: "failure".to_owned(), ..Query::default() };
+        let page = list_of(&runs, &query);
+        assert!(page.contains("href=\"/?branch=a%26b%3D%22&amp;state=failure&amp;before=7\""), "{page}");
+    }
+
+    #[test]
+    fn what_nobody_offers_can_be_filtered_by_and_is_escaped() {
+        let query = Query { event: HOSTILE.to_owned(), sha: HOSTILE.to_owned(), ..Query::default() };
+        let page = list_of(&[], &query);
+        assert!(page.contains("No run matches.") && page.contains("Commit"), "{page}");
+        assert!(!page.contains("<script") && !page.contains("\" onmouseover"), "{page}");
     }
 }

@@ -5,6 +5,7 @@ mod world;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use model::{Conclusion, Stream};
 use scheduler::decide::WaitReason;
@@ -279,6 +280,24 @@ async fn an_admin_sets_secrets_that_are_never_shown_and_makes_tokens_that_are_sh
     let operator = Browser::signed_in(&world, Role::Operate).await;
     let refused = operator.post("/settings/set-secret", &form).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn many_changes_at_once_are_told_as_few() {
+    let world = World::new().await;
+    let repository = world.repository("octo/hello").await;
+    let run = world.run(repository, 60, |_| {}).await;
+    world.start(run.id, WORKFLOW, 50).await;
+    let browser = Browser::signed_in(&world, Role::Read).await;
+    let request = Request::get("/live").header(header::COOKIE, &browser.cookie).body(Body::empty());
+    let answer = browser.router.clone().oneshot(request.expect("a request")).await;
+    let mut body = answer.expect("an answer").into_body();
+    body.frame().await.expect("a frame").expect("data");
+    for number in 0..40 {
+        world.job(run.id, 1, &format!("test[{number}]"), "test", 40).await;
+    }
+    body.frame().await.expect("a frame").expect("data");
+    assert!(body.frame().now_or_never().is_none(), "one event told all of them");
 }
 
 #[tokio::test]
