@@ -10,6 +10,7 @@ mod artifact_store;
 mod blob;
 mod cache;
 mod cache_store;
+mod kept;
 mod time;
 mod token;
 mod twirp;
@@ -31,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use artifact_store::ArtifactFolder;
+pub use kept::{KeptArtifact, kept_artifacts};
 pub use token::{CacheScope, Grant};
 
 use crate::ResultsEndpoint;

@@ -7,19 +7,23 @@ pub mod error;
 pub mod wire;
 
 mod actions;
+mod artifacts;
 mod deliveries;
+pub(crate) mod events;
 mod gate;
 mod jobs;
+mod log;
 mod queue;
 mod read;
 mod repositories;
 mod runs;
+mod settings;
 
 use std::sync::Arc;
 
 use axum::http::{Method, header};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Extension, Json, Router};
 
 use crate::auth::{Principal, Role};
@@ -49,6 +53,7 @@ pub fn routes() -> Vec<Route> {
     let route = |method, path, role, handler| Route { path, method, role, handler };
     let read = |path, handler| route(Method::GET, path, Role::Read, handler);
     let act = |path, handler| route(Method::POST, path, Role::Operate, handler);
+    let admin = |method, path, handler| route(method, path, Role::Admin, handler);
     vec![
         read("/api/v1/me", get(me)),
         read("/api/v1/runs", get(runs::list)),
@@ -56,11 +61,18 @@ pub fn routes() -> Vec<Route> {
         read("/api/v1/runs/{run}/attempts", get(runs::attempts)),
         read("/api/v1/runs/{run}/jobs", get(runs::jobs)),
         read("/api/v1/runs/{run}/annotations", get(runs::annotations)),
+        read("/api/v1/runs/{run}/artifacts", get(artifacts::list)),
+        read("/api/v1/runs/{run}/artifacts/{artifact}", get(artifacts::download)),
+        read("/api/v1/runs/{run}/events", get(events::of_run)),
         act("/api/v1/runs/{run}/cancel", post(actions::cancel_run)),
         act("/api/v1/runs/{run}/rerun", post(actions::rerun_run)),
         act("/api/v1/runs/{run}/approve", post(actions::approve)),
         read("/api/v1/jobs/{job}", get(jobs::show)),
         read("/api/v1/jobs/{job}/steps", get(jobs::steps)),
+        read("/api/v1/jobs/{job}/log", get(log::lines)),
+        read("/api/v1/jobs/{job}/log/text", get(log::text)),
+        read("/api/v1/jobs/{job}/log/search", get(log::search)),
+        read("/api/v1/jobs/{job}/log/events", get(log::follow)),
         act("/api/v1/jobs/{job}/cancel", post(actions::cancel_job)),
         act("/api/v1/jobs/{job}/rerun", post(actions::rerun_job)),
         read("/api/v1/repositories", get(repositories::list)),
@@ -68,9 +80,19 @@ pub fn routes() -> Vec<Route> {
         act("/api/v1/repositories/{owner}/{name}/workflow-dispatch", post(actions::dispatch_workflow)),
         act("/api/v1/repositories/{owner}/{name}/repository-dispatch", post(actions::dispatch_repository)),
         read("/api/v1/queue", get(queue::show)),
+        read("/api/v1/events", get(events::all)),
         read("/api/v1/deliveries", get(deliveries::list)),
         route(Method::GET, "/api/v1/deliveries/{delivery}", Role::Operate, get(deliveries::show)),
         act("/api/v1/deliveries/{delivery}/redeliver", post(deliveries::redeliver)),
+        admin(Method::GET, "/api/v1/secrets", get(settings::secrets)),
+        admin(Method::PUT, "/api/v1/secrets/{name}", put(settings::set_secret)),
+        admin(Method::DELETE, "/api/v1/secrets/{name}", delete(settings::remove_secret)),
+        admin(Method::GET, "/api/v1/variables", get(settings::variables)),
+        admin(Method::PUT, "/api/v1/variables/{name}", put(settings::set_variable)),
+        admin(Method::DELETE, "/api/v1/variables/{name}", delete(settings::remove_variable)),
+        admin(Method::GET, "/api/v1/tokens", get(settings::tokens)),
+        admin(Method::POST, "/api/v1/tokens", post(settings::make_token)),
+        admin(Method::DELETE, "/api/v1/tokens/{name}", delete(settings::revoke_token)),
     ]
 }
 

@@ -2,8 +2,6 @@
 //!
 //! The server knows no engine: it asks [`Control`], behind which `hearth serve` puts it, and tests a fake.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use model::{RepositoryId, RunId};
 use scheduler::decide::Wait;
@@ -11,16 +9,7 @@ use scheduler::queue::Subject;
 use serde_json::Value as Json;
 use store::record::Run;
 
-/// Which jobs run again; what needs them follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// All of them.
-    All,
-    /// Those that did not succeed and were not skipped.
-    Failed,
-    /// These, by their paths in the plan.
-    Jobs(BTreeSet<String>),
-}
+pub use scheduler::recipe::Again;
 
 /// A start by hand.
 #[derive(Clone, Debug, PartialEq)]

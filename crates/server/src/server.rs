@@ -7,11 +7,16 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use runner::results::ArtifactFolder;
 use store::Store;
+use store::log::LogFolder;
+use store::seal::SealKey;
+use tokio_util::sync::CancellationToken;
 
 use crate::address::Proxies;
 use crate::api;
 use crate::api::error::ApiError;
+use crate::api::events::Listeners;
 use crate::auth::Auth;
 use crate::control::Control;
 use crate::health::{self, Check};
@@ -35,6 +40,14 @@ pub struct Parts {
     pub checks: Vec<Arc<dyn Check>>,
     /// Where numbers go.
     pub metrics: Metrics,
+    /// Logs of jobs.
+    pub logs: LogFolder,
+    /// Where the artifacts of a run lie.
+    pub artifacts: ArtifactFolder,
+    /// What secrets are sealed with.
+    pub seal: Arc<SealKey>,
+    /// Cancelled when the server ends: streams of events then do.
+    pub stop: CancellationToken,
     /// The machine API, where it is served.
     pub machines: Option<Machines>,
 }
@@ -52,6 +65,11 @@ pub(crate) struct Shared {
     pub(crate) proxies: Proxies,
     pub(crate) checks: Vec<Arc<dyn Check>>,
     pub(crate) metrics: Metrics,
+    pub(crate) logs: LogFolder,
+    pub(crate) artifacts: ArtifactFolder,
+    pub(crate) seal: Arc<SealKey>,
+    pub(crate) listeners: Listeners,
+    pub(crate) stop: CancellationToken,
     machines: Option<Machines>,
 }
 
@@ -67,6 +85,11 @@ impl Server {
             proxies: parts.proxies,
             checks: parts.checks,
             metrics: parts.metrics,
+            logs: parts.logs,
+            artifacts: parts.artifacts,
+            seal: parts.seal,
+            listeners: Listeners::default(),
+            stop: parts.stop,
             machines: parts.machines,
         }))
     }

@@ -13,7 +13,7 @@ use forge::github::client::{Auth, Client};
 use machine::{Driver, FindingLevel};
 use model::{RunId, Secret, Timestamp};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
-use runner::results::{ResultsConfig, ResultsService};
+use runner::results::{ArtifactFolder, ResultsConfig, ResultsService};
 use runner::source::RemoteRepositories;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Parts, Preparer};
@@ -90,6 +90,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
 /// All that works behind the pages.
 struct House {
     store: Arc<dyn Store>,
+    logs: Arc<LogFolder>,
+    artifacts: ArtifactFolder,
+    key: Arc<SealKey>,
     engine: Engine,
     dispatcher: Dispatcher,
     workshop: Arc<Workshop>,
@@ -122,14 +125,15 @@ impl House {
             store: Arc::clone(&store),
             origin: Arc::clone(&origin),
             actions: actions.clone(),
-            secrets: Arc::new(SealedSecrets { store: Arc::clone(&store), key }),
+            secrets: Arc::new(SealedSecrets { store: Arc::clone(&store), key: Arc::clone(&key) }),
         });
+        let artifacts = artifacts(data);
         let workshop = Arc::new(Workshop {
             benches: machines.benches,
             origin: Arc::clone(&origin),
             actions,
             remotes: Arc::new(open_remotes(config, data)?),
-            results: Arc::new(open_results(data).await?),
+            results: Arc::new(open_results(data, Arc::clone(&artifacts)).await?),
             options: runner::RunnerOptions::default(),
             untrusted_isolation: config.serve.untrusted_isolation.into(),
             trees: data.root().join("trees"),
@@ -169,7 +173,20 @@ impl House {
         let metrics = Metrics::default();
         tasks.spawn(watch(metrics.clone(), Arc::clone(&store), stop.clone()));
         let drivers = machines.drivers;
-        Ok(House { store, engine, dispatcher, workshop, news, drivers, metrics, stop, tasks })
+        Ok(House {
+            store,
+            logs,
+            artifacts,
+            key,
+            engine,
+            dispatcher,
+            workshop,
+            news,
+            drivers,
+            metrics,
+            stop,
+            tasks,
+        })
     }
 
     fn server(&self, settings: Settings, config: &Config, url: &str) -> Server {
@@ -194,6 +211,10 @@ impl House {
             proxies: server::address::Proxies::default(),
             checks: checks.collect(),
             metrics: self.metrics.clone(),
+            logs: LogFolder::clone(&self.logs),
+            artifacts: Arc::clone(&self.artifacts),
+            seal: Arc::clone(&self.key),
+            stop: self.stop.clone(),
             machines: None,
         })
     }
@@ -290,9 +311,15 @@ fn open_remotes(config: &Config, data: &DataFolder) -> Result<RemoteRepositories
         .with_context(|| format!("can't use the folder for checkouts {}", folder.display()))
 }
 
-async fn open_results(data: &DataFolder) -> Result<ResultsService> {
-    let (caches, runs) = (data.root().join("caches"), data.clone());
-    let folder = move |run: RunId| runs.run(run).join("artifacts");
+/// Where the artifacts of a run lie.
+fn artifacts(data: &DataFolder) -> ArtifactFolder {
+    let runs = data.clone();
+    Arc::new(move |run: RunId| runs.run(run).join("artifacts"))
+}
+
+async fn open_results(data: &DataFolder, artifacts: ArtifactFolder) -> Result<ResultsService> {
+    let caches = data.root().join("caches");
+    let folder = move |run: RunId| artifacts(run);
     let service = ResultsService::start(ResultsConfig::new(&caches, folder)).await;
     service.with_context(|| format!("can't serve caches from {}", caches.display()))
 }

@@ -8,7 +8,6 @@ use scheduler::decide::Wait;
 use scheduler::dispatch::{DispatchError, Dispatcher, Wish};
 use scheduler::engine::{Engine, EngineError};
 use scheduler::queue::Subject;
-use scheduler::recipe;
 use server::control::{Again, Control, ControlError, Dispatch, Dispatched};
 use store::record::Run;
 use tokio::sync::Notify;
@@ -27,11 +26,6 @@ impl Control for EngineControl {
     }
 
     async fn again(&self, run: RunId, again: Again, actor: String) -> Result<u32, ControlError> {
-        let again = match again {
-            Again::All => recipe::Again::All,
-            Again::Failed => recipe::Again::Failed,
-            Again::Jobs(paths) => recipe::Again::Jobs(paths),
-        };
         self.engine.again(run, again, actor).await.map_err(of_engine)
     }
 

@@ -25,7 +25,7 @@ use super::unpack::unpack;
 use super::upload::hex;
 
 /// Where the records and uploads of a run lie, beside the unpacked artifacts.
-const RECORDS: &str = ".hearth";
+pub(super) const RECORDS: &str = ".hearth";
 
 /// Artifacts that one run may have; GitHub's clients list at most 1000.
 const ARTIFACTS: usize = 1000;
@@ -72,7 +72,7 @@ impl Artifact {
     }
 
     /// Name of one of its two files.
-    fn record(&self, extension: &str) -> String {
+    pub(super) fn record(&self, extension: &str) -> String {
         format!("{}-{}.{extension}", self.run, self.id)
     }
 
@@ -305,7 +305,7 @@ fn make_room(folder: &Path, artifact: &Artifact) -> io::Result<()> {
 }
 
 /// What an earlier service has left of the run.
-fn of_run(records: &Path, run: RunId) -> Vec<Artifact> {
+pub(super) fn of_run(records: &Path, run: RunId) -> Vec<Artifact> {
     let mut artifacts: Vec<Artifact> = load(records).into_iter().filter(|one| one.run == run).collect();
     artifacts.sort_by_key(|artifact| artifact.id);
     artifacts.iter_mut().for_each(|artifact| artifact.earlier = true);
@@ -387,6 +387,18 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.path().join("out/out")).unwrap(), "second");
         assert_eq!((again.list(RunId(1)).len(), store(folder.path()).list(RunId(1)).len()), (1, 1));
         assert!(matches!(again.create(RunId(1), JobId(2), "out", ""), Err(ArtifactError::Exists)));
+    }
+
+    #[test]
+    fn what_a_run_has_left_is_found_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        add(&store(folder.path()), 1, "first").unwrap();
+        let kept = super::super::kept_artifacts(folder.path(), RunId(1));
+        let [artifact] = &kept[..] else { panic!("{kept:?}") };
+        assert_eq!((artifact.name.as_str(), artifact.file_name.as_str(), artifact.size), ("out", "out", 5));
+        assert_eq!(fs::read_to_string(&artifact.path).unwrap(), "first");
+        assert_eq!(super::super::kept_artifacts(folder.path(), RunId(2)), []);
+        assert_eq!(super::super::kept_artifacts(Path::new("/nowhere"), RunId(1)), []);
     }
 
     #[test]

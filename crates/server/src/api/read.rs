@@ -64,10 +64,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Number {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Numbers([number]) = Numbers::from_request_parts(parts, state).await?;
+        Ok(Number(number))
+    }
+}
+
+/// The numbers in a path (`/runs/{run}/artifacts/{artifact}`), as many as it has.
+pub(super) struct Numbers<const N: usize>(pub(super) [u64; N]);
+
+impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Numbers<N> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let params = RawPathParams::from_request_parts(parts, state).await;
         let params = params.map_err(|error| ApiError::bad(error.body_text()))?;
-        let Some((kind, text)) = params.iter().next() else { return Err(ApiError::no_route()) };
-        number(text).map(Number).ok_or_else(|| ApiError::missing(format!("{kind} {text:?}")))
+        let mut numbers = [0; N];
+        for (place, (kind, text)) in numbers.iter_mut().zip(&params) {
+            *place = number(text).ok_or_else(|| ApiError::missing(format!("{kind} {text:?}")))?;
+        }
+        Ok(Numbers(numbers))
     }
 }
 

@@ -9,12 +9,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use forge::github::signature::{Secrets, sign};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
-use model::Timestamp;
+use model::{RunId, Timestamp};
 use serde_json::Value;
 use server::auth::{Auth, AuthConfig, Role, token};
 use server::metrics::Metrics;
 use server::webhook::WebhookConfig;
 use server::{Parts, Server, api, http};
+use store::log::LogFolder;
+use store::seal::SealKey;
 use store::{Change, SqliteStore, Store};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -34,10 +36,13 @@ pub(crate) struct World {
     pub(crate) store: Arc<FlakyStore>,
     pub(crate) control: Arc<FakeControl>,
     pub(crate) metrics: Metrics,
+    pub(crate) logs: LogFolder,
+    pub(crate) seal: Arc<SealKey>,
     pub(crate) address: SocketAddr,
+    /// `artifacts/<run>` is in it.
+    pub(crate) folder: TempDir,
     stop: CancellationToken,
     serving: JoinHandle<()>,
-    _folder: TempDir,
 }
 
 impl World {
@@ -51,6 +56,10 @@ impl World {
         let store = Arc::new(FlakyStore::new(SqliteStore::open(folder.path()).unwrap()));
         let control = Arc::new(FakeControl::default());
         let metrics = Metrics::default();
+        let logs = LogFolder::new(&folder.path().join("logs"));
+        let artifacts = folder.path().join("artifacts");
+        let seal = Arc::new(SealKey::load_or_make(&folder.path().join("key")).unwrap());
+        let stop = CancellationToken::new();
         let mut parts = Parts {
             store: store.clone(),
             control: control.clone(),
@@ -59,14 +68,17 @@ impl World {
             proxies: Default::default(),
             checks: Vec::new(),
             metrics: metrics.clone(),
+            logs: logs.clone(),
+            artifacts: Arc::new(move |run: RunId| artifacts.join(run.to_string())),
+            seal: seal.clone(),
+            stop: stop.clone(),
             machines: None,
         };
         change(&mut parts);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
         let serving = tokio::spawn(http::serve(listener, Server::new(parts).router(), stop.clone()));
-        World { store, control, metrics, address, stop, serving, _folder: folder }
+        World { store, control, metrics, logs, seal, address, folder, stop, serving }
     }
 
     /// Nobody.
@@ -167,6 +179,14 @@ impl Client {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, Body::empty()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, Body::empty()).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, body.to_string()).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {

@@ -6,13 +6,17 @@
 mod openapi;
 
 mod actions;
+mod artifacts;
 mod document;
+mod events;
 mod fake;
 mod fixture;
 mod health;
 mod hostile;
+mod logs;
 mod reads;
 mod roles;
 mod sample;
 mod sessions;
+mod settings;
 mod webhooks;

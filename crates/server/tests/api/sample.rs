@@ -4,6 +4,7 @@ use model::{
     Annotation, AnnotationLevel, Conclusion, JobId, JobResult, JobState, RepositoryId, RunId, RunState,
     StepPhase, StepRef, StepState, Timestamp, Trust,
 };
+use scheduler::recipe::first_job;
 use serde_json::json;
 use store::record::{Job, JobClock, NewRun, RepositoryFacts, Run, Step};
 use store::{Change, Store};
@@ -59,9 +60,9 @@ pub(crate) async fn queued_run(store: &dyn Store) -> Run {
     store.create_run(new_run(repository), NOON).await.unwrap()
 }
 
-pub(crate) fn job(id: u64, run: RunId) -> Job {
+pub(crate) fn job(id: JobId, run: RunId) -> Job {
     Job {
-        id: JobId(id),
+        id,
         run,
         attempt: 1,
         key: "build".to_owned(),
@@ -85,7 +86,7 @@ pub(crate) fn job(id: u64, run: RunId) -> Job {
 /// A run that has ended, with one job of one step that failed with an annotation.
 pub(crate) async fn failed_run(store: &dyn Store) -> (RunId, JobId) {
     let run = queued_run(store).await.id;
-    let job = job(run.0 * 100, run);
+    let job = job(first_job(run, 1), run);
     let id = job.id;
     let first = StepRef { index: 0, phase: StepPhase::Main };
     let step = Step {

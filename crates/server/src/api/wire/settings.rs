@@ -1,0 +1,68 @@
+//! Secrets, variables, tokens.
+
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A secret; nobody is told its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Its name, in capitals.
+    pub name: String,
+    /// When it was set.
+    pub updated_at: Timestamp,
+}
+
+/// The secrets of a scope, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secrets {
+    /// They.
+    pub secrets: Vec<Secret>,
+}
+
+/// A variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its name, in capitals.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// When it was set.
+    pub updated_at: Timestamp,
+}
+
+/// The variables of a scope, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variables {
+    /// They.
+    pub variables: Vec<Variable>,
+}
+
+/// A token; nobody is told the token itself a second time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// What people call it.
+    pub name: String,
+    /// What it allows.
+    pub role: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it is void.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// All tokens, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// They.
+    pub tokens: Vec<Token>,
+}
+
+/// A token that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// What its holder sends; shown this once.
+    pub token: String,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub about: Token,
+}
