@@ -23,7 +23,7 @@ const CHECKED_ALWAYS_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Opens the database for writing, making it, or bringing it to the newest format, and checking it first.
 pub(super) fn writer(path: &Path) -> Result<Connection, Fault> {
-    make_private(path).map_err(|error| Fault::Damaged(error.to_string()))?;
+    make_private(path).map_err(|error| Fault::from_io(&error, "open", path))?;
     let doubtful = is_doubtful(path);
     let mut connection = open(path)?;
     if doubtful {

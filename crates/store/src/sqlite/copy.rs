@@ -9,7 +9,6 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::connect;
 use super::fault::{self, Fault};
-use crate::error::StoreError;
 
 /// Pages for each step. All of them: a copy in several steps begins anew whenever something is written in between.
 const ALL_PAGES: i32 = -1;
@@ -17,12 +16,7 @@ const ALL_PAGES: i32 = -1;
 /// Copies what is there now to a file that must not be there yet. Until the copy is whole and durable, it has
 /// another name.
 pub(super) fn write(connection: &Connection, to: &Path) -> Result<(), Fault> {
-    let failed = |error: io::Error| {
-        Fault::Told(StoreError::Failed {
-            operation: format!("write a copy of the database to {}", to.display()),
-            reason: error.to_string(),
-        })
-    };
+    let failed = |error: io::Error| Fault::from_io(&error, "write a copy of the database to", to);
     if to.try_exists().map_err(failed)? {
         return Err(failed(io::Error::other(
             "there is a file of that name, and copies are never written over",

@@ -1,8 +1,9 @@
 //! From what SQLite says to what people are told.
 
+use std::io;
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::error::StoreError;
 
@@ -38,6 +39,19 @@ impl From<serde_json::Error> for Fault {
 }
 
 impl Fault {
+    /// What the system said about a file beside SQLite.
+    pub(super) fn from_io(error: &io::Error, operation: &str, path: &Path) -> Fault {
+        Fault::Told(match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StoreError::Full { what: path.display().to_string() }
+            }
+            _ => StoreError::Failed {
+                operation: format!("{operation} {}", path.display()),
+                reason: error.to_string(),
+            },
+        })
+    }
+
     /// In words: `operation` ("write a delivery") on the database at `path`.
     pub(super) fn into_error(self, operation: &str, path: &Path) -> StoreError {
         match self {
@@ -51,7 +65,11 @@ impl Fault {
 
 /// [`Fault::into_error`] of what SQLite said.
 pub(super) fn in_words(error: &rusqlite::Error, operation: &str, path: &Path) -> StoreError {
+    // The index of the write-ahead log is a file too, and has a code of its own when there is no room for it.
+    let has_no_index =
+        error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
     match error.sqlite_error_code() {
+        Some(_) if has_no_index => StoreError::Full { what: path.display().to_string() },
         Some(ErrorCode::DiskFull) => StoreError::Full { what: path.display().to_string() },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StoreError::Damaged { path: path.to_owned(), reason: error.to_string() }
