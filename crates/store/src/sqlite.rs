@@ -2,6 +2,7 @@
 
 mod access;
 mod apply;
+mod checkpoint;
 mod connect;
 mod copy;
 mod delivery;

@@ -17,6 +17,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps: all that this crate has, with room.
 const STATEMENTS: usize = 128;
 
+/// Length of the write-ahead log at which the writer itself moves it into the database: 64 MiB. Before that a thread of
+/// its own does (see [`checkpoint`](super::checkpoint)), which never quite gets to the end while others write.
+const LONGEST_LOG_PAGES: u32 = 16 * 1024;
+
 /// A database up to this size is checked at every start, a larger one only when its last life did not end well: the
 /// check reads all of it, which is less than half a second so far.
 const CHECKED_ALWAYS_BYTES: u64 = 64 * 1024 * 1024;
@@ -32,7 +36,15 @@ pub(super) fn writer(path: &Path) -> Result<Connection, Fault> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     // A transaction that has returned survives the loss of power.
     connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "wal_autocheckpoint", LONGEST_LOG_PAGES)?;
     migration::run(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens a database that is there, beside the connection that writes.
+pub(super) fn beside(path: &Path) -> Result<Connection, Fault> {
+    let connection = open(path)?;
+    connection.pragma_update(None, "synchronous", "full")?;
     Ok(connection)
 }
 

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::checkpoint::Checkpoints;
 use super::fault::{self, Fault};
 use crate::change::Change;
 use crate::error::StoreError;
@@ -84,7 +85,9 @@ impl Writer {
     pub(super) fn start(path: &Path, connection: Connection) -> Result<Writer, StoreError> {
         let (queue, queued) = mpsc::channel(QUEUE);
         let (changes, _) = broadcast::channel(SUBSCRIBER_LAG);
-        let thread = Thread { path: path.to_owned(), connection, changes: changes.clone() };
+        let checkpoints =
+            Checkpoints::start(path).map_err(|fault| fault.into_error("open a database", path))?;
+        let thread = Thread { checkpoints, path: path.to_owned(), connection, changes: changes.clone() };
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || thread.run(queued))
@@ -130,17 +133,20 @@ impl Drop for Writer {
 }
 
 struct Thread {
+    // Dropped first: whoever closes the last connection moves all of the log into the database.
+    checkpoints: Checkpoints,
     path: PathBuf,
     connection: Connection,
     changes: broadcast::Sender<Arc<Vec<Change>>>,
 }
 
 impl Thread {
-    fn run(self, mut queued: mpsc::Receiver<Box<dyn Operation>>) {
+    fn run(mut self, mut queued: mpsc::Receiver<Box<dyn Operation>>) {
         let mut batch = Vec::with_capacity(BATCH);
         while queued.blocking_recv_many(&mut batch, BATCH) > 0 {
             let mut ends = Vec::with_capacity(batch.len());
             let committed = self.carry_out(&mut batch, &mut ends);
+            self.checkpoints.written(batch.len());
             let mut ends = ends.into_iter();
             for operation in batch.drain(..) {
                 // Those that were not tried have none, and then there is an error for all.
