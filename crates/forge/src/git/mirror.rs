@@ -184,7 +184,10 @@ impl Mirror {
         let listing = self.read("list the files of", MAX_LISTING, path, &args, b"").await;
         let listing = self.judged(Some(sha), listing).await?;
         let lines = listing.split(|byte| *byte == 0).filter(|line| !line.is_empty());
-        Ok(lines.filter_map(|line| Entry::of(&String::from_utf8_lossy(line))).collect())
+        let entries = lines.filter_map(|line| Entry::of(&String::from_utf8_lossy(line)));
+        entries
+            .collect::<Result<_, _>>()
+            .map_err(|path| self.damaged(format!("the content of {path} is missing")))
     }
 
     async fn contents(&self, entries: Vec<Entry>) -> Result<Vec<(String, Vec<u8>)>, MirrorError> {
@@ -328,13 +331,18 @@ struct Entry {
 }
 
 impl Entry {
-    /// Of `<mode> blob <object> <size>\t<path>`.
-    fn of(line: &str) -> Option<Entry> {
+    /// Of `<mode> blob <object> <size>\t<path>`; nothing of a link, a folder, or a submodule. Of a file whose content
+    /// can't be read, git does not know the size: its path is the error.
+    fn of(line: &str) -> Option<Result<Entry, String>> {
         let (facts, path) = line.split_once('\t')?;
         let mut facts = facts.split_whitespace();
-        let (mode, kind) = (facts.next()?, facts.next()?);
-        let (object, size) = (facts.next()?.to_owned(), facts.next()?.parse().ok()?);
-        (kind == "blob" && mode.starts_with("100")).then(|| Entry { object, size, path: path.to_owned() })
+        let (mode, kind, object, size) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
+        if kind != "blob" || !mode.starts_with("100") {
+            return None;
+        }
+        let path = path.to_owned();
+        let Ok(size) = size.parse() else { return Some(Err(path)) };
+        Some(Ok(Entry { object: object.to_owned(), size, path }))
     }
 }
 

@@ -109,7 +109,7 @@ async fn a_server_that_is_not_there_or_speaks_no_tls_is_unreachable() {
 
 #[tokio::test]
 async fn a_comment_that_may_have_been_made_is_not_made_twice() {
-    for reply in [Reply::Cut, Reply::Silent, Reply::json(502, Json::Null)] {
+    for reply in [Reply::Cut, Reply::HangUp, Reply::Silent, Reply::json(502, Json::Null)] {
         let server = Server::start(move |_, _| reply.clone()).await;
         let error = hasty(&server, token()).call(&make()).await.unwrap_err();
         assert!(matches!(error, ClientError::Unsure { .. }), "{error}");
@@ -192,7 +192,7 @@ async fn a_refusal_says_what_is_missing_and_shows_no_token() {
 async fn an_answer_that_is_not_json_or_too_long_is_an_error() {
     let server = Server::start(|_, before| match before {
         0 => Reply::Say(200, vec![], "<html>".into()),
-        _ => Reply::Say(200, vec![], "x".repeat(17 * 1024 * 1024)),
+        _ => Reply::json(200, json!("x".repeat(17 * 1024 * 1024))),
     })
     .await;
     let client = hasty(&server, token());
@@ -201,7 +201,9 @@ async fn an_answer_that_is_not_json_or_too_long_is_an_error() {
         error.to_string().starts_with("can't read octo/hello: GitHub's answer can't be understood"),
         "{error}"
     );
-    assert!(client.call(&read()).await.is_err());
+    let patient = Client::with_pace(&server.address, token(), Duration::from_secs(60), HASTE).unwrap();
+    let error = patient.call(&read()).await.unwrap_err();
+    assert!(error.to_string().contains("length limit exceeded"), "{error}");
 }
 
 #[tokio::test]

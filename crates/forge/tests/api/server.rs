@@ -23,6 +23,8 @@ pub(crate) enum Reply {
     Say(u16, Vec<(&'static str, String)>, String),
     /// The connection closes in the middle of the body.
     Cut,
+    /// The connection closes without a word.
+    HangUp,
     /// Nothing, for ever.
     Silent,
 }
@@ -75,6 +77,7 @@ async fn serve(stream: TcpStream, asked: Arc<Mutex<Vec<Asked>>>, answers: Arc<An
         };
         let (text, is_last) = match answers(&request, place) {
             Reply::Silent => return std::future::pending().await,
+            Reply::HangUp => return,
             Reply::Cut => ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_owned(), true),
             Reply::Say(status, headers, body) => {
                 let headers: String =

@@ -50,12 +50,11 @@ async fn a_mirror_that_could_not_answer_is_cloned_again_by_the_next_fetch() {
     let sha = place.origin.commit("second", "content");
     place.origin.push("main");
     let mirror = place.mirror().await;
-    for object in files(&mirror.path().join("objects")) {
-        let mut permissions = fs::metadata(&object).unwrap().permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
-        fs::set_permissions(&object, permissions).unwrap();
-        fs::write(&object, "not an object").unwrap();
-    }
+    // Only the file's content: a fetch has no reason to look at it.
+    let blob = place.origin.git(&["rev-parse", "HEAD:second"]);
+    let object = mirror.path().join("objects").join(&blob[..2]).join(&blob[2..]);
+    fs::remove_file(&object).unwrap();
+    fs::write(&object, "not an object").unwrap();
     let error = mirror.file(&sha, "second").await.unwrap_err();
     assert!(matches!(error, MirrorError::Damaged { .. }) && error.may_pass(), "{error}");
     assert!(error.to_string().contains("the next fetch clones it again"), "{error}");

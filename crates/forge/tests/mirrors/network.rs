@@ -96,6 +96,8 @@ async fn a_server_that_never_answers_is_given_up_on() {
     let mirrors = place.mirrors.clone().with_timeout(Duration::from_millis(300));
     let error = mirrors.fetch(&remote(&server, None), &[]).await.unwrap_err();
     assert!(matches!(error, MirrorError::TimedOut { .. }) && error.may_pass(), "{error}");
+    // Git's own helpers are gone with it; alone they would wait for a minute.
+    tokio::time::timeout(Duration::from_secs(20), server.hung_up()).await.expect("nothing of git is left");
     server.fail(Fault::None);
     place.mirrors.fetch(&remote(&server, None), &[]).await.unwrap();
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio::sync::Notify;
 
 /// What goes wrong.
 #[derive(Clone, Copy, PartialEq)]
@@ -15,7 +16,7 @@ pub(crate) enum Fault {
     None,
     /// Answers of packs end in the middle.
     Cut,
-    /// Nothing is ever answered.
+    /// Nothing is ever answered; that the client has gone is told.
     Silent,
     /// The server is broken.
     Status(u16),
@@ -33,6 +34,7 @@ struct State {
     fault: Mutex<Fault>,
     /// Each request: its line, and whether it came with a token.
     seen: Mutex<Vec<(String, bool)>>,
+    hung_up: Notify,
 }
 
 impl Server {
@@ -44,6 +46,7 @@ impl Server {
             authorization: authorization.map(str::to_owned),
             fault: Mutex::new(Fault::None),
             seen: Mutex::default(),
+            hung_up: Notify::new(),
         });
         let shared = state.clone();
         tokio::spawn(async move {
@@ -63,6 +66,11 @@ impl Server {
         *self.state.fault.lock().unwrap() = fault;
     }
 
+    /// Waits until a client that got no answer has gone.
+    pub(crate) async fn hung_up(&self) {
+        self.state.hung_up.notified().await;
+    }
+
     pub(crate) fn seen(&self) -> Vec<(String, bool)> {
         self.state.seen.lock().unwrap().clone()
     }
@@ -79,7 +87,10 @@ impl State {
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.unwrap();
         let answer = match fault {
-            Fault::Silent => return std::future::pending().await,
+            Fault::Silent => {
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+                return self.hung_up.notify_one();
+            }
             Fault::Status(status) => {
                 format!("HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\n\r\n").into_bytes()
             }

@@ -370,3 +370,11 @@ fn whatever_gets_lost_github_has_each_job_once_in_the_end_with_its_conclusion() 
         }
     }
 }
+
+#[test]
+fn no_address_ends_the_hidden_mark() {
+    let view = PullView { server: "https://x/--><img>".into(), ..pull(vec![run(State::Running, vec![])]) };
+    let body = comment_body(&view);
+    let mark = body.lines().next().unwrap();
+    assert!(mark.starts_with("<!--") && mark.ends_with("-->") && mark.matches("--").count() == 2, "{mark}");
+}
