@@ -19,7 +19,7 @@ use crate::api::error::ApiError;
 use crate::api::events::Listeners;
 use crate::auth::Auth;
 use crate::control::Control;
-use crate::health::{self, Check};
+use crate::health::{self, Check, Readiness};
 use crate::machines::Machines;
 use crate::metrics::{self, Metrics};
 use crate::webhook::{self, Intake, WebhookConfig};
@@ -64,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) auth: Arc<Auth>,
     pub(crate) proxies: Proxies,
     pub(crate) checks: Vec<Arc<dyn Check>>,
+    pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
     pub(crate) logs: LogFolder,
     pub(crate) artifacts: ArtifactFolder,
@@ -84,6 +85,7 @@ impl Server {
             intake: Intake::new(parts.webhook),
             proxies: parts.proxies,
             checks: parts.checks,
+            readiness: Readiness::default(),
             metrics: parts.metrics,
             logs: parts.logs,
             artifacts: parts.artifacts,

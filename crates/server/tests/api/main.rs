@@ -7,6 +7,7 @@ mod openapi;
 
 mod actions;
 mod artifacts;
+mod beside;
 mod document;
 mod events;
 mod fake;
