@@ -117,6 +117,7 @@
 
   // Elements that stay on the screen stay the same, so that nobody loses what they have selected.
   let drawn = new Map();
+  let draws = 0;
   const part = document.createElement("div");
   part.className = "part";
   sheet.append(part);
@@ -130,6 +131,7 @@
     sheet.style.height = `${height()}px`;
     part.style.top = `${viewer.scrollTop - (viewer.scrollTop * scaled - first * ROW)}px`;
     const wanted = new Map();
+    draws += 1;
     for (let row = first, at = pieceAt(first); row < end; row += 1) {
       while (at + 1 < pieces.length && pieces[at + 1].at <= row) at += 1;
       const [key, make] = element(pieces[at], row);
@@ -157,7 +159,7 @@
   function element(piece, row) {
     if (piece.step) return [`s${piece.from}${piece.step.state}${closedSteps.has(piece.from)}`, () => heading(piece)];
     const n = piece.from + row - piece.at;
-    const markup = line(n);
+    const markup = piece.group ? piece.group.head : line(n);
     if (markup === null) return [`?${n}`, empty];
     const isMatch = matches.length > 0 && n === matches[match];
     const key = `${n} ${piece.group?.open} ${n === target} ${isMatch} ${matches.length ? searched : ""}`;
@@ -252,7 +254,15 @@
       chunks.set(place, chunk); // the latest one looked at is the last to go
     }
     if (!chunk || (!chunk.lines.has(n) && chunk.known < count && !chunk.isAsked)) ask(place);
-    return chunks.get(place)?.lines.get(n) ?? null;
+    chunks.get(place).draw = draws;
+    return chunks.get(place).lines.get(n) ?? null;
+  }
+
+  // The server's markup of lines.
+  function elements(markup) {
+    const template = document.createElement("template");
+    template.innerHTML = markup;
+    return [...template.content.children];
   }
 
   async function ask(place) {
@@ -265,9 +275,7 @@
         const answer = await fetch(`${base}?from=${from}&count=${end - from}`);
         if (answer.redirected) return location.reload(); // the session is over
         if (!answer.ok) throw new Error(answer.statusText);
-        const template = document.createElement("template");
-        template.innerHTML = await answer.text();
-        const fresh = [...template.content.children];
+        const fresh = elements(await answer.text());
         if (!fresh.length) break;
         for (const one of fresh) chunk.lines.set(Number(one.dataset.n), one);
         from = Number(fresh.at(-1).dataset.n) + 1;
@@ -280,7 +288,7 @@
     chunk.isAsked = false;
     for (const old of chunks.keys()) {
       if (chunks.size <= KEPT) break;
-      if (!chunks.get(old).isAsked) chunks.delete(old);
+      if (!chunks.get(old).isAsked && chunks.get(old).draw !== draws) chunks.delete(old);
     }
     soon();
   }
@@ -316,7 +324,7 @@
     const open = openGroups.get(mark.step) ?? [];
     openGroups.set(mark.step, open);
     if (mark.kind === "group") {
-      const group = { n: mark.n, end: null, open: true, step: mark.step };
+      const group = { n: mark.n, end: null, open: true, step: mark.step, head: elements(mark.markup)[0] };
       groups.push(group);
       open.push(group);
     } else if (mark.kind === "end") {

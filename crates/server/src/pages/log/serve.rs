@@ -72,6 +72,9 @@ struct Marked {
     kind: &'static str,
     /// The step, so that groups of steps that run at once are told apart.
     step: String,
+    /// The line of a group: a screen may show a hundred that are folded, each from another end of the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    markup: Option<String>,
 }
 
 fn marked(line: &Line) -> Option<Marked> {
@@ -89,6 +92,7 @@ fn marked(line: &Line) -> Option<Marked> {
             n: line.number,
             kind: mark.word(),
             step: format!("{phase}{}", line.line.step.index),
+            markup: (mark == Mark::Group).then(|| line::render(line, "").into_string()),
         }),
     }
 }
@@ -185,6 +189,10 @@ mod tests {
     fn marks_tell_where_groups_of_which_step_are() {
         let group = marked(&line(7, From::Hearth, "##[group]x")).unwrap();
         assert_eq!((group.n, group.kind, group.step.as_str()), (7, "group", "m1"));
+        assert!(
+            group.markup.unwrap().contains("id=\"L8\""),
+            "a folded group is shown without asking for its line"
+        );
         assert_eq!(marked(&line(8, From::Stdout, "##[group]x")), None, "what a job prints is text");
     }
 
