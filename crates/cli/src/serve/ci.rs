@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use axum::Router;
 use forge::git::Mirrors;
 use forge::github::app::App;
 use forge::github::client::{Auth, Client};
@@ -20,7 +21,7 @@ use scheduler::engine::{Parts, Preparer};
 use scheduler::expand::Expander;
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
-use scheduler::queue::{Closed, Limits, Queue};
+use scheduler::queue::{Closed, Limits, Profile, Queue};
 use scheduler::report::Reporter;
 use scheduler::retry::Policy;
 use scheduler::workshop::Workshop;
@@ -28,6 +29,7 @@ use scheduler::{Engine, workshop};
 use server::auth::{AuthConfig, Role};
 use server::health::Check;
 use server::metrics::{Metrics, watch};
+use server::pages::{self, Pages};
 use server::webhook::WebhookConfig;
 use server::{Server, http};
 use store::log::LogFolder;
@@ -39,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::control::EngineControl;
+use super::premises::ServerPremises;
 use super::profiles;
 use super::secrets::SealedSecrets;
 use super::settings::Settings;
@@ -64,10 +67,10 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     let url = settings.url.clone().unwrap_or_else(|| format!("http://{address}"));
     let house = House::open(&config, &settings, &data, Arc::clone(&store), &url).await?;
     first_token(&*store, &data).await?;
-    let server = house.server(settings, &config, &url);
-    say!("http://{address}");
     let stop_listening = CancellationToken::new();
-    let serving = tokio::spawn(http::serve(listener, server.router(), stop_listening.clone()));
+    let router = house.router(settings, &config, &url, &stop_listening);
+    say!("http://{address}");
+    let serving = tokio::spawn(http::serve(listener, router, stop_listening.clone()));
     interrupts.next().await;
     eprintln!(
         "hearth: stopping: running jobs have {} s to end, what is left is run again by the next start; once more \
@@ -98,6 +101,10 @@ struct House {
     workshop: Arc<Workshop>,
     news: Arc<Notify>,
     drivers: Vec<Arc<dyn Driver>>,
+    profiles: Vec<Profile>,
+    logs: Arc<LogFolder>,
+    key: Arc<SealKey>,
+    data: DataFolder,
     metrics: Metrics,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -150,6 +157,7 @@ impl House {
             worker: workshop.clone(),
             retry: Policy::default(),
         };
+        let profiles = machines.profiles.as_slice().to_vec();
         let queue = Queue::new(limits(config, settings), machines.profiles);
         let engine = Engine::start(parts, queue, stop.clone(), &tasks).await?;
         let expander =
@@ -172,42 +180,59 @@ impl House {
         }
         let metrics = Metrics::default();
         tasks.spawn(watch(metrics.clone(), Arc::clone(&store), stop.clone()));
-        let drivers = machines.drivers;
         Ok(House {
             store,
-            logs,
             artifacts,
-            key,
             engine,
             dispatcher,
             workshop,
             news,
-            drivers,
+            drivers: machines.drivers,
+            profiles,
+            logs,
+            key,
+            data: data.clone(),
             metrics,
             stop,
             tasks,
         })
     }
 
-    fn server(&self, settings: Settings, config: &Config, url: &str) -> Server {
-        let control = EngineControl {
+    /// All that is served, until `stop`.
+    fn router(&self, settings: Settings, config: &Config, url: &str, stop: &CancellationToken) -> Router {
+        let control = Arc::new(EngineControl {
             engine: self.engine.clone(),
             dispatcher: self.dispatcher.clone(),
             news: Arc::clone(&self.news),
-        };
+        });
         let auth = AuthConfig {
             anonymous_read: config.serve.anonymous_read,
             secure_cookies: url.starts_with("https://"),
         };
+        let auth = Arc::new(server::auth::Auth::new(Arc::clone(&self.store), auth));
+        let pages = Pages::new(pages::Parts {
+            store: Arc::clone(&self.store),
+            logs: LogFolder::clone(&self.logs),
+            control: control.clone(),
+            auth: Arc::clone(&auth),
+            seal: Arc::clone(&self.key),
+            premises: Arc::new(ServerPremises {
+                profiles: self.profiles.clone(),
+                pools: self.workshop.benches.values().filter_map(|bench| bench.pool.clone()).collect(),
+                data: self.data.clone(),
+                address: settings.url.clone(),
+            }),
+            stop: stop.clone(),
+        });
         let checks = self.drivers.iter().map(|driver| {
             let name = format!("driver {}", driver.name());
             Arc::new(DriverCheck { name, driver: Arc::clone(driver) }) as Arc<dyn Check>
         });
-        Server::new(server::Parts {
+        let server = Server::new(server::Parts {
             store: Arc::clone(&self.store),
-            control: Arc::new(control),
+            control,
             webhook: WebhookConfig::new(settings.webhook_secrets),
-            auth: Arc::new(server::auth::Auth::new(Arc::clone(&self.store), auth)),
+            auth,
             proxies: server::address::Proxies::default(),
             checks: checks.collect(),
             metrics: self.metrics.clone(),
@@ -216,7 +241,8 @@ impl House {
             seal: Arc::clone(&self.key),
             stop: self.stop.clone(),
             machines: None,
-        })
+        });
+        server.router().merge(pages.router())
     }
 
     /// Ends what still runs, and waits until the machines are gone.
