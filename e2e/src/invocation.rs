@@ -14,7 +14,10 @@ use crate::repository::Place;
 use crate::scenario::{Machine, Run};
 
 /// The binary: `HEARTH_BIN`, or the one beside this test.
-fn binary() -> Result<PathBuf, String> {
+///
+/// # Errors
+/// It was not built.
+pub fn binary() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os("HEARTH_BIN") {
         return Ok(path.into());
     }

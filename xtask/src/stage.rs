@@ -198,7 +198,17 @@ fn scenarios(counts: &mut Counts) -> Result<()> {
         &["test", "--no-fail-fast"]
     };
     counted(
-        cargo(runner).args(["-p", "hearth-e2e", "--lib", "--test", "scenarios", "--test", "webhooks"]),
+        cargo(runner).args([
+            "-p",
+            "hearth-e2e",
+            "--lib",
+            "--test",
+            "scenarios",
+            "--test",
+            "server",
+            "--test",
+            "webhooks",
+        ]),
         counts,
     )
 }

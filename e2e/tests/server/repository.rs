@@ -1,0 +1,69 @@
+//! A repository as a forge has it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+
+pub(crate) struct Repository {
+    folder: TempDir,
+}
+
+impl Repository {
+    /// `octo/hello`, with this workflow on its main branch.
+    pub(crate) fn new(workflow: &str) -> Repository {
+        let repository = Repository { folder: tempfile::tempdir().expect("a folder") };
+        std::fs::create_dir_all(repository.work().join(".github/workflows")).expect("made");
+        std::fs::create_dir_all(repository.folder.path().join("git/octo")).expect("made");
+        git(&repository.work(), &["init", "-q", "-b", "main"]);
+        git(repository.folder.path(), &["init", "-q", "--bare", "-b", "main", "git/octo/hello.git"]);
+        repository.commit(".github/workflows/ci.yml", workflow);
+        repository
+    }
+
+    fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    /// Where `hearth serve` clones from.
+    pub(crate) fn template(&self) -> String {
+        format!("file://{}/git/{{owner}}/{{repo}}.git", self.folder.path().display())
+    }
+
+    /// Commits a file and pushes it; the commit.
+    pub(crate) fn commit(&self, path: &str, text: &str) -> String {
+        std::fs::write(self.work().join(path), text).expect("written");
+        git(&self.work(), &["add", "-A"]);
+        git(&self.work(), &["commit", "-q", "-m", "Change it"]);
+        git(&self.work(), &["push", "-q", "../git/octo/hello.git", "HEAD:refs/heads/main"]);
+        git(&self.work(), &["rev-parse", "HEAD"])
+    }
+
+    /// The payload of a push of this commit to main.
+    pub(crate) fn push(&self, sha: &str) -> Json {
+        json!({
+            "ref": "refs/heads/main", "before": "0".repeat(40), "after": sha,
+            "created": false, "deleted": false, "forced": false,
+            "repository": {
+                "id": 1, "name": "hello", "full_name": "octo/hello", "private": false, "fork": false,
+                "default_branch": "main", "owner": {"login": "octo", "id": 3},
+            },
+            "sender": {"login": "mona", "id": 2},
+            "head_commit": {"id": sha, "message": "Change it"},
+            "commits": [{"id": sha, "message": "Change it"}],
+        })
+    }
+}
+
+fn git(folder: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=mona", "-c", "user.email=mona@example.com"])
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .expect("git");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
