@@ -102,8 +102,6 @@ struct House {
     news: Arc<Notify>,
     drivers: Vec<Arc<dyn Driver>>,
     profiles: Vec<Profile>,
-    logs: Arc<LogFolder>,
-    key: Arc<SealKey>,
     data: DataFolder,
     metrics: Metrics,
     stop: CancellationToken,
