@@ -1,7 +1,8 @@
 //! Hearth over HTTP.
 //!
-//! [`Server`] is all of it: [`webhook`]s in, the [`api`], [`health`], and [`metrics`], and beside them [`machines`], the
-//! machine API, which can also be served alone. [`auth`] says who may do what. What people ask for goes to whoever runs
+//! [`Server`] is all of it but for the pages: [`webhook`]s in, the [`api`], [`health`], and [`metrics`], and beside them
+//! [`machines`], the machine API, which can also be served alone. [`pages`] are for people, and stand beside it.
+//! [`auth`] says who may do what. What people ask for goes to whoever runs
 //! the workflows through [`control`]. [`http`] serves a router with its limits of time and number. This crate must not
 //! know drivers' insides; they come as [`machine::Driver`]s.
 
