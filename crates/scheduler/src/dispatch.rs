@@ -164,7 +164,7 @@ impl Dispatcher {
 impl From<Hindrance> for DispatchError {
     fn from(hindrance: Hindrance) -> DispatchError {
         match hindrance {
-            Hindrance::Later(reason) => DispatchError::Unreachable(reason),
+            Hindrance::Soon(reason) | Hindrance::Later(reason) => DispatchError::Unreachable(reason),
             Hindrance::Never(reason) => DispatchError::Invalid(reason),
         }
     }

@@ -23,8 +23,12 @@ use crate::origin::Origin;
 use crate::recipe::File;
 use crate::workflows::FOLDER;
 
-/// Tries of a delivery whose commit can't be had: with the waits between them, half a day.
+/// Tries of a delivery whose commit can't be had: with the waits between them, more than two hours.
 const TRIES: u32 = 12;
+
+/// Tries of a pull request that has no trial merge, half a minute: GitHub makes it some moments after it tells of the
+/// pull request, or never, where there is a conflict.
+const MERGE_TRIES: u32 = 4;
 
 /// Wait after the first try that failed; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -45,6 +49,8 @@ pub struct Expander {
 /// Why a delivery has not become runs.
 #[derive(Debug)]
 pub(crate) enum Hindrance {
+    /// A few times more, soon; then it is as it is.
+    Soon(String),
     /// Once more later.
     Later(String),
     /// Never.
@@ -89,11 +95,12 @@ impl Expander {
                     runs.extend(more);
                     reasons.extend(why_not);
                 }
-                Err(Hindrance::Never(reason)) => reasons.push(reason),
-                Err(Hindrance::Later(reason)) if delivery.tries + 1 < TRIES => {
+                Err(hindrance) if delivery.tries + 1 < hindrance.tries() => {
                     let next_try = now.after(wait_after(delivery.tries));
-                    return Ok(Expansion::Later { reason, next_try });
+                    return Ok(Expansion::Later { reason: hindrance.reason(), next_try });
                 }
+                // Other events of the same delivery may well run: `pull_request_target` does without a merge.
+                Err(Hindrance::Soon(reason) | Hindrance::Never(reason)) => reasons.push(reason),
                 Err(Hindrance::Later(reason)) => return Ok(Expansion::Failed(reason)),
             }
         }
@@ -280,11 +287,54 @@ fn wait_after(tries: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1u32.checked_shl(tries).unwrap_or(u32::MAX)).min(LONGEST_WAIT)
 }
 
+impl Hindrance {
+    /// How often a delivery is tried that it is in the way of.
+    fn tries(&self) -> u32 {
+        match self {
+            Hindrance::Soon(_) => MERGE_TRIES,
+            Hindrance::Later(_) => TRIES,
+            Hindrance::Never(_) => 1,
+        }
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Hindrance::Soon(reason) | Hindrance::Later(reason) | Hindrance::Never(reason) => reason,
+        }
+    }
+}
+
 impl From<MirrorError> for Hindrance {
     fn from(error: MirrorError) -> Hindrance {
+        if let MirrorError::NoMerge { .. } = error {
+            return Hindrance::Soon(error.to_string());
+        }
         match error.may_pass() || matches!(error, MirrorError::NoGit(_) | MirrorError::Folder { .. }) {
             true => Hindrance::Later(error.to_string()),
             false => Hindrance::Never(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forge::git::NoMerge;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_merge_is_waited_for_half_a_minute_and_a_network_for_hours() {
+        let repository = || "octo/hello".to_owned();
+        let waited = |error: MirrorError| -> Duration {
+            (0..Hindrance::from(error).tries() - 1).map(wait_after).sum()
+        };
+        for reason in [NoMerge::Missing, NoMerge::Behind] {
+            let missing = MirrorError::NoMerge { repository: repository(), pull: 7, reason };
+            assert_eq!(waited(missing), Duration::from_secs(35));
+        }
+        let unreachable = MirrorError::Unreachable { repository: repository(), cause: "x".to_owned() };
+        assert!(waited(unreachable) > Duration::from_secs(2 * 60 * 60));
+        let gone = MirrorError::NoCommit { repository: repository(), what: "branch x".to_owned() };
+        assert_eq!(waited(gone), Duration::ZERO);
     }
 }

@@ -121,7 +121,7 @@ impl MirrorError {
             MirrorError::Unreachable { .. }
                 | MirrorError::TimedOut { .. }
                 | MirrorError::Damaged { .. }
-                | MirrorError::NoMerge { reason: NoMerge::Behind, .. }
+                | MirrorError::NoMerge { .. }
         )
     }
 }
@@ -129,8 +129,10 @@ impl MirrorError {
 /// Why there is no trial merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoMerge {
-    /// The forge made none.
-    #[error("it conflicts with the branch that it is for; resolve the conflict and push")]
+    /// The forge made none, or none yet: it does so some moments after the event.
+    #[error(
+        "it conflicts with the branch that it is for, so resolve the conflict and push; or its forge is not done yet"
+    )]
     Missing,
     /// The one that is there is of another commit: the forge has not come to it yet, or it has been passed.
     #[error(
