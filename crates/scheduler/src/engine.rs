@@ -409,9 +409,23 @@ impl Core {
         let now = Timestamp::now();
         self.queue.ended(id, now);
         let Some(live) = self.live.get_mut(&run) else { return };
+        let was_tried = live.jobs.get(&id).is_some_and(|job| job.tries > 0);
         live.job_ended(id, &result);
         let follows = live.follow(now, &BTreeMap::new());
+        if was_tried && result.infrastructure_error.is_some() {
+            self.finish_log(id);
+        }
         self.carry_out(run, vec![Change::JobEnded { job: id, result, reason, at: now }], follows).await;
+    }
+
+    /// Says in the log of a job that is not tried again that nothing follows.
+    fn finish_log(&self, job: JobId) {
+        let logs = Arc::clone(&self.parts.logs);
+        self.tasks.spawn_blocking(move || {
+            if let Err(error) = logs.append(job).and_then(store::log::LogWriter::finish) {
+                warn!(%job, %error, "the log of a job has no end");
+            }
+        });
     }
 
     async fn end_run(&mut self, run: RunId, conclusion: Conclusion, reason: Option<String>) {

@@ -25,7 +25,8 @@ pub(crate) struct Journal {
 }
 
 struct Lines {
-    writer: LogWriter,
+    /// Taken when the journal is closed.
+    writer: Option<LogWriter>,
     /// Written since the last flush.
     fresh: bool,
     next: u64,
@@ -44,7 +45,8 @@ impl Journal {
     pub(crate) fn open(job: JobId, store: Arc<dyn Store>, writer: LogWriter) -> (Arc<Journal>, Keeper) {
         // Bounded by what a job may tell besides lines: steps, annotations, summaries, all of them few.
         let (changes, inbox) = mpsc::unbounded_channel();
-        let lines = Lines { next: writer.count(), writer, fresh: false, spoke: false, failure: None };
+        let lines =
+            Lines { next: writer.count(), writer: Some(writer), fresh: false, spoke: false, failure: None };
         let journal = Arc::new(Journal { job, lines: Mutex::new(lines), changes: Mutex::new(Some(changes)) });
         let writing = tokio::spawn(write(job, store, inbox));
         let flushing = tokio::spawn(flush(Arc::downgrade(&journal)));
@@ -62,7 +64,8 @@ impl Journal {
         let line = LogLine { step, sequence: lines.next, stream, at, text: text.to_owned() };
         lines.next += 1;
         lines.fresh = true;
-        if let Err(error) = lines.writer.write(std::slice::from_ref(&line)) {
+        let written = lines.writer.as_mut().map(|writer| writer.write(std::slice::from_ref(&line)));
+        if let Some(Err(error)) = written {
             lines.failure.get_or_insert_with(|| error.to_string());
         }
         if step.phase == StepPhase::Main && stream != Stream::Hearth && !lines.spoke {
@@ -81,7 +84,7 @@ impl Journal {
     fn flush(&self) {
         let mut lines = self.lines();
         if std::mem::take(&mut lines.fresh)
-            && let Err(error) = lines.writer.flush()
+            && let Some(Err(error)) = lines.writer.as_mut().map(LogWriter::flush)
         {
             lines.failure.get_or_insert_with(|| error.to_string());
         }
@@ -147,14 +150,25 @@ impl EventSink for Journal {
 }
 
 impl Keeper {
-    /// Waits until all is written. Call it when the job emits nothing any more.
+    /// Waits until all is written, and if this `is_last` try, until it would survive the loss of power. Call it when
+    /// the job emits nothing any more.
     ///
     /// # Errors
     /// Something could not be written: the job's record has a hole.
-    pub(crate) async fn close(self, journal: &Journal) -> Result<(), String> {
+    pub(crate) async fn close(self, journal: &Journal, is_last: bool) -> Result<(), String> {
         self.flushing.abort();
         journal.flush();
-        let failure = journal.lines().failure.take();
+        let (mut failure, writer) = {
+            let mut lines = journal.lines();
+            (lines.failure.take(), lines.writer.take())
+        };
+        if let Some(writer) = writer.filter(|_| is_last) {
+            let finished = tokio::task::spawn_blocking(move || writer.finish()).await;
+            let finished = finished.map_err(|error| error.to_string());
+            if let Err(reason) = finished.and_then(|end| end.map_err(|error| error.to_string())) {
+                failure.get_or_insert(reason);
+            }
+        }
         drop(journal.changes().take());
         let written = self.writing.await.unwrap_or_else(|error| Err(error.to_string()));
         match failure {

@@ -147,7 +147,7 @@ impl House {
             ending: TaskTracker::new(),
         });
         let (stop, tasks, news) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Notify::new()));
-        let logs = Arc::new(LogFolder::new(&data.root().join("logs")));
+        let logs = Arc::new(LogFolder::new(&data.root().join("logs/jobs")));
         let parts = Parts {
             store: Arc::clone(&store),
             logs: Arc::clone(&logs),

@@ -45,7 +45,8 @@ impl Core {
                     if let Some(reason) = &result.infrastructure_error {
                         journal.note(&format!("Error: {reason}"));
                     }
-                    unless(result, keeper.close(&journal).await)
+                    let is_last = result.infrastructure_error.is_none();
+                    unless(result, keeper.close(&journal, is_last).await)
                 }
                 Err(error) => {
                     let reason = format!("no log can be written: {error}");

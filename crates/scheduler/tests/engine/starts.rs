@@ -48,6 +48,9 @@ async fn a_push_runs_the_workflow_of_its_commit_to_the_end() {
     assert_eq!((steps[0].name.as_str(), steps[0].conclusion), ("Run it", Some(Conclusion::Success)));
     let lines = house.logs.read(build.id).lines(0, 10).await.expect("read");
     assert_eq!(lines[0].line.text, "build works");
+    // Whoever follows the log hears of its end.
+    let mut follow = house.logs.read(build.id).follow(0);
+    while !follow.next().await.expect("read").is_empty() {}
     let (delivery, _) = house.store.delivery(model::DeliveryId(1)).await.expect("read").expect("there");
     assert_eq!(delivery.state, DeliveryState::Expanded);
 }
