@@ -16,7 +16,7 @@ use server::machines::Bounds;
 use server::machines::limits::Tier;
 
 use crate::args::{DriverName, NetworkName};
-use crate::serve::GithubConfig;
+use crate::serve::{GithubConfig, WebhooksConfig};
 
 /// The configuration file. Unknown keys are refused.
 #[derive(Debug, Default, Deserialize)]
@@ -134,6 +134,9 @@ pub(crate) struct ServeConfig {
     /// The forge.
     #[serde(default)]
     pub(crate) github: GithubConfig,
+    /// Who may send webhooks, and how many.
+    #[serde(default)]
+    pub(crate) webhooks: WebhooksConfig,
     /// Where people reach the server: `https://ci.example.com`.
     pub(crate) url: Option<String>,
     /// Whether anybody may look, without a token.

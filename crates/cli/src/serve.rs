@@ -6,8 +6,10 @@ mod machines;
 mod premises;
 mod profiles;
 mod secrets;
+mod senders;
 mod settings;
 
 pub(crate) use ci::serve;
 pub(crate) use machines::{key, machines};
+pub(crate) use senders::WebhooksConfig;
 pub(crate) use settings::GithubConfig;

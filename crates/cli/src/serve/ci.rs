@@ -229,9 +229,13 @@ impl House {
         let server = Server::new(server::Parts {
             store: Arc::clone(&self.store),
             control,
-            webhook: WebhookConfig::new(settings.webhook_secrets),
+            webhook: WebhookConfig {
+                allowed: settings.senders.allowed,
+                rate: settings.senders.rate,
+                ..WebhookConfig::new(settings.webhook_secrets)
+            },
             auth,
-            proxies: server::address::Proxies::default(),
+            proxies: settings.senders.proxies,
             checks: checks.collect(),
             metrics: self.metrics.clone(),
             logs: LogFolder::clone(&self.logs),

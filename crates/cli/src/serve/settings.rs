@@ -11,6 +11,7 @@ use model::Secret;
 use runner::action_store::MirrorTemplate;
 use serde::Deserialize;
 
+use super::senders::Senders;
 use crate::config::Config;
 
 /// Where `hearth serve` listens, unless told otherwise: as the server that it takes the place of.
@@ -48,6 +49,7 @@ pub(crate) struct AppConfig {
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) webhook_secrets: Secrets,
+    pub(crate) senders: Senders,
     pub(crate) addresses: Addresses,
     pub(crate) clone_from: Option<MirrorTemplate>,
     pub(crate) token: Option<Secret>,
@@ -87,6 +89,7 @@ impl Settings {
             listen: listen_address(config, listen, &variable)?,
             webhook_secrets: Secrets::new(secrets.iter().map(|secret| &secret.0))
                 .context("a webhook secret is wrong")?,
+            senders: config.serve.webhooks.senders()?,
             addresses: Addresses {
                 server,
                 api: variable("GITHUB_API_URL").or_else(|| github.api_url.clone()),
