@@ -32,6 +32,10 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How often something is sent when nothing happens: proxies give up after a minute.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// Makes nginx pass each event on at once, instead of a buffer full of them.
+/// <https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering>
+const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
+
 /// The places of those who listen.
 pub(crate) struct Listeners(Arc<Semaphore>);
 
@@ -71,7 +75,8 @@ pub(super) fn answer(
         let _place = &place;
         Ok::<_, Infallible>(sse::Event::default().event(event.name).data(event.json))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    ([UNBUFFERED], events).into_response()
 }
 
 /// `GET /events`: runs and jobs that have changed.

@@ -24,6 +24,7 @@ impl Events {
         let answer = client.open(Method::GET, path, Body::empty()).await;
         assert_eq!(answer.status(), 200, "{path}");
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        assert_eq!(answer.headers()["x-accel-buffering"], "no", "a proxy passes them on at once");
         Events { body: answer.into_body(), text: String::new() }
     }
 
