@@ -16,6 +16,7 @@ use model::{RunId, Secret, Timestamp};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
 use runner::results::{ArtifactFolder, ResultsConfig, ResultsService};
 use runner::source::RemoteRepositories;
+use scheduler::clock::Clock;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Parts, Preparer};
 use scheduler::expand::Expander;
@@ -158,13 +159,18 @@ impl House {
         let profiles = machines.profiles.as_slice().to_vec();
         let queue = Queue::new(limits(config, settings), machines.profiles);
         let engine = Engine::start(parts, queue, stop.clone(), &tasks).await?;
-        let expander =
-            Arc::new(Expander { store: Arc::clone(&store), origin, approval: config.serve.approval });
+        let expander = Arc::new(Expander {
+            store: Arc::clone(&store),
+            origin: Arc::clone(&origin),
+            approval: config.serve.approval,
+        });
         let dispatcher =
             Dispatcher { store: Arc::clone(&store), expander: Arc::clone(&expander), engine: engine.clone() };
         let intake =
             Intake { store: Arc::clone(&store), expander, engine: engine.clone(), news: news.clone() };
         tasks.spawn(intake.run(stop.clone()));
+        tasks
+            .spawn(Clock::new(Arc::clone(&store), Arc::clone(&origin), dispatcher.clone()).run(stop.clone()));
         match auth(settings)? {
             Auth::Nobody => eprintln!(
                 "hearth: no GITHUB_TOKEN and no App: results are shown on the pages here, and nothing is reported"

@@ -42,6 +42,7 @@ pub(crate) struct House {
     pub(crate) worker: Arc<FakeWorker>,
     pub(crate) logs: Arc<LogFolder>,
     pub(crate) dispatcher: Dispatcher,
+    pub(crate) origin: Arc<Origin>,
     news: Arc<Notify>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -140,8 +141,11 @@ impl Place {
         let (stop, tasks, news) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Notify::new()));
         let queue = Queue::new(limits, Profiles::new(vec![profile]));
         let engine = Engine::start(parts, queue, stop.clone(), &tasks).await.expect("an engine");
-        let expander =
-            Arc::new(Expander { store: Arc::clone(&store), origin, approval: Approval::default() });
+        let expander = Arc::new(Expander {
+            store: Arc::clone(&store),
+            origin: Arc::clone(&origin),
+            approval: Approval::default(),
+        });
         let intake = Intake {
             store: Arc::clone(&store),
             expander: Arc::clone(&expander),
@@ -150,7 +154,7 @@ impl Place {
         };
         tasks.spawn(intake.run(stop.clone()));
         let dispatcher = Dispatcher { store: Arc::clone(&store), expander, engine: engine.clone() };
-        House { store, engine, worker, logs, dispatcher, news, stop, tasks }
+        House { store, engine, worker, logs, dispatcher, origin, news, stop, tasks }
     }
 }
 
