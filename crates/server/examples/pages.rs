@@ -9,12 +9,14 @@ mod world;
 use std::time::Duration;
 
 use model::{
-    AnnotationLevel, Conclusion, JobId, LogLine, RunId, RunState, StepPhase, StepRef, Stream, Timestamp,
+    AnnotationLevel, Conclusion, JobId, LogLine, RunId, RunState, StepPhase, StepRef, StepState, Stream,
+    Timestamp,
 };
 use scheduler::decide::WaitReason;
 use scheduler::queue::Subject;
 use server::auth::Role;
 use store::Change;
+use store::record::Step;
 use tokio::net::TcpListener;
 use world::World;
 
@@ -27,6 +29,9 @@ jobs:
   package: {runs-on: ubuntu-latest, needs: [test, lint], steps: [{run: x}]}
   deploy: {runs-on: ubuntu-latest, needs: package, steps: [{run: x}]}
 ";
+
+/// Lines of each step of the job that goes on.
+const LINES_OF_STEP: u64 = 20;
 
 /// Lines of the longest log.
 const LONG: u64 = 1_000_000;
@@ -249,14 +254,37 @@ async fn live(world: &World) -> JobId {
 async fn speak(world: &World, job: JobId) {
     let mut writer = world.logs.append(job).expect("a writer");
     let mut tick = tokio::time::interval(Duration::from_millis(300));
-    let first = writer.count();
-    for number in first.. {
+    let mut step = StepRef { index: 1, phase: StepPhase::Main };
+    for number in writer.count().. {
         tick.tick().await;
-        let step = StepRef { index: 1, phase: StepPhase::Main };
+        if number % LINES_OF_STEP == 0 {
+            step = next_step(world, job, step, number).await;
+        }
         let text = format!("\u{1b}[32m[{number}]\u{1b}[0m compiling part {number} of the door");
         let line =
             LogLine { step, sequence: number, stream: Stream::Stdout, at: Timestamp::now().into(), text };
         writer.write(&[line]).expect("written");
         writer.flush().expect("flushed");
     }
+}
+
+/// Ends a step and begins the next one.
+async fn next_step(world: &World, job: JobId, step: StepRef, first_line: u64) -> StepRef {
+    let (at, success) = (Timestamp::now(), Conclusion::Success);
+    let next = StepRef { index: step.index + 1, ..step };
+    let begun = Step {
+        job,
+        step: next,
+        name: format!("Part {}", next.index),
+        state: StepState::Running,
+        outcome: None,
+        conclusion: None,
+        started_at: at,
+        ended_at: None,
+        first_line,
+        summary: None,
+    };
+    let ended = Change::StepEnded { job, step, outcome: success, conclusion: success, at };
+    world.apply(vec![ended, Change::StepStarted(Box::new(begun))]).await;
+    next
 }

@@ -124,12 +124,18 @@ fn tell(
     });
     let events = events.map(move |()| {
         let _held = &permit;
-        Ok::<_, Infallible>(Event::default().event("changed").data(""))
+        Ok::<_, Infallible>(changed())
     });
     // One at once: what changed between loading the page and now is not to be missed.
-    let first = stream::once(async { Ok(Event::default().event("changed").data("")) });
+    let first = stream::once(async { Ok(changed()) });
     let events = first.chain(events).take_until(pages.stopped());
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)).into_response())
+}
+
+/// That something has changed. Browsers drop an event without data
+/// (<https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>).
+fn changed() -> Event {
+    Event::default().event("changed").data("now")
 }
 
 /// Waits for the next change that is watched, and for its time; `false` when there will be none. A watcher who was

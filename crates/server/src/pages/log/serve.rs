@@ -151,7 +151,7 @@ fn counts(follow: Follow) -> impl Stream<Item = Event> {
                 Some(last) => {
                     Some((Event::default().event("count").data((last.number + 1).to_string()), Some(follow)))
                 }
-                None => Some((Event::default().event("end").data(""), None)),
+                None => Some((Event::default().event("end").data("now"), None)),
             },
             // The browser connects again, and hears the reason from the page.
             Err(_) => None,
