@@ -16,7 +16,7 @@ use store::record::{Attempt, Job, Repository, Run, Scope, Step};
 use super::error::PageError;
 use super::job::Search;
 use super::layout::{Page, document};
-use super::log::line::ERROR_PATTERN;
+use super::log::line::{self, ERROR_PATTERN, Mark};
 use super::log::range::{PAGE, Range};
 use super::run::attempts::BESIDE;
 use super::run::failure::{self, Failure};
@@ -38,6 +38,9 @@ const REPOSITORIES: usize = 300;
 
 /// Jobs of a run whose steps its page shows; beyond them, each job's own page does.
 const JOBS_WITH_STEPS: usize = 256;
+
+/// Lines like errors that are looked at to find the first that is one; jobs that print more get their last lines shown.
+const LIKE_ERRORS: usize = 500;
 
 /// Matches that a page without a script shows.
 const MATCHES: usize = 200;
@@ -143,8 +146,9 @@ async fn failure(
     let log = pages.logs().read(job.id);
     let of_job = steps.get(&job.id).map_or(&[][..], Vec::as_slice);
     let next = of_job.iter().map(|other| other.first_line).filter(|first| *first > step.first_line).min();
-    let found = log.search(&Pattern::regex(ERROR_PATTERN, false)?, step.first_line, 1).await?;
-    let error = found.lines.first().map(|line| line.number);
+    let found = log.search(&Pattern::regex(ERROR_PATTERN, false)?, step.first_line, LIKE_ERRORS).await?;
+    let error = found.lines.iter().find(|found| line::read(&found.line).0 == Mark::Error);
+    let error = error.map(|line| line.number);
     failure.error = error.filter(|line| next.is_none_or(|next| *line < next));
     let end = match next {
         Some(next) => next,

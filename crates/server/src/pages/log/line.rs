@@ -38,11 +38,17 @@ const MARKS: [(&str, Mark); 6] = [
     ("##[debug]", Mark::Debug),
 ];
 
-/// Finds all marks, for [`store::log::Pattern::regex`].
-pub(in crate::pages) const MARK_PATTERN: &str = r"^##\[(group|endgroup|error|warning|notice)\]";
+/// How the runner writes an annotation into the log, on the stream that it was found on. A line that a job printed itself
+/// so looks the same, and mostly is meant so.
+const ANNOTATIONS: [(&str, Mark); 3] =
+    [("Error: ", Mark::Error), ("Warning: ", Mark::Warning), ("Notice: ", Mark::Notice)];
 
-/// Finds errors.
-pub(in crate::pages) const ERROR_PATTERN: &str = r"^##\[error\]";
+/// Finds all that is needed of marks to fold groups and to find errors, for [`store::log::Pattern::regex`]; and lines of
+/// jobs that look like them.
+pub(in crate::pages) const MARK_PATTERN: &str = r"^(##\[(group|endgroup|error)\]|Error: )";
+
+/// Finds errors, and lines of jobs that look like them.
+pub(in crate::pages) const ERROR_PATTERN: &str = r"^(##\[error\]|Error: )";
 
 impl Mark {
     /// The class of the line, and the word that the viewer's script knows.
@@ -62,11 +68,13 @@ impl Mark {
 
 /// What a line is, and its text without the mark.
 pub(in crate::pages) fn read(line: &LogLine) -> (Mark, &str) {
-    if line.stream != Stream::Hearth {
-        return (Mark::None, &line.text);
-    }
-    let marked = MARKS.iter().find_map(|(mark, kind)| Some((*kind, line.text.strip_prefix(mark)?)));
-    marked.unwrap_or((Mark::Hearth, &line.text))
+    let (own, plain) = match line.stream {
+        Stream::Hearth => (MARKS.as_slice(), Mark::Hearth),
+        Stream::Stdout | Stream::Stderr => (&[][..], Mark::None),
+    };
+    let mut marks = own.iter().chain(&ANNOTATIONS);
+    let marked = marks.find_map(|(mark, kind)| Some((*kind, line.text.strip_prefix(mark)?)));
+    marked.unwrap_or((plain, &line.text))
 }
 
 /// The number that people read and that `#L1` names: lines are counted from 1.
@@ -130,11 +138,20 @@ pub(in crate::pages) mod tests {
     }
 
     #[test]
-    fn the_pattern_of_marks_is_that_of_the_marks() {
+    fn an_annotation_is_marked_on_whichever_stream_it_was_found() {
+        for stream in [Stream::Hearth, Stream::Stdout, Stream::Stderr] {
+            let line = line(0, stream, "Error: src/a.rs:3: wrong");
+            assert_eq!(read(&line.line), (Mark::Error, "src/a.rs:3: wrong"));
+        }
+    }
+
+    #[test]
+    fn the_pattern_of_marks_finds_groups_and_errors() {
         let pattern = MARK_PATTERN.replace('\\', "");
-        for (mark, kind) in MARKS {
+        for (mark, kind) in MARKS.into_iter().chain(ANNOTATIONS) {
             let name = mark.trim_start_matches("##[").trim_end_matches(']');
-            assert_eq!(pattern.contains(name), kind != Mark::Debug, "{mark}");
+            let is_needed = matches!(kind, Mark::Group | Mark::EndGroup | Mark::Error);
+            assert_eq!(pattern.contains(name), is_needed, "{mark}");
         }
     }
 }
