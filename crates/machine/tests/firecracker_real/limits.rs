@@ -98,7 +98,11 @@ fn disk_and_network_carry_no_more_than_their_limits_in_a_clone_too() {
     });
 }
 
+/// How much of the time that a limit should take it must take at least: the clock of an emulated host keeps the timer
+/// that refills it badly (0.88 was seen), and without a limit it is a tenth.
+const TOLERANCE: f64 = 0.7;
+
 /// What so many bytes take where only so many go in a second; a second's worth may go at once.
 fn least_seconds((in_a_second, bytes): (u64, u64)) -> f64 {
-    (bytes - in_a_second) as f64 / in_a_second as f64 * 0.9
+    (bytes - in_a_second) as f64 / in_a_second as f64 * TOLERANCE
 }
