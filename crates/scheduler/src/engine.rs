@@ -210,10 +210,10 @@ struct Core {
 impl Core {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         loop {
-            self.pump().await;
+            let decided_at = self.pump().await;
             self.tell_idle();
-            let now = Timestamp::now();
-            let wake = self.queue.wakes_at(now).map(|at| at.since(now));
+            // By the time of the decision: what has become due since then is due at once.
+            let wake = self.queue.wakes_at(decided_at).map(|at| at.since(Timestamp::now()));
             let wake = async {
                 match wake {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -260,12 +260,13 @@ impl Core {
         }
     }
 
-    /// Carries out what the queue decides until it decides nothing.
-    async fn pump(&mut self) {
+    /// Carries out what the queue decides until it decides nothing. Gives when that was.
+    async fn pump(&mut self) -> Timestamp {
         loop {
-            let commands = decide(&self.queue, Timestamp::now());
+            let now = Timestamp::now();
+            let commands = decide(&self.queue, now);
             if commands.is_empty() {
-                return;
+                return now;
             }
             for command in commands {
                 match command {

@@ -99,3 +99,17 @@ async fn a_called_workflow_keeps_its_group_between_its_jobs_and_no_longer() {
     let second = house.ended(2).await;
     assert_eq!(second.conclusion, Some(Conclusion::Success), "although the first run still goes on");
 }
+
+#[tokio::test]
+async fn no_retry_is_slept_through_however_short_the_wait_before_it() {
+    let place = Place::new(ONE);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("a", [Deed::MachineFails("no memory".to_owned())]);
+    // One after the other, so that nothing but the clock wakes the engine.
+    for number in 1..=20 {
+        house.deliver(&format!("d-{number}"), "push", &push(&sha)).await;
+        let run = house.ended(number).await;
+        assert_eq!(house.jobs(&run).await[0].tries, 3);
+    }
+}
