@@ -21,7 +21,7 @@ fn line(n: u64, began: SystemTime) -> LogLine {
         stream: Stream::Stdout,
         at: began + Duration::from_micros(n * 50),
         text: format!(
-            "   Compiling crate-{n} v0.1.{} (/work/crates/crate-{n}) with some features more",
+            "   Compiling crate-{n} v0.1.{} (/src/crates/crate-{n}) with some features more",
             n % 100
         ),
     }
