@@ -12,6 +12,7 @@ mod list;
 pub mod report;
 pub mod repository;
 pub mod scenario;
+pub mod served;
 
 use std::path::{Path, PathBuf};
 

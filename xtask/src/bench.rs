@@ -77,7 +77,7 @@ pub(crate) fn run(only: &[Bench], rounds: usize) -> Result<()> {
         let section = match bench.race() {
             Some(race) => race.run(&place, rounds)?,
             None if *bench == Bench::Machines => machines(rounds)?,
-            None if *bench == Bench::Server => server::run()?,
+            None if *bench == Bench::Server => server::run(&place.folder)?,
             None => bench.example()?,
         };
         println!("{section}");

@@ -1,16 +1,11 @@
 //! `hearth serve`, the whole process: a signed webhook of a real repository, jobs in sandboxes, what the forge hears,
 //! and a server that is killed in the middle.
 
-mod forge;
-mod http;
-mod process;
-mod repository;
+mod kills;
 
 use std::time::Duration;
 
-use forge::Forge;
-use process::Server;
-use repository::Repository;
+use hearth_e2e::served::{Forge, Repository, Server};
 use serde_json::json;
 
 const FLOW: &str = "\

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::http;
+use super::http;
 
 /// Method and path, and the body.
-type Heard = (String, Json);
+pub type Heard = (String, Json);
 
-pub(crate) struct Forge {
+/// The forge. Its threads end with the process.
+pub struct Forge {
     address: SocketAddr,
     heard: Arc<(Mutex<Vec<Heard>>, Condvar)>,
 }
 
 impl Forge {
-    pub(crate) fn start() -> Forge {
+    /// Listens on a port of its own.
+    pub fn start() -> Forge {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let heard = Arc::<(Mutex<Vec<Heard>>, Condvar)>::default();
@@ -32,12 +34,13 @@ impl Forge {
         Forge { address, heard }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// What `GITHUB_API_URL` is to be.
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Waits until it has heard something like this.
-    pub(crate) fn heard(&self, is: impl Fn(&Heard) -> bool) -> Heard {
+    pub fn heard(&self, is: impl Fn(&Heard) -> bool) -> Heard {
         let (heard, changed) = &*self.heard;
         let heard = heard.lock().expect("whole");
         let is_there = |heard: &mut Vec<Heard>| !heard.iter().any(&is);

@@ -6,13 +6,14 @@ use std::process::Command;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-pub(crate) struct Repository {
+/// A bare repository, and a folder to work on it.
+pub struct Repository {
     folder: TempDir,
 }
 
 impl Repository {
     /// `octo/hello`, with this workflow on its main branch.
-    pub(crate) fn new(workflow: &str) -> Repository {
+    pub fn new(workflow: &str) -> Repository {
         let repository = Repository { folder: tempfile::tempdir().expect("a folder") };
         std::fs::create_dir_all(repository.work().join(".github/workflows")).expect("made");
         std::fs::create_dir_all(repository.folder.path().join("git/octo")).expect("made");
@@ -27,12 +28,12 @@ impl Repository {
     }
 
     /// Where `hearth serve` clones from.
-    pub(crate) fn template(&self) -> String {
+    pub fn template(&self) -> String {
         format!("file://{}/git/{{owner}}/{{repo}}.git", self.folder.path().display())
     }
 
     /// Commits a file and pushes it; the commit.
-    pub(crate) fn commit(&self, path: &str, text: &str) -> String {
+    pub fn commit(&self, path: &str, text: &str) -> String {
         std::fs::write(self.work().join(path), text).expect("written");
         git(&self.work(), &["add", "-A"]);
         git(&self.work(), &["commit", "-q", "-m", "Change it"]);
@@ -41,7 +42,7 @@ impl Repository {
     }
 
     /// The payload of a push of this commit to main.
-    pub(crate) fn push(&self, sha: &str) -> Json {
+    pub fn push(&self, sha: &str) -> Json {
         json!({
             "ref": "refs/heads/main", "before": "0".repeat(40), "after": sha,
             "created": false, "deleted": false, "forced": false,

@@ -13,9 +13,9 @@ use serde_json::{Value as Json, json};
 use sha2::Sha256;
 use tempfile::TempDir;
 
-use crate::forge::Forge;
-use crate::http::ask;
-use crate::repository::Repository;
+use super::forge::Forge;
+use super::http::ask;
+use super::repository::Repository;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a server is asked how things stand.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
-pub(crate) struct Server {
+/// A running server; it is killed when this is dropped.
+pub struct Server {
     folder: TempDir,
     api: String,
     child: Child,
@@ -33,54 +34,71 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(repository: &Repository, forge: &Forge) -> Server {
+    /// Starts one on a fresh data folder.
+    pub fn start(repository: &Repository, forge: &Forge) -> Server {
+        Server::configured(repository, forge, json!({}))
+    }
+
+    /// Starts one with more in its configuration.
+    pub fn configured(repository: &Repository, forge: &Forge, mut config: Json) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
-        let config = json!({"serve": {"github": {"clone-from": repository.template()}}});
+        config["serve"]["github"]["clone-from"] = json!(repository.template());
         std::fs::write(folder.path().join("hearth.yaml"), config.to_string()).expect("written");
         let api = forge.url();
         let (child, address) = begin(&folder, &api);
         Server { folder, api, child, address }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it listens.
+    pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    fn data(&self) -> PathBuf {
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A signed webhook; its answer.
-    pub(crate) fn deliver(&self, event: &str, payload: &Json, guid: &str) -> (u16, Json) {
+    pub fn deliver(&self, event: &str, payload: &Json, guid: &str) -> (u16, Json) {
         let body = payload.to_string();
-        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
-        mac.update(body.as_bytes());
-        let digest = mac.finalize().into_bytes();
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let signature = format!("sha256={digest}");
+        let signature = sign(&body);
         let headers =
             [("X-GitHub-Event", event), ("X-GitHub-Delivery", guid), ("X-Hub-Signature-256", &signature)];
         self.post("/webhook", &body, &headers)
     }
 
-    pub(crate) fn post(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> (u16, Json) {
+    /// Posts JSON; the status, and the answer.
+    pub fn post(&self, path: &str, body: &str, headers: &[(&str, &str)]) -> (u16, Json) {
         let (status, body) = ask(self.address, &format!("POST {path}"), headers, body).expect("an answer");
         (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
     }
 
-    pub(crate) fn get(&self, path: &str) -> (u16, Json) {
+    /// Asks the API as its administrator.
+    pub fn get(&self, path: &str) -> (u16, Json) {
         let (status, body) = self.read(path);
         (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
     }
 
     /// What a signed-in person's browser gets there.
-    pub(crate) fn page(&self, path: &str) -> String {
+    pub fn page(&self, path: &str) -> String {
         let (status, body) = self.read(path);
         assert_eq!(status, 200, "{path}");
         String::from_utf8_lossy(&body).into_owned()
     }
 
-    pub(crate) fn without_token(&self, path: &str) -> (u16, Vec<u8>) {
+    /// What somebody gets whom nobody knows.
+    pub fn without_token(&self, path: &str) -> (u16, Vec<u8>) {
         ask(self.address, &format!("GET {path}"), &[], "").expect("an answer")
     }
 
@@ -91,12 +109,35 @@ impl Server {
     }
 
     /// Waits for the end of a run.
-    pub(crate) fn ended(&self, run: u64) -> Json {
+    pub fn ended(&self, run: u64) -> Json {
         self.until(&format!("/api/v1/runs/{run}"), |run| run["state"] == "ended")
     }
 
+    /// Waits until a run is in this state.
+    pub fn some_run_is(&self, state: &str) {
+        let is_one = |found: &Json| found["runs"].as_array().is_some_and(|runs| !runs.is_empty());
+        self.until(&format!("/api/v1/runs?state={state}"), is_one);
+    }
+
+    /// Waits until a delivery is in this state.
+    pub fn delivery_is(&self, id: u64, state: &str) {
+        self.until(&format!("/api/v1/deliveries/{id}"), |delivery| delivery["state"] == state);
+    }
+
+    /// All that a list of the API has, over its pages.
+    pub fn all(&self, path: &str, key: &str) -> Vec<Json> {
+        let (mut all, mut page) = (Vec::new(), self.get(path).1);
+        loop {
+            all.extend(page[key].as_array().cloned().unwrap_or_default());
+            match page["next"].as_u64() {
+                Some(next) => page = self.get(&format!("{path}?before={next}")).1,
+                None => return all,
+            }
+        }
+    }
+
     /// Waits until a job of a run is in this state.
-    pub(crate) fn job_is(&self, run: u64, key: &str, state: &str) {
+    pub fn job_is(&self, run: u64, key: &str, state: &str) {
         self.until(&format!("/api/v1/runs/{run}/jobs"), |jobs| {
             let jobs = jobs["jobs"].as_array();
             jobs.is_some_and(|jobs| jobs.iter().any(|job| job["key"] == key && job["state"] == state))
@@ -116,13 +157,13 @@ impl Server {
     }
 
     /// Ends it as the loss of power does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
     }
 
     /// Asks it to stop, and waits until it has.
-    pub(crate) fn stop(&mut self, patience: Duration) -> Option<i32> {
+    pub fn stop(&mut self, patience: Duration) -> Option<i32> {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a number"));
         kill(pid, Signal::SIGTERM).expect("asked");
         let begun = Instant::now();
@@ -135,12 +176,13 @@ impl Server {
         }
     }
 
-    pub(crate) fn start_again(&mut self) {
+    /// Starts it again on the same data folder; its address is another one.
+    pub fn start_again(&mut self) {
         (self.child, self.address) = begin(&self.folder, &self.api);
     }
 
     /// What a second server on the same data folder says before it ends.
-    pub(crate) fn second(&self) -> String {
+    pub fn second(&self) -> String {
         let mut second = command(&self.folder, &self.api).stderr(Stdio::piped()).spawn().expect("started");
         let mut said = String::new();
         second.stderr.take().expect("piped").read_to_string(&mut said).expect("read");
@@ -149,9 +191,18 @@ impl Server {
     }
 
     /// Machines that have left something.
-    pub(crate) fn machines(&self) -> usize {
+    pub fn machines(&self) -> usize {
         std::fs::read_dir(self.data().join("machines")).map_or(0, Iterator::count)
     }
+}
+
+/// `X-Hub-Signature-256` of a webhook for these servers.
+pub fn sign(body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
+    mac.update(body.as_bytes());
+    let digest = mac.finalize().into_bytes();
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={digest}")
 }
 
 #[expect(
@@ -171,7 +222,7 @@ impl Drop for Server {
 }
 
 fn command(folder: &TempDir, api: &str) -> Command {
-    let mut command = Command::new(hearth_e2e::invocation::binary().expect("built"));
+    let mut command = Command::new(crate::invocation::binary().expect("built"));
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(folder.path().join("hearth.yaml"))

@@ -1,0 +1,12 @@
+//! `hearth serve` as a whole process, with what it needs around it: a repository, and a forge that hears its reports.
+//!
+//! Everything here is for tests and measurements: what can't be done panics.
+
+mod forge;
+pub mod http;
+mod process;
+mod repository;
+
+pub use forge::{Forge, Heard};
+pub use process::{Server, sign};
+pub use repository::Repository;

@@ -1,0 +1,104 @@
+//! As much of HTTP as these tests speak: requests one after the other, bodies with a length or in chunks.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A message's first line, and its body.
+pub struct Message {
+    /// Request line, or status line.
+    pub first: String,
+    /// The body, without its coding.
+    pub body: Vec<u8>,
+}
+
+/// Reads a request or an answer; `None` where nothing comes any more.
+///
+/// # Errors
+/// The connection broke.
+pub fn read(stream: &mut impl BufRead) -> io::Result<Option<Message>> {
+    let (mut first, mut length, mut chunked) = (String::new(), None, false);
+    if stream.read_line(&mut first)? == 0 {
+        return Ok(None);
+    }
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line)? == 0 || line.trim().is_empty() {
+            break;
+        }
+        let line = line.to_ascii_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().ok();
+        }
+        chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
+    }
+    let mut body = Vec::new();
+    match length {
+        Some(length) => {
+            stream.take(length).read_to_end(&mut body)?;
+        }
+        None if chunked => read_chunks(stream, &mut body)?,
+        None => {}
+    }
+    Ok(Some(Message { first: first.trim().to_owned(), body }))
+}
+
+fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let mut size = String::new();
+        stream.read_line(&mut size)?;
+        let size = u64::from_str_radix(size.trim(), 16).unwrap_or(0);
+        stream.take(size).read_to_end(body)?;
+        stream.read_line(&mut String::new())?;
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// A connection that is kept for further requests.
+pub struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn open(address: SocketAddr) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_nodelay(true)?;
+        Ok(Connection(BufReader::new(stream)))
+    }
+
+    /// Asks; the status and the body.
+    ///
+    /// # Errors
+    /// There is no answer, or none of HTTP.
+    pub fn ask(&mut self, what: &str, headers: &[(&str, &str)], body: &str) -> io::Result<(u16, Vec<u8>)> {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = body.len();
+        let request = format!(
+            "{what} HTTP/1.1\r\nhost: hearth\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n{headers}\r\n{body}"
+        );
+        self.0.get_mut().write_all(request.as_bytes())?;
+        let answer = read(&mut self.0)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let status = answer.first.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((status.ok_or(io::ErrorKind::InvalidData)?, answer.body))
+    }
+}
+
+/// Asks on a connection of its own; the status and the body.
+///
+/// # Errors
+/// There is no answer, or none of HTTP.
+pub fn ask(
+    address: SocketAddr,
+    what: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<(u16, Vec<u8>)> {
+    let headers: Vec<_> = [("connection", "close")].iter().chain(headers).copied().collect();
+    Connection::open(address)?.ask(what, &headers, body)
+}
