@@ -3,6 +3,7 @@
 mod ci;
 mod control;
 mod machines;
+mod missed;
 mod premises;
 mod profiles;
 mod secrets;

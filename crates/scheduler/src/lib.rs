@@ -20,6 +20,7 @@ mod journal;
 pub mod origin;
 pub mod queue;
 pub mod recipe;
+pub mod reconcile;
 pub mod report;
 pub mod retry;
 pub mod worker;

@@ -32,12 +32,6 @@ use crate::recipe::run_of;
 /// watch a check do not look more often.
 const GATHER: Duration = Duration::from_millis(500);
 
-/// Wait after a report that failed; it doubles.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-
-/// Longest wait between two tries of a report.
-const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
-
 /// Repositories that are told of at once.
 const REPOSITORIES: usize = 8;
 
@@ -46,6 +40,29 @@ const AT_START: usize = 200;
 
 /// Runs of a pull request that its comment may show.
 const RUNS_OF_PULL: usize = 100;
+
+/// How long to leave a forge alone that did not take a report.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// After the first report that failed; it doubles.
+    pub first: Duration,
+    /// At most.
+    pub longest: Duration,
+}
+
+impl Default for Patience {
+    /// Calls are repeated by themselves within a minute or two; this is for what lasts longer, such as an hour's limit or
+    /// a token that somebody must set anew.
+    fn default() -> Patience {
+        Patience { first: Duration::from_secs(5), longest: Duration::from_secs(10 * 60) }
+    }
+}
+
+impl Patience {
+    fn after(self, failures: u32) -> Duration {
+        self.first.saturating_mul(2u32.saturating_pow(failures)).min(self.longest)
+    }
+}
 
 /// Tells the forge.
 pub struct Reporter {
@@ -57,6 +74,8 @@ pub struct Reporter {
     pub client: Client,
     /// Where people reach this server, without a slash at its end.
     pub url: String,
+    /// How failures are answered.
+    pub patience: Patience,
 }
 
 /// What is to be told of one repository.
@@ -89,7 +108,7 @@ impl Reporter {
                     Err(RecvError::Closed) => return,
                 },
                 Some(Ok((repository, runs, told))) = working.join_next() => {
-                    ended(lines.entry(repository).or_default(), runs, told);
+                    this.ended(lines.entry(repository).or_default(), runs, told);
                 }
                 () = tokio::time::sleep_until(next) => {}
             }
@@ -116,7 +135,24 @@ impl Reporter {
             });
         }
         let waiting = lines.values().filter(|line| !line.busy).filter_map(|line| line.due);
-        waiting.min().unwrap_or(now + LONGEST_WAIT)
+        waiting.min().unwrap_or(now + self.patience.longest)
+    }
+
+    fn ended(&self, line: &mut Line, runs: BTreeSet<RunId>, told: Result<(), String>) {
+        line.busy = false;
+        match told {
+            Ok(()) => {
+                line.failures = 0;
+                line.due = (!line.runs.is_empty()).then(|| Instant::now() + GATHER);
+            }
+            Err(reason) => {
+                let wait = self.patience.after(line.failures);
+                info!(reason, wait_s = wait.as_secs(), "a report has failed; trying again");
+                line.failures += 1;
+                line.runs.extend(runs);
+                line.due = Some(Instant::now() + wait);
+            }
+        }
     }
 
     async fn gather_all(&self, lines: &mut BTreeMap<RepositoryId, Line>) {
@@ -226,23 +262,6 @@ fn noticed(lines: &mut BTreeMap<RepositoryId, Line>, run: &Run) {
     let line = lines.entry(run.what.repository).or_default();
     line.runs.insert(run.id);
     line.due.get_or_insert_with(|| Instant::now() + GATHER);
-}
-
-fn ended(line: &mut Line, runs: BTreeSet<RunId>, told: Result<(), String>) {
-    line.busy = false;
-    match told {
-        Ok(()) => {
-            line.failures = 0;
-            line.due = (!line.runs.is_empty()).then(|| Instant::now() + GATHER);
-        }
-        Err(reason) => {
-            let wait = FIRST_WAIT.saturating_mul(2u32.saturating_pow(line.failures)).min(LONGEST_WAIT);
-            info!(reason, wait_s = wait.as_secs(), "a report has failed; trying again");
-            line.failures += 1;
-            line.runs.extend(runs);
-            line.due = Some(Instant::now() + wait);
-        }
-    }
 }
 
 /// The run of which a change shows at the forge.

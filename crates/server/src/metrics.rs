@@ -30,6 +30,7 @@ pub struct Metrics(Arc<Families>);
 struct Families {
     webhooks: Family<Counter>,
     webhook_seconds: Family<Histogram>,
+    missed: Family<Counter>,
     runs: Family<Gauge>,
     jobs: Family<Gauge>,
     runs_ended: Family<Counter>,
@@ -64,6 +65,11 @@ impl Families {
                 "hearth_webhook_seconds",
                 "From the head of a webhook to its answer.",
                 &[],
+            ),
+            missed: family(
+                "hearth_missed_webhooks_total",
+                "Webhooks that nobody had taken, by what became of them when they were found.",
+                &["outcome"],
             ),
             runs: family("hearth_runs", "Runs that have not ended, by state.", &["state"]),
             jobs: family("hearth_jobs", "Jobs that have not ended, by state.", &["state"]),
@@ -114,6 +120,13 @@ impl Metrics {
         self.0.webhook_seconds.change(&[], |histogram| histogram.observe(took.as_secs_f64()));
     }
 
+    /// So many webhooks were found that nobody had taken.
+    pub fn missed(&self, outcome: &str, webhooks: u64) {
+        if webhooks > 0 {
+            self.0.missed.change(&[outcome], |counter| counter.0 += webhooks);
+        }
+    }
+
     /// The forge was called.
     pub fn forge_call(&self, operation: &str, outcome: &str, took: Duration) {
         self.0.forge_calls.change(&[operation, outcome], |histogram| histogram.observe(took.as_secs_f64()));
@@ -134,9 +147,10 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut text = String::new();
         self.tally().show(self);
-        let Families { webhooks, webhook_seconds, runs, jobs, runs_ended, jobs_ended, .. } = &*self.0;
+        let Families { webhooks, webhook_seconds, missed, runs, jobs, runs_ended, jobs_ended, .. } = &*self.0;
         webhooks.write(&mut text);
         webhook_seconds.write(&mut text);
+        missed.write(&mut text);
         runs.write(&mut text);
         jobs.write(&mut text);
         runs_ended.write(&mut text);

@@ -16,6 +16,7 @@ mod run;
 mod word;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -95,6 +96,10 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
         self.readers.read("read deliveries", move |c| delivery::newest(c, before, limit)).await
+    }
+
+    async fn known_deliveries(&self, guids: Vec<String>) -> Result<BTreeSet<String>, StoreError> {
+        self.readers.read("look for deliveries", move |c| delivery::known(c, guids)).await
     }
 
     async fn expand(

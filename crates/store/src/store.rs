@@ -1,5 +1,6 @@
 //! The trait.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,6 +37,9 @@ pub trait Store: Send + Sync {
     /// The newest deliveries with lower ids than `before`, at most `limit`.
     async fn deliveries(&self, before: Option<DeliveryId>, limit: usize)
     -> Result<Vec<Delivery>, StoreError>;
+
+    /// Those of these deliveries, by the forge's names, that are here, however they stand.
+    async fn known_deliveries(&self, guids: Vec<String>) -> Result<BTreeSet<String>, StoreError>;
 
     /// Writes down what came of a received delivery: its new state and all its runs, in one transaction. A
     /// delivery that is not received any more is left as it is, and no run is made ([`StoreError::Illegal`]).

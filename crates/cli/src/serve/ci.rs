@@ -23,7 +23,7 @@ use scheduler::expand::Expander;
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
 use scheduler::queue::{Closed, Limits, Profile, Queue};
-use scheduler::report::Reporter;
+use scheduler::report::{Patience, Reporter};
 use scheduler::retry::Policy;
 use scheduler::workshop::Workshop;
 use scheduler::{Engine, workshop};
@@ -42,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::control::EngineControl;
+use super::missed;
 use super::premises::ServerPremises;
 use super::profiles;
 use super::secrets::SealedSecrets;
@@ -171,18 +172,23 @@ impl House {
         tasks.spawn(intake.run(stop.clone()));
         tasks
             .spawn(Clock::new(Arc::clone(&store), Arc::clone(&origin), dispatcher.clone()).run(stop.clone()));
+        let metrics = Metrics::default();
         match auth(settings)? {
             Auth::Nobody => eprintln!(
                 "hearth: no GITHUB_TOKEN and no App: results are shown on the pages here, and nothing is reported"
             ),
             auth => {
                 let client = Client::new(&settings.addresses.api(), auth)?;
+                let missed =
+                    missed::reconciler(Arc::clone(&store), client.clone(), settings.url.clone(), &metrics);
+                tasks.spawn(missed.run(stop.clone()));
                 let url = url.to_owned();
-                let reporter = Reporter { store: Arc::clone(&store), logs: Arc::clone(&logs), client, url };
+                let patience = Patience::default();
+                let reporter =
+                    Reporter { store: Arc::clone(&store), logs: Arc::clone(&logs), client, url, patience };
                 tasks.spawn(reporter.run(stop.clone()));
             }
         }
-        let metrics = Metrics::default();
         tasks.spawn(watch(metrics.clone(), Arc::clone(&store), stop.clone()));
         Ok(House {
             store,

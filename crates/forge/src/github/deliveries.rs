@@ -4,6 +4,7 @@
 //! <https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks>
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -49,7 +50,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// Whether it was taken.
-    fn was_taken(&self) -> bool {
+    pub fn was_taken(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
@@ -67,6 +68,24 @@ impl Delivery {
     }
 }
 
+/// A webhook of a repository, as its settings show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryHook {
+    /// Its number.
+    pub id: u64,
+    /// Where it is sent.
+    pub url: String,
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hook::App => f.write_str("the App"),
+            Hook::Repository { repository, hook } => write!(f, "webhook {hook} of {repository}"),
+        }
+    }
+}
+
 impl Hook {
     fn path(&self) -> String {
         match self {
@@ -74,19 +93,27 @@ impl Hook {
             Hook::Repository { repository, hook } => format!("/repos/{repository}/hooks/{hook}/deliveries"),
         }
     }
+}
 
-    fn name(&self) -> String {
-        match self {
-            Hook::App => "the App".to_owned(),
-            Hook::Repository { repository, hook } => format!("webhook {hook} of {repository}"),
-        }
-    }
+/// The active webhooks of a repository. It takes the permission to read them, which GitHub calls `Webhooks`.
+/// <https://docs.github.com/en/rest/repos/webhooks#list-repository-webhooks>
+pub async fn hooks(client: &Client, repository: &RepositoryName) -> Result<Vec<RepositoryHook>, ClientError> {
+    let call = Call::get(
+        format!("/repos/{repository}/hooks?per_page=100"),
+        format!("list webhooks of {repository}"),
+    );
+    let listed = client.list(&call, Json::as_array, |_| false).await?;
+    let active = listed.iter().filter(|hook| hook["active"] != false);
+    let hook = |hook: &Json| {
+        let url = hook.pointer("/config/url").and_then(Json::as_str)?.to_owned();
+        Some(RepositoryHook { id: hook["id"].as_u64()?, url })
+    };
+    Ok(active.filter_map(hook).collect())
 }
 
 /// The attempts since a time in seconds since 1970, newest first. GitHub remembers those of some days.
 pub async fn since(client: &Client, hook: &Hook, time: u64) -> Result<Vec<Delivery>, ClientError> {
-    let call =
-        Call::get(format!("{}?per_page=100", hook.path()), format!("list deliveries of {}", hook.name()));
+    let call = Call::get(format!("{}?per_page=100", hook.path()), format!("list deliveries of {}", hook));
     let is_older = |json: &Json| Delivery::of(json).is_some_and(|delivery| delivery.at < time);
     let listed = client.list(&call, Json::as_array, is_older).await?;
     Ok(listed.iter().filter_map(Delivery::of).filter(|delivery| delivery.at >= time).collect())
@@ -114,7 +141,7 @@ pub fn missed(deliveries: &[Delivery], is_known: impl Fn(&str) -> bool) -> Vec<u
 
 /// Has a webhook sent again.
 pub async fn redeliver(client: &Client, hook: &Hook, id: u64) -> Result<(), ClientError> {
-    let what = format!("have delivery {id} of {} sent again", hook.name());
+    let what = format!("have delivery {id} of {} sent again", hook);
     // A webhook that comes twice is known by its guid.
     let path = format!("{}/{id}/attempts", hook.path());
     let call = Call { method: Method::Post, path, body: None, what, repeatable: true };

@@ -4,8 +4,10 @@
 mod clock;
 mod crash;
 mod dispatch;
+mod faults;
 mod forge;
 mod house;
+mod missed;
 mod queue;
 mod reports;
 mod reruns;

@@ -2,31 +2,45 @@
 
 use std::time::Duration;
 
+use ::forge::github::client::retry::Pace;
 use ::forge::github::client::{Auth, Client};
 use model::{Conclusion, Secret};
-use scheduler::report::Reporter;
+use scheduler::report::{Patience, Reporter};
 use scheduler::worker::fake::Deed;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::forge::{FakeForge, Heard};
 use crate::house::{House, Place, push, repository};
 
-const FLOW: &str =
+pub(crate) const FLOW: &str =
     "name: CI\non: [push, pull_request]\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
 
-fn report(house: &House, forge: &FakeForge) -> CancellationToken {
+/// As persistent as the real ones, and a hundred times as fast.
+const PACE: Pace = Pace {
+    first: Duration::from_millis(10),
+    limited: Duration::from_millis(600),
+    longest: Duration::from_millis(1200),
+    tries: 5,
+};
+const PATIENCE: Patience = Patience { first: Duration::from_millis(50), longest: Duration::from_secs(6) };
+
+/// How long an answer is waited for.
+const CALL: Duration = Duration::from_millis(500);
+
+pub(crate) fn report(house: &House, forge: &FakeForge) -> CancellationToken {
     let auth = Auth::Token(Secret("t".to_owned()));
-    let client = Client::new(&forge.url(), auth).expect("a client");
+    let client = Client::with_pace(&forge.url(), auth, CALL, PACE).expect("a client");
+    let patience = PATIENCE;
     let url = "https://ci.example.com".to_owned();
-    let reporter = Reporter { store: house.store.clone(), logs: house.logs.clone(), client, url };
+    let reporter = Reporter { store: house.store.clone(), logs: house.logs.clone(), client, url, patience };
     let stop = CancellationToken::new();
     tokio::spawn(reporter.run(stop.clone()));
     stop
 }
 
 /// Waits until the forge has heard something like this.
-async fn heard(forge: &FakeForge, is: impl Fn(&Heard) -> bool) -> Heard {
+pub(crate) async fn heard(forge: &FakeForge, is: impl Fn(&Heard) -> bool) -> Heard {
     let look = async {
         loop {
             if let Some(found) = forge.heard().into_iter().find(|heard| is(heard)) {
@@ -40,7 +54,7 @@ async fn heard(forge: &FakeForge, is: impl Fn(&Heard) -> bool) -> Heard {
         .unwrap_or_else(|_| panic!("{:?}", forge.heard()))
 }
 
-fn says(state: &str) -> impl Fn(&Heard) -> bool {
+pub(crate) fn says(state: &str) -> impl Fn(&Heard) -> bool {
     move |(what, body)| what.contains("/statuses/") && body["state"] == state
 }
 
@@ -88,15 +102,7 @@ async fn a_pull_request_has_one_comment_that_is_changed_in_place() {
     let (head, base) = place.pull();
     let (house, forge) = (place.house().await, FakeForge::start());
     report(&house, &forge);
-    let payload = json!({
-        "action": "opened", "number": 7, "repository": repository(), "sender": {"login": "mona", "id": 2},
-        "pull_request": {
-            "number": 7, "title": "Nice change", "merged": false, "author_association": "OWNER",
-            "user": {"login": "mona", "id": 2},
-            "head": {"ref": "patch", "sha": head, "repo": repository()},
-            "base": {"ref": "main", "sha": base, "repo": repository()},
-        },
-    });
+    let payload = pull_request(&head, &base);
     house.worker.tell("a", [Deed::End(Conclusion::Failure), Deed::End(Conclusion::Success)]);
     house.deliver("d-1", "pull_request", &payload).await;
     house.ended(1).await;
@@ -116,4 +122,17 @@ async fn a_pull_request_has_one_comment_that_is_changed_in_place() {
     };
     heard(&forge, changed).await;
     assert_eq!(forge.heard().iter().filter(|heard| is_comment(heard)).count(), 1);
+}
+
+/// The payload of pull request 7, opened by an owner.
+pub(crate) fn pull_request(head: &str, base: &str) -> Json {
+    json!({
+        "action": "opened", "number": 7, "repository": repository(), "sender": {"login": "mona", "id": 2},
+        "pull_request": {
+            "number": 7, "title": "Nice change", "merged": false, "author_association": "OWNER",
+            "user": {"login": "mona", "id": 2},
+            "head": {"ref": "patch", "sha": head, "repo": repository()},
+            "base": {"ref": "main", "sha": base, "repo": repository()},
+        },
+    })
 }

@@ -1,5 +1,6 @@
 //! An engine and a store with knobs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -141,6 +142,10 @@ impl Store for FlakyStore {
         limit: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
         self.inner.deliveries(before, limit).await
+    }
+
+    async fn known_deliveries(&self, guids: Vec<String>) -> Result<BTreeSet<String>, StoreError> {
+        self.inner.known_deliveries(guids).await
     }
 
     async fn expand(&self, id: DeliveryId, to: Expansion, at: Timestamp) -> Result<Vec<Run>, StoreError> {

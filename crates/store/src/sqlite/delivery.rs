@@ -1,5 +1,7 @@
 //! Deliveries and what came of them.
 
+use std::collections::BTreeSet;
+
 use model::{DeliveryId, DeliveryState, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
@@ -85,6 +87,17 @@ pub(super) fn newest(
         connection.prepare_cached("SELECT * FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT ?2")?;
     let found = found.query_map(params![before, limit.min(PAGE)], read)?.collect::<rusqlite::Result<_>>()?;
     Ok(found)
+}
+
+pub(super) fn known(connection: &Connection, guids: Vec<String>) -> Result<BTreeSet<String>, Fault> {
+    let mut found = connection.prepare_cached("SELECT 1 FROM deliveries WHERE guid = ?1")?;
+    let mut known = BTreeSet::new();
+    for guid in guids {
+        if found.exists([&guid])? {
+            known.insert(guid);
+        }
+    }
+    Ok(known)
 }
 
 pub(super) fn expand(

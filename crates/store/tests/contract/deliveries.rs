@@ -106,3 +106,14 @@ pub(crate) async fn a_delivery_that_is_not_received_any_more_makes_no_run(world:
     assert_eq!(refused, format!("delivery {id} can't become expanded: it is expanded"));
     assert_eq!(store.unfinished_runs().await.expect("read").len(), 1);
 }
+
+pub(crate) async fn deliveries_are_known_by_the_names_that_the_forge_gave_them(world: &impl World) {
+    let store = world.open().await;
+    for guid in ["one", "two"] {
+        store.receive(delivery(guid)).await.expect("received");
+    }
+    let asked = ["two", "three", "one", "One"].map(str::to_owned).to_vec();
+    let known = store.known_deliveries(asked).await.expect("read");
+    assert_eq!(known, ["one", "two"].map(str::to_owned).into());
+    assert!(store.known_deliveries(Vec::new()).await.expect("read").is_empty());
+}

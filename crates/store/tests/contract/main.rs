@@ -30,7 +30,8 @@ contract! {
         a_delivery_sent_again_is_known_and_one_that_failed_is_received_anew,
         deliveries_are_due_when_their_time_has_come_oldest_first,
         what_came_of_a_delivery_is_written_with_its_runs_or_not_at_all,
-        a_delivery_that_is_not_received_any_more_makes_no_run;
+        a_delivery_that_is_not_received_any_more_makes_no_run,
+        deliveries_are_known_by_the_names_that_the_forge_gave_them;
     runs:
         runs_are_numbered_by_workflow_file_of_their_repository,
         a_run_goes_its_way_and_no_other,
