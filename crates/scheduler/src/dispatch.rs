@@ -171,7 +171,7 @@ impl From<Hindrance> for DispatchError {
 }
 
 /// A known repository, as events name it.
-fn reference(known: &Repository) -> Result<RepositoryRef, DispatchError> {
+pub(crate) fn reference(known: &Repository) -> Result<RepositoryRef, RepositoryNameError> {
     let facts = &known.facts;
     Ok(RepositoryRef {
         id: facts.forge_id.unwrap_or_default(),

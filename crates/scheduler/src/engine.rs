@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Conclusion, JobId, JobResult, RunId, RunState, Timestamp};
+use model::{Conclusion, DeliveryId, JobId, JobResult, RunId, RunState, Timestamp};
 use store::log::LogFolder;
 use store::record::Run;
 use store::{Change, Store, StoreError};
@@ -61,12 +61,22 @@ enum Message {
     Prepared { run: RunId, attempt: u32, outcome: Box<Result<prepare::Prepared, String>> },
     Worked { job: JobId, result: JobResult },
     Cancel { subject: Subject, reason: String, answer: oneshot::Sender<Result<(), EngineError>> },
-    Again { run: RunId, again: Again, actor: String, answer: oneshot::Sender<Result<u32, EngineError>> },
+    Again { wish: RunAgain, answer: oneshot::Sender<Result<Vec<u32>, EngineError>> },
     Approve { run: RunId, actor: String, answer: oneshot::Sender<Result<(), EngineError>> },
     Limits(Box<dyn FnOnce(&mut Limits) + Send>),
     Waits(oneshot::Sender<Vec<Wait>>),
     Idle(oneshot::Sender<()>),
     Quiet(oneshot::Sender<()>),
+}
+
+/// Ended runs that are to run again, all of them or none.
+pub struct RunAgain {
+    /// Which, and what of each.
+    pub runs: Vec<(RunId, Again)>,
+    /// Who asks.
+    pub actor: String,
+    /// The delivery that brought the wish, if one did: it is done with in the same moment, so that it is fulfilled once.
+    pub delivery: Option<DeliveryId>,
 }
 
 /// Why a wish is not fulfilled.
@@ -147,7 +157,16 @@ impl Engine {
     /// # Errors
     /// It has not ended, or is not there.
     pub async fn again(&self, run: RunId, again: Again, actor: String) -> Result<u32, EngineError> {
-        self.ask(|answer| Message::Again { run, again, actor, answer }).await?
+        let attempts = self.all_again(RunAgain { runs: vec![(run, again)], actor, delivery: None }).await?;
+        Ok(attempts.into_iter().next().unwrap_or_default())
+    }
+
+    /// Runs ended runs again, as new attempts. Gives their numbers.
+    ///
+    /// # Errors
+    /// One of them has not ended, or is not there; then none runs. Or the delivery was done with before.
+    pub async fn all_again(&self, wish: RunAgain) -> Result<Vec<u32>, EngineError> {
+        self.ask(|answer| Message::Again { wish, answer }).await?
     }
 
     /// Lets a waiting run go on.
@@ -245,9 +264,7 @@ impl Core {
             Message::Worked { job, result } => self.worked(job, result).await,
             // Whoever asked may be gone; what was asked is done all the same.
             Message::Cancel { subject, reason, answer } => drop(answer.send(self.cancel(subject, reason))),
-            Message::Again { run, again, actor, answer } => {
-                drop(answer.send(self.again(run, again, actor).await));
-            }
+            Message::Again { wish, answer } => drop(answer.send(self.again(wish).await)),
             Message::Approve { run, actor, answer } => drop(answer.send(self.approve(run, &actor).await)),
             Message::Limits(change) => {
                 let mut limits = self.queue.limits().clone();
@@ -478,22 +495,33 @@ impl Core {
         }
     }
 
-    async fn again(&mut self, id: RunId, again: Again, actor: String) -> Result<u32, EngineError> {
-        let run = self.parts.store.run(id).await?.ok_or(EngineError::Missing(id.into()))?;
-        let unfit = |problem: &str| EngineError::Unfit { subject: id.into(), problem: problem.to_owned() };
-        if run.what.state != RunState::Ended {
-            return Err(unfit("has not ended yet: cancel it first"));
+    async fn again(&mut self, wish: RunAgain) -> Result<Vec<u32>, EngineError> {
+        let (at, mut changes, mut attempts) = (Timestamp::now(), Vec::new(), Vec::new());
+        for (id, again) in &wish.runs {
+            let run = self.parts.store.run(*id).await?.ok_or(EngineError::Missing((*id).into()))?;
+            let unfit =
+                |problem: &str| EngineError::Unfit { subject: (*id).into(), problem: problem.to_owned() };
+            if run.what.state != RunState::Ended {
+                return Err(unfit("has not ended yet: cancel it first"));
+            }
+            if run.attempt >= ATTEMPTS {
+                return Err(unfit("was run again too often; push or dispatch anew"));
+            }
+            let attempt = run.attempt + 1;
+            let again = serde_json::to_value(again).unwrap_or_default();
+            let actor = wish.actor.clone();
+            changes.push(Change::AttemptQueued { run: *id, attempt, actor, again, at });
+            attempts.push(attempt);
         }
-        if run.attempt >= ATTEMPTS {
-            return Err(unfit("was run again too often; push or dispatch anew"));
+        if let Some(delivery) = wish.delivery {
+            changes.push(Change::Fulfilled { delivery, reason: what_runs_again(&wish.runs, &attempts), at });
         }
-        let attempt = run.attempt + 1;
-        let again = serde_json::to_value(&again).unwrap_or_default();
-        let queued = Change::AttemptQueued { run: id, attempt, actor, again, at: Timestamp::now() };
-        self.parts.store.apply(vec![queued]).await?;
-        let run = self.parts.store.run(id).await?.ok_or(EngineError::Missing(id.into()))?;
-        self.admit(run).await;
-        Ok(attempt)
+        self.parts.store.apply(changes).await?;
+        for (id, _) in wish.runs {
+            let run = self.parts.store.run(id).await?.ok_or(EngineError::Missing(id.into()))?;
+            self.admit(run).await;
+        }
+        Ok(attempts)
     }
 
     async fn approve(&mut self, id: RunId, actor: &str) -> Result<(), EngineError> {
@@ -546,4 +574,11 @@ impl Core {
             let _ = asked.send(());
         }
     }
+}
+
+/// In words (`run 7 runs again, as attempt 2`).
+fn what_runs_again(runs: &[(RunId, Again)], attempts: &[u32]) -> String {
+    let words = runs.iter().zip(attempts);
+    let words = words.map(|((run, _), attempt)| format!("run {run} runs again, as attempt {attempt}"));
+    words.collect::<Vec<_>>().join("; ")
 }

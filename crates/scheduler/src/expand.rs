@@ -1,23 +1,29 @@
 //! From a delivery to runs: which workflows of exactly that commit the event starts.
 
+mod again;
 mod approval;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use forge::git::{MirrorError, Want};
-use forge::github::event::{Meaning, Start, read};
+use forge::github::event::{Meaning, Start, is_of_app, read};
 use forge::repository::RepositoryRef;
-use model::{RepositoryId, RunState, Timestamp, Trust};
+use model::{RepositoryId, RunState, Timestamp};
 use serde_json::Value as Json;
+use store::query::RunFilter;
 use store::record::{Delivery, Expansion, NewRun, RepositoryFacts};
 use store::{Store, StoreError};
 use workflow::syntax::Workflow;
 use workflow::trigger::{Decision, Event, decide, resolve_inputs};
 
+pub(crate) use again::not_yet;
 pub use approval::Approval;
 pub(crate) use approval::approved_key;
 
+use crate::chain;
+use crate::engine::RunAgain;
 use crate::facts::RunFacts;
 use crate::origin::Origin;
 use crate::recipe::File;
@@ -44,6 +50,16 @@ pub struct Expander {
     pub origin: Arc<Origin>,
     /// Who must be approved first.
     pub approval: Approval,
+    /// Id of the GitHub App that this server is, client id or number.
+    pub app: Option<String>,
+}
+
+/// What comes of a delivery.
+pub enum Outcome {
+    /// Runs, or the reason for none.
+    Expansion(Expansion),
+    /// Runs that have ended are to run again.
+    Again(RunAgain),
 }
 
 /// Why a delivery has not become runs.
@@ -67,32 +83,62 @@ impl Expander {
         delivery: &Delivery,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<Expansion, StoreError> {
+    ) -> Result<Outcome, StoreError> {
+        let ignored = |reason: &str| Ok(Outcome::Expansion(Expansion::Ignored(reason.to_owned())));
         let payload: Json = match serde_json::from_slice(body) {
             Ok(payload) => payload,
-            Err(error) => return Ok(Expansion::Failed(format!("its body is not JSON: {error}"))),
+            Err(error) => return Ok(failed(format!("its body is not JSON: {error}"))),
         };
         let reading = match read(&delivery.event, &payload) {
             Ok(reading) => reading,
-            Err(error) => return Ok(Expansion::Failed(error.to_string())),
-        };
-        let starts = match reading.meaning {
-            Meaning::Start(starts) => starts,
-            Meaning::Rerequested(again) => again.starts,
-            Meaning::Ping => {
-                return Ok(Expansion::Ignored("GitHub tried whether anybody is there".to_owned()));
-            }
-            Meaning::Nothing(reason) => return Ok(Expansion::Ignored(reason)),
+            Err(error) => return Ok(failed(error.to_string())),
         };
         let Some(repository) = reading.repository else {
-            return Ok(Expansion::Ignored("it is about no repository".to_owned()));
+            return match reading.meaning {
+                Meaning::Ping => ignored("GitHub tried whether anybody is there"),
+                Meaning::Nothing(reason) => ignored(&reason),
+                _ => ignored("it is about no repository"),
+            };
         };
-        let id = self.store.repository_seen(self.facts(&repository, reading.installation), now).await?;
+        let is_own = self.app.as_deref().is_some_and(|app| is_of_app(&payload, app));
+        let starts = match reading.meaning {
+            Meaning::Rerequested(again) if is_own => {
+                return self.wanted_again(delivery, &repository, &again, reading.sender, now).await;
+            }
+            // Or runs would follow runs for ever.
+            Meaning::Start(_) if is_own => return ignored("it is about a check of this server's own"),
+            Meaning::Start(starts) => starts,
+            Meaning::Rerequested(again) => again.starts,
+            Meaning::Ping => return ignored("GitHub tried whether anybody is there"),
+            Meaning::Nothing(reason) => return ignored(&reason),
+        };
+        if starts.is_empty() {
+            return ignored("it is about a check of another App");
+        }
+        let facts = self.facts(&repository, reading.installation);
+        self.started(delivery, &repository, facts, starts, &payload, now).await.map(Outcome::Expansion)
+    }
+
+    /// The runs of a delivery's events.
+    async fn started(
+        &self,
+        delivery: &Delivery,
+        repository: &RepositoryRef,
+        facts: RepositoryFacts,
+        starts: Vec<Start>,
+        payload: &Json,
+        now: Timestamp,
+    ) -> Result<Expansion, StoreError> {
+        let id = self.store.repository_seen(facts, now).await?;
+        let level = match self.level(delivery, id, payload).await? {
+            Ok(level) => level,
+            Err(reason) => return Ok(Expansion::Ignored(reason)),
+        };
         let (mut runs, mut reasons) = (Vec::new(), Vec::new());
         for start in starts {
-            match self.start(id, &repository, start, &payload).await {
+            match self.start(id, repository, start, payload).await {
                 Ok((more, why_not)) => {
-                    runs.extend(more);
+                    runs.extend(more.into_iter().map(|run| with_fact(run, "level", level.into())));
                     reasons.extend(why_not);
                 }
                 Err(hindrance) if delivery.tries + 1 < hindrance.tries() => {
@@ -108,6 +154,39 @@ impl Expander {
             true if reasons.is_empty() => Expansion::Ignored("no workflow listens to it".to_owned()),
             true => Expansion::Ignored(reasons.join("; ")),
             false => Expansion::Runs(runs),
+        })
+    }
+
+    /// How many runs those of a delivery follow. `Err`: it tells of a run that is told of here.
+    async fn level(
+        &self,
+        delivery: &Delivery,
+        repository: RepositoryId,
+        payload: &Json,
+    ) -> Result<Result<u32, String>, StoreError> {
+        if delivery.event != "workflow_run" {
+            return Ok(Ok(0));
+        }
+        if let Some(followed) = chain::followed(&delivery.guid) {
+            let facts = self.store.run(followed).await?.map(|run| RunFacts::from_json(&run.what.facts));
+            return Ok(Ok(facts.and_then(Result::ok).map_or(0, |facts| facts.level) + 1));
+        }
+        let text = |pointer: &str| payload.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
+        let (Some(path), Some(sha)) = (chain::path_of(payload), text("/workflow_run/head_sha")) else {
+            return Ok(Ok(0));
+        };
+        let own = RunFilter {
+            repository: Some(repository),
+            workflow_path: Some(path.to_owned()),
+            event: text("/workflow_run/event"),
+            sha: Some(sha),
+            ..RunFilter::default()
+        };
+        Ok(match self.store.runs(&own, 1).await?.first() {
+            Some(run) => {
+                Err(format!("{path} runs here as well, and run {} is the one that others follow", run.id))
+            }
+            None => Ok(0),
         })
     }
 
@@ -240,6 +319,7 @@ impl Candidate<'_> {
             text: text.to_owned(),
             inputs,
             payload: None,
+            level: 0,
         };
         let pull = start.pull_request.as_ref();
         let headline = self.message.lines().next().unwrap_or_default();
@@ -257,7 +337,7 @@ impl Candidate<'_> {
             head_branch: pull.map_or(branch.unwrap_or(&start.reference), |pull| &pull.head_ref).to_owned(),
             pull_request: pull.map(|pull| pull.number),
             actor: start.actor.clone(),
-            trust: if start.is_fork { Trust::Untrusted } else { Trust::Trusted },
+            trust: trust::of(start),
             priority: 0,
             group: None,
             cancels_group: false,
@@ -269,10 +349,18 @@ impl Candidate<'_> {
     }
 }
 
+fn failed(reason: String) -> Outcome {
+    Outcome::Expansion(Expansion::Failed(reason))
+}
+
 /// The run of an event that no delivery has brought.
-pub(crate) fn with_payload(mut run: NewRun, payload: &Json) -> NewRun {
+pub(crate) fn with_payload(run: NewRun, payload: &Json) -> NewRun {
+    with_fact(run, "payload", payload.clone())
+}
+
+fn with_fact(mut run: NewRun, name: &str, fact: Json) -> NewRun {
     if let Some(facts) = run.facts.as_object_mut() {
-        facts.insert("payload".to_owned(), payload.clone());
+        facts.insert(name.to_owned(), fact);
     }
     run
 }

@@ -17,6 +17,9 @@ pub struct RunFacts {
     pub inputs: Json,
     /// The event's payload, where no delivery has it.
     pub payload: Option<Json>,
+    /// How many runs it follows, one by the other (`workflow_run`).
+    #[serde(default)]
+    pub level: u32,
 }
 
 impl RunFacts {

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::engine::Engine;
-use crate::expand::Expander;
+use crate::engine::{Engine, EngineError, RunAgain};
+use crate::expand::{Expander, Outcome, not_yet};
 
 /// Deliveries that are looked at together.
 const TOGETHER: usize = 64;
@@ -91,7 +91,34 @@ impl Intake {
 
     async fn take_in(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let Some((delivery, body)) = self.store.delivery(delivery.id).await? else { return Ok(()) };
-        let expansion = self.expander.expand(&delivery, &body, Timestamp::now()).await?;
+        let expansion = match self.expander.expand(&delivery, &body, Timestamp::now()).await? {
+            Outcome::Expansion(expansion) => expansion,
+            Outcome::Again(wish) => return self.run_again(&delivery, wish).await,
+        };
+        self.write_down(&delivery, expansion).await
+    }
+
+    async fn run_again(&self, delivery: &Delivery, wish: RunAgain) -> Result<(), StoreError> {
+        match self.engine.all_again(wish).await {
+            Ok(_) => {
+                info!(delivery = %delivery.guid, "a check's button has run it again");
+                Ok(())
+            }
+            Err(unfit @ EngineError::Unfit { .. }) => {
+                self.write_down(delivery, not_yet(delivery, unfit.to_string(), Timestamp::now())).await
+            }
+            Err(EngineError::Missing(what)) => {
+                self.write_down(delivery, Expansion::Ignored(format!("there is no {what} any more"))).await
+            }
+            // It was fulfilled before.
+            Err(EngineError::Store(StoreError::Illegal { .. })) => Ok(()),
+            Err(EngineError::Store(error)) => Err(error),
+            // The next life fulfils it.
+            Err(EngineError::Stopped) => Ok(()),
+        }
+    }
+
+    async fn write_down(&self, delivery: &Delivery, expansion: Expansion) -> Result<(), StoreError> {
         match &expansion {
             Expansion::Runs(runs) => info!(delivery = %delivery.guid, runs = runs.len(), "delivery expanded"),
             Expansion::Ignored(reason) => info!(delivery = %delivery.guid, reason, "delivery starts nothing"),

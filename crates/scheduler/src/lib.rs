@@ -8,6 +8,7 @@
 //! down every step, and a [`worker`] runs each job on a machine of its own ([`workshop`]).
 //! This crate must not know HTTP or pages.
 
+pub mod chain;
 pub mod clock;
 pub mod cron;
 pub mod decide;

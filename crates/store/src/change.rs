@@ -1,6 +1,6 @@
 //! State changes: one closed enum from whoever decides to the store, and on to whoever watches.
 
-use model::{Annotation, Conclusion, JobId, JobResult, RunId, StepRef, Timestamp};
+use model::{Annotation, Conclusion, DeliveryId, JobId, JobResult, RunId, RunState, StepRef, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -71,6 +71,24 @@ pub enum Change {
         again: Json,
         /// When.
         at: Timestamp,
+    },
+    /// What a received delivery wished was done, and is written beside this; it makes no runs of its own.
+    Fulfilled {
+        /// Which delivery.
+        delivery: DeliveryId,
+        /// What was done.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Workflows that follow this one were told of an attempt, as it stands in this state.
+    Announced {
+        /// Which run.
+        run: RunId,
+        /// Which attempt.
+        attempt: u32,
+        /// The state that they were told of.
+        state: RunState,
     },
     /// A job is there: queued, waiting, or ended at once (skipped, cancelled, taken over from an earlier attempt).
     JobCreated(Box<Job>),

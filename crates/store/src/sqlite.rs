@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::{DeliveryId, JobId, RepositoryId, RunId, Timestamp};
+use model::{DeliveryId, JobId, RepositoryId, RunId, RunState, Timestamp};
 use rusqlite::Connection;
 use serde_json::Value as Json;
 use tokio::sync::broadcast;
@@ -168,6 +168,10 @@ impl Store for SqliteStore {
 
     async fn attempts(&self, run: RunId) -> Result<Vec<Attempt>, StoreError> {
         self.readers.read("read attempts", move |c| run::attempts(c, run)).await
+    }
+
+    async fn unannounced(&self, limit: usize) -> Result<Vec<(Attempt, RunState)>, StoreError> {
+        self.readers.read("read what is to be announced", move |c| run::unannounced(c, limit)).await
     }
 
     async fn plan_inputs(&self, run: RunId, attempt: u32) -> Result<Vec<PlanInput>, StoreError> {

@@ -16,6 +16,7 @@ use model::{RunId, Secret, Timestamp};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
 use runner::results::{ArtifactFolder, ResultsConfig, ResultsService};
 use runner::source::RemoteRepositories;
+use scheduler::chain::Chain;
 use scheduler::clock::Clock;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Parts, Preparer};
@@ -164,12 +165,20 @@ impl House {
             store: Arc::clone(&store),
             origin: Arc::clone(&origin),
             approval: config.serve.approval,
+            app: settings.app.as_ref().map(|app| app.id.trim().to_owned()),
         });
         let dispatcher =
             Dispatcher { store: Arc::clone(&store), expander: Arc::clone(&expander), engine: engine.clone() };
         let intake =
             Intake { store: Arc::clone(&store), expander, engine: engine.clone(), news: news.clone() };
         tasks.spawn(intake.run(stop.clone()));
+        let chain = Chain {
+            store: Arc::clone(&store),
+            origin: Arc::clone(&origin),
+            news: Arc::clone(&news),
+            url: url.to_owned(),
+        };
+        tasks.spawn(chain.run(stop.clone()));
         tasks
             .spawn(Clock::new(Arc::clone(&store), Arc::clone(&origin), dispatcher.clone()).run(stop.clone()));
         let metrics = Metrics::default();

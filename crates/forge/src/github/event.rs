@@ -14,6 +14,7 @@ mod start;
 mod tests;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 pub use crate::commit::{CommitSpec, Diff};
 use crate::repository::{RepositoryName, RepositoryNameError, RepositoryRef};
@@ -185,6 +186,14 @@ pub enum ReadError {
         /// What is wrong with the name.
         source: RepositoryNameError,
     },
+}
+
+/// Whether an event is about a check of this App, by its client id or its number.
+pub fn is_of_app(payload: &Json, id: &str) -> bool {
+    let is_it =
+        |app: &Json| app["client_id"] == id || app["id"].as_u64().is_some_and(|n| n.to_string() == id);
+    let apps = ["/check_run/app", "/check_suite/app"];
+    apps.iter().filter_map(|pointer| payload.pointer(pointer)).any(is_it)
 }
 
 impl From<&Start> for Vec<crate::git::Want> {

@@ -10,6 +10,7 @@ use ::forge::github::context::Addresses;
 use async_trait::async_trait;
 use model::{RunId, Secret, Secrets, Timestamp};
 use runner::action_store::{ActionStoreConfig, GitActionStore};
+use scheduler::chain::Chain;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Engine, Parts, Preparer, SecretSource};
 use scheduler::expand::{Approval, Expander};
@@ -70,6 +71,11 @@ impl Place {
         place
     }
 
+    /// The data folder of the servers.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
     fn work(&self) -> std::path::PathBuf {
         self.folder.path().join("work")
     }
@@ -106,7 +112,7 @@ impl Place {
     }
 
     pub(crate) async fn house_with(&self, worker: Arc<FakeWorker>, limits: Limits, machines: u32) -> House {
-        let data = self.folder.path().join("data");
+        let data = self.data();
         std::fs::create_dir_all(&data).expect("made");
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data).expect("a store"));
         let template = format!("file://{}/git/{{owner}}/{{repo}}.git", self.folder.path().display());
@@ -145,6 +151,7 @@ impl Place {
             store: Arc::clone(&store),
             origin: Arc::clone(&origin),
             approval: Approval::default(),
+            app: Some("Iv1.abc".to_owned()),
         });
         let intake = Intake {
             store: Arc::clone(&store),
@@ -153,6 +160,13 @@ impl Place {
             news: Arc::clone(&news),
         };
         tasks.spawn(intake.run(stop.clone()));
+        let chain = Chain {
+            store: Arc::clone(&store),
+            origin: Arc::clone(&origin),
+            news: Arc::clone(&news),
+            url: "https://ci.example.com".to_owned(),
+        };
+        tasks.spawn(chain.run(stop.clone()));
         let dispatcher = Dispatcher { store: Arc::clone(&store), expander, engine: engine.clone() };
         House { store, engine, worker, logs, dispatcher, origin, news, stop, tasks }
     }

@@ -1,6 +1,7 @@
 //! From deliveries to finished jobs, on a real git repository and a real database; only machines and the forge's API
 //! are made up.
 
+mod chain;
 mod clock;
 mod crash;
 mod dispatch;

@@ -1,10 +1,13 @@
 //! Further attempts.
 
-use model::Conclusion;
+use model::{Conclusion, DeliveryState, JobId, RunId};
 use scheduler::recipe::Again;
 use scheduler::worker::fake::Deed;
+use serde_json::{Value as Json, json};
+use store::Change;
+use store::record::{Delivery, Run};
 
-use crate::house::{Place, push};
+use crate::house::{House, Place, push, repository};
 
 const FLOW: &str = "\
 on: push
@@ -67,4 +70,122 @@ async fn what_still_runs_is_not_run_again() {
     assert_eq!(refused.expect_err("refused").to_string(), "run 1 has not ended yet: cancel it first");
     let missing = house.engine.again(model::RunId(9), Again::All, "ada".to_owned()).await;
     assert_eq!(missing.expect_err("refused").to_string(), "there is no run 9");
+}
+
+/// The App that the server is, as payloads have it.
+fn own_app() -> Json {
+    json!({"id": 5, "client_id": "Iv1.abc"})
+}
+
+/// As if check run 70 showed the first job, 71 the second, and so on.
+async fn shown(house: &House, run: &Run) -> Vec<JobId> {
+    let jobs: Vec<JobId> = house.jobs(run).await.iter().map(|job| job.id).collect();
+    let check = |(place, job): (usize, &JobId)| {
+        (job.to_string(), json!({"id": 70 + place, "print": "", "annotations": 0}))
+    };
+    let checks: serde_json::Map<String, Json> = jobs.iter().enumerate().map(check).collect();
+    let sent = json!({"checks": checks, "status": null});
+    house.store.apply(vec![Change::Reported { run: run.id, sent }]).await.expect("reported");
+    jobs
+}
+
+/// The button of a check run was pressed.
+fn pressed(check: u64, job: JobId, sha: &str) -> Json {
+    json!({
+        "action": "requested_action", "requested_action": {"identifier": "rerun"},
+        "check_run": {
+            "id": check, "external_id": job.to_string(), "head_sha": sha, "app": own_app(),
+            "check_suite": {"id": 9},
+        },
+        "repository": repository(), "sender": {"login": "ada", "id": 4},
+    })
+}
+
+/// What has become of a delivery, once something has.
+async fn became(house: &House, guid: &str) -> Delivery {
+    let look = async {
+        loop {
+            let deliveries = house.store.deliveries(None, 10).await.expect("read");
+            match deliveries.into_iter().find(|delivery| delivery.guid == guid && delivery.tries > 0) {
+                Some(delivery) => return delivery,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), look).await.expect("nothing becomes of it")
+}
+
+#[tokio::test]
+async fn the_button_of_a_check_runs_its_job_again_once() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("bad", [Deed::End(Conclusion::Failure), Deed::End(Conclusion::Success)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let jobs = shown(&house, &house.ended(1).await).await;
+    let again = pressed(71, jobs[1], &sha);
+    house.deliver("d-2", "check_run", &again).await;
+    let run = house.run_is(1, |run| run.attempt == 2 && run.conclusion.is_some()).await;
+    assert_eq!(house.said(&run).await, "good:success bad:success after:success");
+    assert_eq!(house.worker.began(), ["good", "bad", "bad", "after"]);
+    assert_eq!(house.store.attempts(run.id).await.expect("read")[1].actor, "ada");
+    let done = became(&house, "d-2").await;
+    assert_eq!(done.state, DeliveryState::Expanded);
+    assert_eq!(done.reason.as_deref(), Some("run 1 runs again, as attempt 2"));
+    // GitHub sends it again.
+    house.deliver("d-2", "check_run", &again).await;
+    // Somebody says that it was another check.
+    house.deliver("d-3", "check_run", &pressed(70, jobs[1], &sha)).await;
+    assert_eq!(became(&house, "d-3").await.state, DeliveryState::Ignored);
+    house.engine.idle().await;
+    assert_eq!(house.store.run(RunId(1)).await.expect("read").expect("there").attempt, 2);
+}
+
+#[tokio::test]
+async fn a_button_that_is_pressed_while_other_jobs_run_waits_for_them() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("bad", [Deed::Hang]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(2).await;
+    let run = house.store.run(RunId(1)).await.expect("read").expect("there");
+    let jobs = shown(&house, &run).await;
+    house.deliver("d-2", "check_run", &pressed(70, jobs[0], &sha)).await;
+    let waiting = became(&house, "d-2").await;
+    assert_eq!(waiting.state, DeliveryState::Received);
+    assert_eq!(waiting.reason.as_deref(), Some("run 1 has not ended yet"));
+}
+
+#[tokio::test]
+async fn all_checks_of_a_suite_run_again() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    shown(&house, &house.ended(1).await).await;
+    let again = json!({
+        "action": "rerequested", "check_suite": {"id": 9, "head_sha": sha, "app": own_app()},
+        "repository": repository(), "sender": {"login": "ada", "id": 4},
+    });
+    house.deliver("d-2", "check_suite", &again).await;
+    house.run_is(1, |run| run.attempt == 2 && run.conclusion.is_some()).await;
+    assert_eq!(house.worker.began()[3..], ["good", "bad", "after"]);
+}
+
+#[tokio::test]
+async fn checks_of_others_start_workflows_and_own_ones_do_not() {
+    let place = Place::new("on: check_run\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n");
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    let completed = |app: Json| {
+        json!({
+            "action": "completed", "check_run": {"id": 7, "external_id": "", "head_sha": sha, "app": app},
+            "repository": repository(), "sender": {"login": "ada", "id": 4},
+        })
+    };
+    house.deliver("d-1", "check_run", &completed(own_app())).await;
+    assert_eq!(became(&house, "d-1").await.state, DeliveryState::Ignored);
+    house.deliver("d-2", "check_run", &completed(json!({"id": 6, "client_id": "Iv1.other"}))).await;
+    assert_eq!(house.ended(1).await.what.event, "check_run");
 }

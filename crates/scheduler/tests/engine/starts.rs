@@ -174,3 +174,32 @@ async fn a_fork_of_a_stranger_waits_for_approval_and_gets_no_secret() {
     house.deliver("d-2", "pull_request", &payload).await;
     assert_eq!(house.ended(2).await.conclusion, Some(Conclusion::Success));
 }
+
+#[tokio::test]
+async fn what_dependabot_causes_runs_as_a_fork_does_and_needs_no_approval() {
+    let flow = "on: [push, issues]\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
+    let place = Place::new(flow);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    let by = |login: &str| json!({"login": login, "id": 49699333, "type": "Bot"});
+    let mut payload = push(&sha);
+    payload["sender"] = by("dependabot[bot]");
+    house.deliver("d-1", "push", &payload).await;
+    let run = house.ended(1).await;
+    assert_eq!((run.what.trust, run.conclusion), (Trust::Untrusted, Some(Conclusion::Success)));
+    assert_eq!(house.worker.secrets_of("a"), [""; 0]);
+    // Somebody else runs it again.
+    house.engine.again(run.id, scheduler::recipe::Again::All, "mona".to_owned()).await.expect("queued");
+    house.run_is(1, |run| run.attempt == 2 && run.conclusion.is_some()).await;
+    assert_eq!(house.worker.secrets_of("a"), [""; 0]);
+
+    payload["sender"] = by("renovate[bot]");
+    house.deliver("d-2", "push", &payload).await;
+    assert_eq!(house.ended(2).await.what.trust, Trust::Trusted);
+    // On the default branch's own code it may do what others may.
+    let opened = json!({
+        "action": "opened", "issue": {"number": 3}, "repository": repository(), "sender": by("dependabot[bot]"),
+    });
+    house.deliver("d-3", "issues", &opened).await;
+    assert_eq!(house.ended(3).await.what.trust, Trust::Trusted);
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use model::{DeliveryId, JobId, RepositoryId, RunId, Timestamp};
+use model::{DeliveryId, JobId, RepositoryId, RunId, RunState, Timestamp};
 use scheduler::decide::Wait;
 use scheduler::queue::Subject;
 use serde_json::Value as Json;
@@ -195,6 +195,10 @@ impl Store for FlakyStore {
 
     async fn attempts(&self, run: RunId) -> Result<Vec<Attempt>, StoreError> {
         self.inner.attempts(run).await
+    }
+
+    async fn unannounced(&self, limit: usize) -> Result<Vec<(Attempt, RunState)>, StoreError> {
+        self.inner.unannounced(limit).await
     }
 
     async fn plan_inputs(&self, run: RunId, attempt: u32) -> Result<Vec<PlanInput>, StoreError> {

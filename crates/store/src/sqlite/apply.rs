@@ -44,6 +44,10 @@ fn one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         Change::AttemptQueued { run, attempt, actor, again, at } => {
             run::queued_again(connection, *run, *attempt, actor, again, *at)
         }
+        Change::Fulfilled { delivery, reason, at } => {
+            super::delivery::fulfilled(connection, *delivery, reason, *at)
+        }
+        Change::Announced { run, attempt, state } => run::announced(connection, *run, *attempt, *state),
         Change::Reported { run, sent } => run::reported(connection, *run, sent),
         Change::JobCreated(job) => job::created(connection, job),
         Change::JobQueued { job, at } => job::queued(connection, *job, *at),

@@ -131,6 +131,21 @@ pub(super) fn expand(
     new.into_iter().map(|new| run::create(connection, Some(id), new, at)).collect()
 }
 
+pub(super) fn fulfilled(
+    connection: &Connection,
+    id: DeliveryId,
+    reason: &str,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    must_be_received(connection, id, DeliveryState::Expanded)?;
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'expanded', reason = ?2, tries = tries + 1, done_at = ?3 WHERE id = ?1",
+        )?
+        .execute(params![id.0, reason, at.0])?;
+    Ok(())
+}
+
 fn must_be_received(connection: &Connection, id: DeliveryId, next: DeliveryState) -> Result<(), Fault> {
     let now: Option<DeliveryState> = connection
         .prepare_cached("SELECT state FROM deliveries WHERE id = ?1")?

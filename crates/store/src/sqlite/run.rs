@@ -191,6 +191,18 @@ pub(super) fn attempts(connection: &Connection, run: RunId) -> Result<Vec<Attemp
     Ok(found)
 }
 
+pub(super) fn unannounced(connection: &Connection, limit: usize) -> Result<Vec<(Attempt, RunState)>, Fault> {
+    let mut found = connection.prepare_cached(
+        "SELECT run, attempt, actor, again, state, reason, conclusion, queued_at, started_at, ended_at,
+           NULL AS plan, announced
+         FROM attempts WHERE announced <> state ORDER BY run LIMIT ?1",
+    )?;
+    let found = found
+        .query_map([limit.min(PAGE)], |row| Ok((read_attempt(row)?, get_word(row, "announced")?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(found)
+}
+
 pub(super) fn plan_inputs(
     connection: &Connection,
     run: RunId,

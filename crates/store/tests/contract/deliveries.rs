@@ -1,8 +1,9 @@
 //! Deliveries.
 
 use model::{DeliveryState, RunState};
-use store::StoreError;
+use serde_json::json;
 use store::record::{Expansion, Receipt};
+use store::{Change, StoreError};
 
 use crate::sample::{NOON, delivery, facts, later, new_run};
 use crate::world::World;
@@ -116,4 +117,19 @@ pub(crate) async fn deliveries_are_known_by_the_names_that_the_forge_gave_them(w
     let known = store.known_deliveries(asked).await.expect("read");
     assert_eq!(known, ["one", "two"].map(str::to_owned).into());
     assert!(store.known_deliveries(Vec::new()).await.expect("read").is_empty());
+}
+
+pub(crate) async fn a_wish_is_fulfilled_once_with_what_is_written_beside_it(world: &impl World) {
+    let store = world.open().await;
+    let Receipt::New(delivery) = store.receive(delivery("one")).await.expect("received") else { panic!() };
+    let wish = |value: u64| {
+        let fulfilled = Change::Fulfilled { delivery, reason: "run 1 runs again".to_owned(), at: later(1) };
+        vec![Change::Setting { key: "wish".to_owned(), value: json!(value) }, fulfilled]
+    };
+    store.apply(wish(1)).await.expect("fulfilled");
+    let done = store.delivery(delivery).await.expect("read").expect("there").0;
+    assert_eq!((done.state, done.done_at), (DeliveryState::Expanded, Some(later(1))));
+    assert_eq!(done.reason.as_deref(), Some("run 1 runs again"));
+    assert!(matches!(store.apply(wish(2)).await, Err(StoreError::Illegal { .. })));
+    assert_eq!(store.setting("wish").await.expect("read"), Some(json!(1)));
 }

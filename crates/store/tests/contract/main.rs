@@ -31,6 +31,7 @@ contract! {
         deliveries_are_due_when_their_time_has_come_oldest_first,
         what_came_of_a_delivery_is_written_with_its_runs_or_not_at_all,
         a_delivery_that_is_not_received_any_more_makes_no_run,
+        a_wish_is_fulfilled_once_with_what_is_written_beside_it,
         deliveries_are_known_by_the_names_that_the_forge_gave_them;
     runs:
         runs_are_numbered_by_workflow_file_of_their_repository,
@@ -41,6 +42,7 @@ contract! {
         unfinished_runs_are_those_that_have_not_ended,
         a_workflow_file_that_can_not_be_read_makes_a_run_that_failed,
         what_was_reported_last_is_what_is_remembered,
+        what_was_not_announced_is_found_for_each_attempt,
         what_is_missing_is_said_to_be;
     jobs:
         a_job_goes_its_way_with_its_clock,

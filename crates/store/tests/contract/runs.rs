@@ -200,6 +200,36 @@ pub(crate) async fn what_was_reported_last_is_what_is_remembered(world: &impl Wo
     }
 }
 
+pub(crate) async fn what_was_not_announced_is_found_for_each_attempt(world: &impl World) {
+    let store = world.open().await;
+    let mut waiting = new_run(store.repository_seen(facts("octo/hello"), NOON).await.expect("seen"));
+    waiting.state = RunState::Waiting;
+    store.create_run(waiting, NOON).await.expect("created");
+    let run = running_run(&*store).await;
+    let found = async || {
+        let found = store.unannounced(10).await.expect("read");
+        found
+            .into_iter()
+            .map(|(attempt, told)| (attempt.run, attempt.attempt, attempt.state, told))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found().await, [(run, 1, RunState::Running, RunState::Waiting)]);
+    let announced = |attempt, state| vec![Change::Announced { run, attempt, state }];
+    store.apply(announced(1, RunState::Running)).await.expect("announced");
+    assert_eq!(found().await, []);
+    store.apply(vec![run_ended(run, Conclusion::Success)]).await.expect("ended");
+    let again =
+        Change::AttemptQueued { run, attempt: 2, actor: "ada".into(), again: json!("all"), at: later(9) };
+    store.apply(vec![again]).await.expect("queued");
+    // The end of the first attempt is still to be told when the second one is there.
+    let first = (run, 1, RunState::Ended, RunState::Running);
+    assert_eq!(found().await, [first, (run, 2, RunState::Queued, RunState::Waiting)]);
+    store.apply(announced(2, RunState::Queued)).await.expect("announced");
+    assert_eq!(found().await, [first]);
+    let none = store.apply(announced(3, RunState::Queued)).await.expect_err("missing").to_string();
+    assert_eq!(none, format!("there is no attempt 3 of run {run}"));
+}
+
 pub(crate) async fn what_is_missing_is_said_to_be(world: &impl World) {
     let store = world.open().await;
     let run = RunId(77);

@@ -1,9 +1,13 @@
 //! Payloads of events that happen here and not at GitHub. [`super::read()`] reads them like the others.
 
+mod workflow_run;
+
 use serde_json::{Value as Json, json};
 
 use crate::repository::RepositoryRef;
 use crate::server_url::ServerUrl;
+
+pub use workflow_run::{FollowedRun, workflow_run};
 
 /// What payloads say of a repository, for one of which no webhook has told more.
 pub fn repository(repository: &RepositoryRef, server: &ServerUrl) -> Json {

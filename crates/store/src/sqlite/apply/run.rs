@@ -117,6 +117,18 @@ pub(super) fn queued_again(
     Ok(())
 }
 
+pub(super) fn announced(
+    connection: &Connection,
+    run: RunId,
+    attempt: u32,
+    state: RunState,
+) -> Result<(), Fault> {
+    let changed = connection
+        .prepare_cached("UPDATE attempts SET announced = ?3 WHERE run = ?1 AND attempt = ?2")?
+        .execute(params![run.0, attempt, state.as_str()])?;
+    if changed == 0 { Err(missing(name(run, attempt))) } else { Ok(()) }
+}
+
 pub(super) fn reported(connection: &Connection, run: RunId, sent: &Json) -> Result<(), Fault> {
     latest(connection, run)?;
     connection

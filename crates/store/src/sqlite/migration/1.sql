@@ -91,11 +91,15 @@ CREATE TABLE attempts (
   started_at INTEGER,
   ended_at INTEGER,
   plan TEXT,
+  -- The state that workflows which follow this one were last told of.
+  announced TEXT NOT NULL DEFAULT 'waiting',
   PRIMARY KEY (run, attempt)
 ) STRICT;
 
 CREATE INDEX attempts_unfinished ON attempts (run) WHERE state <> 'ended';
 CREATE INDEX attempts_ended ON attempts (ended_at);
+-- Only those of which something is still to be told: it stays small.
+CREATE INDEX attempts_unannounced ON attempts (run) WHERE announced <> state;
 
 -- What the plan of an attempt was told, in order.
 CREATE TABLE plan_inputs (
