@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::{CacheMode, JobId, RunId, Template};
+use crate::{CacheMode, JobId, Permissions, RunId, Template, TokenTerms};
 
 /// One job, ready to be carried out on one machine.
 ///
@@ -54,6 +54,15 @@ pub struct Job {
     /// What it may do with caches, its trust taken into account.
     #[serde(default)]
     pub cache_mode: CacheMode,
+    /// What its token may do at most, its trust and the calls around it taken into account.
+    #[serde(default)]
+    pub permissions: Permissions,
+    /// What became of its token.
+    #[serde(default)]
+    pub token: TokenTerms,
+    /// `environment`, evaluated.
+    #[serde(default)]
+    pub environment: Option<String>,
 }
 
 /// The contexts that are fixed when the job starts; each is a JSON object (`null` where there is none).

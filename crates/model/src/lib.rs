@@ -13,6 +13,7 @@ pub mod result;
 pub mod state;
 pub mod template;
 pub mod time;
+pub mod token;
 
 pub use cache_mode::CacheMode;
 pub use contact::{Contact, Protocol};
@@ -23,3 +24,4 @@ pub use result::{Conclusion, JobResult, StepResult};
 pub use state::{DeliveryState, JobState, RunState, StepState};
 pub use template::Template;
 pub use time::Timestamp;
+pub use token::{Access, Permissions, TokenTerms};

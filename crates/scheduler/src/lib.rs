@@ -24,6 +24,7 @@ pub mod recipe;
 pub mod reconcile;
 pub mod report;
 pub mod retry;
+pub mod token;
 pub mod worker;
 mod workflows;
 pub mod workshop;

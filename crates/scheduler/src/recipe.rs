@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use store::record::{Job, PlanInput};
 use workflow::diagnostic::Diagnostic;
 use workflow::plan::{CalledWorkflows, JobPath, RunContext, RunPlan};
+use workflow::resolve::DefaultPermissions;
 use workflow::syntax::Workflow;
 
 /// Bits of a job's id that count the jobs of an attempt: [`model::limits::RUN_JOBS`] is their bound.
@@ -49,6 +50,9 @@ pub struct Recipe {
     pub vars: Json,
     /// `inputs`.
     pub inputs: Json,
+    /// What tokens of jobs may do where no file says anything.
+    #[serde(default)]
+    pub permissions: DefaultPermissions,
     /// How jobs ended in earlier attempts, where that counts.
     pub earlier: BTreeMap<JobPath, JobResult>,
 }
@@ -83,6 +87,7 @@ impl Recipe {
             inputs: self.inputs.clone(),
             secrets,
             trust,
+            permissions: self.permissions,
             parallel: PARALLEL,
             only: Vec::new(),
             matrix: Vec::new(),

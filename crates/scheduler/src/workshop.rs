@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::origin::Origin;
 use crate::queue::{Placement, Size};
+use crate::token::Tokens;
 use crate::worker::{Order, Worker};
 
 /// Machines of one profile.
@@ -42,6 +43,8 @@ pub struct Workshop {
     pub actions: Arc<dyn ActionStore>,
     /// Other repositories that jobs check out.
     pub remotes: Arc<RemoteRepositories>,
+    /// Their tokens.
+    pub tokens: Tokens,
     /// Caches and artifacts.
     pub results: Arc<ResultsService>,
     /// How jobs are run.
@@ -92,7 +95,12 @@ struct Tree {
 
 #[async_trait]
 impl Worker for Workshop {
-    async fn work(&self, order: Order, sink: Arc<dyn EventSink>, cancellation: Cancellation) -> JobResult {
+    async fn work(
+        &self,
+        mut order: Order,
+        sink: Arc<dyn EventSink>,
+        cancellation: Cancellation,
+    ) -> JobResult {
         let began = Instant::now();
         let end = |conclusion, infrastructure_error: Option<String>| {
             let result = JobResult {
@@ -106,17 +114,21 @@ impl Worker for Workshop {
             result
         };
         let started = tokio::select! {
-            started = async { tokio::try_join!(self.machine(&order), self.tree(&order)) } => started,
+            started = async {
+                tokio::try_join!(self.machine(&order), self.tree(&order), self.tokens.mint(&order))
+            } => started,
             () = cancellation.cancelled() => return end(Conclusion::Cancelled, None),
         };
-        let (machine, tree) = match started {
-            Ok(both) => both,
+        let (machine, tree, token) = match started {
+            Ok(all) => all,
             Err(reason) => return end(Conclusion::Failure, Some(reason)),
         };
+        token.give(&mut order.job);
         let services = self.services(&order, &tree);
         let options = self.options.clone();
         let mut result =
             runner::run_job(order.job, &machine, services, Arc::clone(&sink), cancellation, options).await;
+        drop(token);
         let mut machine = machine;
         if let Some(reason) = &mut result.infrastructure_error
             && let Some(words) = machine.guard.last_words().await

@@ -31,6 +31,7 @@ use serde_json::Value as Json;
 use crate::concurrency::{Concurrency, Groups};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::expr::Value;
+use crate::resolve::{DefaultPermissions, Limits, asked, of_forks, unasked, within};
 use crate::syntax::{self, Workflow};
 
 pub use attempt::{JobPath, JobPlace};
@@ -61,6 +62,8 @@ pub struct RunContext {
     pub secrets: Secrets,
     /// Whether the run's code is trusted.
     pub trust: Trust,
+    /// What tokens of jobs may do where no file says anything.
+    pub permissions: DefaultPermissions,
     /// Jobs at once (`--jobs`).
     pub parallel: usize,
     /// Only these jobs and what they need; empty for all.
@@ -159,7 +162,8 @@ impl RunPlan {
     ) -> Result<RunPlan, Vec<Diagnostic>> {
         let workflow = select(&workflow, &context.only)?;
         let needs = graph::needs(&workflow)?;
-        let problems = crate::resolve::check_calls(&workflow, &called, &crate::resolve::Limits::default());
+        let limits = Limits { permissions: context.permissions, ..Limits::default() };
+        let problems = crate::resolve::check_calls(&workflow, &called, &limits);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -285,6 +289,9 @@ impl RunPlan {
                 return Err(vec![error(codes::UNEXPECTED_VALUE, span, message)]);
             }
         };
+        let permission_limit = (self.context.trust == Trust::Untrusted).then(of_forks);
+        let permissions =
+            workflow.permissions.as_ref().map_or_else(|| unasked(self.context.permissions), asked);
         Ok(Frame {
             workflow,
             caller: None,
@@ -295,6 +302,8 @@ impl RunPlan {
             secrets,
             cache_mode: cache_mode.within(cache_limit),
             cache_limit,
+            permissions: within(permissions, permission_limit.as_ref()),
+            permission_limit,
             prefix: String::new(),
             cancelled: false,
         })
@@ -322,6 +331,11 @@ impl RunPlan {
         let needs = graph::needs(&call.workflow).map_err(first)?;
         let (cache_limit, job) = (self.leg(caller).cache_mode, &self.job(self.leg(caller).node).id);
         let declared = self.workflow_cache_mode(job, &call.workflow, &call.inputs)?;
+        let permission_limit = self.leg(caller).permissions.clone();
+        let permissions = match &call.workflow.permissions {
+            Some(permissions) => within(asked(permissions), Some(&permission_limit)),
+            None => permission_limit.clone(),
+        };
         let frame = Frame {
             workflow: call.workflow,
             caller: Some(caller),
@@ -332,6 +346,8 @@ impl RunPlan {
             secrets: call.secrets,
             cache_mode: declared.unwrap_or(cache_limit).within(cache_limit),
             cache_limit,
+            permissions,
+            permission_limit: Some(permission_limit),
             prefix: format!("{} / ", self.leg(caller).name),
             cancelled: false,
         };

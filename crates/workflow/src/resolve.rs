@@ -17,6 +17,7 @@ mod permissions;
 
 pub use check::{check_calls, too_deep};
 pub use permissions::DefaultPermissions;
+pub(crate) use permissions::{asked, of_forks, unasked, within};
 
 /// Where a reusable workflow is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,8 +9,11 @@ use serde_json::{Value as Json, json};
 
 use super::http;
 
-/// Method and path, and the body.
+/// Method and path, and the body; of a removal, who asks for it.
 pub type Heard = (String, Json);
+
+/// The installation of an App on `octo`.
+const INSTALLATION: u64 = 9;
 
 /// The forge. Its threads end with the process.
 pub struct Forge {
@@ -54,13 +57,25 @@ fn converse(stream: TcpStream, (heard, changed): &(Mutex<Vec<Heard>>, Condvar)) 
     let mut stream = stream;
     while let Ok(Some(request)) = http::read(&mut reader) {
         let what = request.first.rsplit_once(' ').map_or(request.first.as_str(), |(what, _)| what).to_owned();
-        let answer = match what.starts_with("GET") {
-            true => json!([]),
-            false => {
+        let answer = match what.as_str() {
+            "GET /app/installations/9" => {
+                let may = json!({"metadata": "read", "contents": "write", "pull_requests": "write", "checks": "write"});
+                json!({"id": INSTALLATION, "permissions": may})
+            }
+            "GET /repos/octo/hello/installation" => json!({"id": INSTALLATION}),
+            what if what.starts_with("GET") => json!([]),
+            _ => {
+                let said = match what.starts_with("DELETE") {
+                    true => json!(request.authorization),
+                    false => serde_json::from_slice(&request.body).unwrap_or(Json::Null),
+                };
                 let mut heard = heard.lock().expect("whole");
-                heard.push((what, serde_json::from_slice(&request.body).unwrap_or(Json::Null)));
+                let token = format!("ghs_token{}", heard.len());
+                let until = "2999-01-01T00:00:00Z";
+                let permissions = said["permissions"].clone();
+                heard.push((what, said));
                 changed.notify_all();
-                json!({"id": heard.len()})
+                json!({"id": heard.len(), "token": token, "expires_at": until, "permissions": permissions})
             }
         };
         let answer = answer.to_string();

@@ -4,10 +4,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A message's first line, and its body.
+/// A message's first line, who sends it, and its body.
 pub struct Message {
     /// Request line, or status line.
     pub first: String,
+    /// `Authorization`; empty without one.
+    pub authorization: String,
     /// The body, without its coding.
     pub body: Vec<u8>,
 }
@@ -17,7 +19,8 @@ pub struct Message {
 /// # Errors
 /// The connection broke.
 pub fn read(stream: &mut impl BufRead) -> io::Result<Option<Message>> {
-    let (mut first, mut length, mut chunked) = (String::new(), None, false);
+    let (mut first, mut authorization) = (String::new(), String::new());
+    let (mut length, mut chunked) = (None, false);
     if stream.read_line(&mut first)? == 0 {
         return Ok(None);
     }
@@ -25,6 +28,11 @@ pub fn read(stream: &mut impl BufRead) -> io::Result<Option<Message>> {
         let mut line = String::new();
         if stream.read_line(&mut line)? == 0 || line.trim().is_empty() {
             break;
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("authorization")
+        {
+            value.trim().clone_into(&mut authorization);
         }
         let line = line.to_ascii_lowercase();
         if let Some(value) = line.strip_prefix("content-length:") {
@@ -40,7 +48,7 @@ pub fn read(stream: &mut impl BufRead) -> io::Result<Option<Message>> {
         None if chunked => read_chunks(stream, &mut body)?,
         None => {}
     }
-    Ok(Some(Message { first: first.trim().to_owned(), body }))
+    Ok(Some(Message { first: first.trim().to_owned(), authorization, body }))
 }
 
 fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {

@@ -19,6 +19,9 @@ use super::repository::Repository;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+/// Opens nothing: the key of the tests of `forge`.
+const APP_KEY: &str = include_str!("../../../crates/forge/src/github/app/test_key_pkcs1.pem");
+
 /// Long enough for anything that happens here at all, on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -39,10 +42,22 @@ impl Server {
         Server::configured(repository, forge, json!({}))
     }
 
+    /// Starts one that is a GitHub App, with more below `serve` in its configuration.
+    pub fn as_app(repository: &Repository, forge: &Forge, serve: Json) -> Server {
+        let mut config = json!({"serve": serve});
+        config["serve"]["github"] = json!({"app": {"id": "Iv1.hearth", "private-key": "app.pem"}});
+        Server::configured(repository, forge, config)
+    }
+
     /// Starts one with more in its configuration.
     pub fn configured(repository: &Repository, forge: &Forge, mut config: Json) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
         config["serve"]["github"]["clone-from"] = json!(repository.template());
+        if let Some(key) = config.pointer_mut("/serve/github/app/private-key") {
+            let path = folder.path().join("app.pem");
+            std::fs::write(&path, APP_KEY).expect("written");
+            *key = path.to_str().expect("text").into();
+        }
         std::fs::write(folder.path().join("hearth.yaml"), config.to_string()).expect("written");
         let api = forge.url();
         let (child, address) = begin(&folder, &api);
@@ -84,6 +99,22 @@ impl Server {
         (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
     }
 
+    /// Tells the API something as its administrator: method and path, and JSON.
+    pub fn tell(&self, what: &str, body: &Json) -> (u16, Json) {
+        let authorization = self.authorization();
+        let headers = [("Authorization", authorization.as_str())];
+        let (status, body) = ask(self.address, what, &headers, &body.to_string()).expect("an answer");
+        (status, serde_json::from_slice(&body).unwrap_or(Json::Null))
+    }
+
+    /// The whole log of a job of a run.
+    pub fn log(&self, run: u64, key: &str) -> String {
+        let jobs = self.get(&format!("/api/v1/runs/{run}/jobs")).1;
+        let job = jobs["jobs"].as_array().and_then(|jobs| jobs.iter().find(|job| job["key"] == key));
+        let id = &job.unwrap_or_else(|| panic!("no job {key}: {jobs}"))["id"];
+        self.page(&format!("/runs/{run}/jobs/{id}/log.txt"))
+    }
+
     /// Asks the API as its administrator.
     pub fn get(&self, path: &str) -> (u16, Json) {
         let (status, body) = self.read(path);
@@ -103,9 +134,14 @@ impl Server {
     }
 
     fn read(&self, path: &str) -> (u16, Vec<u8>) {
+        let headers = [("Authorization", self.authorization())];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        ask(self.address, &format!("GET {path}"), &headers, "").expect("an answer")
+    }
+
+    fn authorization(&self) -> String {
         let token = std::fs::read_to_string(self.data().join("admin-token")).expect("a token");
-        let token = format!("Bearer {}", token.trim());
-        ask(self.address, &format!("GET {path}"), &[("Authorization", &token)], "").expect("an answer")
+        format!("Bearer {}", token.trim())
     }
 
     /// Waits for the end of a run.

@@ -2,6 +2,7 @@
 //! and a server that is killed in the middle.
 
 mod kills;
+mod trust;
 
 use std::time::Duration;
 

@@ -186,6 +186,7 @@ impl RunRecord {
             inputs: self.inputs.clone(),
             secrets: secrets.clone(),
             trust: self.trust,
+            permissions: Default::default(),
             parallel,
             only: self.only.clone(),
             matrix: self.matrix.clone(),

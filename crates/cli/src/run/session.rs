@@ -414,6 +414,7 @@ impl Session {
             inputs: one.inputs.clone(),
             secrets: self.secrets.clone(),
             trust: Trust::Trusted,
+            permissions: Default::default(),
             parallel: self.parallel(),
             only: one.jobs.clone(),
             matrix: given::all_pairs("--matrix", &self.args.matrix)?,

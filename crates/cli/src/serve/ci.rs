@@ -26,6 +26,7 @@ use scheduler::origin::Origin;
 use scheduler::queue::{Closed, Limits, Profile, Queue};
 use scheduler::report::{Patience, Reporter};
 use scheduler::retry::Policy;
+use scheduler::token::{Installed, Tokens};
 use scheduler::workshop::Workshop;
 use scheduler::{Engine, workshop};
 use server::auth::{AuthConfig, Role};
@@ -134,20 +135,29 @@ impl House {
             origin: Arc::clone(&origin),
             actions: actions.clone(),
             secrets: Arc::new(SealedSecrets { store: Arc::clone(&store), key: Arc::clone(&key) }),
+            permissions: config.serve.github.default_permissions.into(),
         });
         let artifacts = artifacts(data);
+        let client = client(settings)?;
+        let ending = TaskTracker::new();
         let workshop = Arc::new(Workshop {
             benches: machines.benches,
             origin: Arc::clone(&origin),
             actions,
             remotes: Arc::new(open_remotes(config, data)?),
+            tokens: Tokens {
+                store: Arc::clone(&store),
+                app: client.clone().filter(|client| client.app().is_some()),
+                ending: ending.clone(),
+                installed: Installed::default(),
+            },
             results: Arc::new(open_results(data, Arc::clone(&artifacts)).await?),
             options: runner::RunnerOptions::default(),
             untrusted_isolation: config.serve.untrusted_isolation.into(),
             trees: data.root().join("trees"),
             ids: workshop::MachineIds::default(),
             checked_out: workshop::Trees::default(),
-            ending: TaskTracker::new(),
+            ending,
         });
         let (stop, tasks, news) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Notify::new()));
         let logs = Arc::new(LogFolder::new(&data.root().join("logs/jobs")));
@@ -182,12 +192,11 @@ impl House {
         tasks
             .spawn(Clock::new(Arc::clone(&store), Arc::clone(&origin), dispatcher.clone()).run(stop.clone()));
         let metrics = Metrics::default();
-        match auth(settings)? {
-            Auth::Nobody => eprintln!(
+        match client {
+            None => eprintln!(
                 "hearth: no GITHUB_TOKEN and no App: results are shown on the pages here, and nothing is reported"
             ),
-            auth => {
-                let client = Client::new(&settings.addresses.api(), auth)?;
+            Some(client) => {
                 let missed =
                     missed::reconciler(Arc::clone(&store), client.clone(), settings.url.clone(), &metrics);
                 tasks.spawn(missed.run(stop.clone()));
@@ -302,15 +311,16 @@ impl Check for DriverCheck {
     }
 }
 
-/// Whom the forge is spoken to as.
-fn auth(settings: &Settings) -> Result<Auth> {
+/// How the forge is spoken to, where somebody is known to speak as.
+fn client(settings: &Settings) -> Result<Option<Client>> {
+    let client = |auth| Client::new(&settings.addresses.api(), auth).context("can't speak to GitHub");
     if let Some(app) = &settings.app {
         let path = &app.private_key;
         let pem = std::fs::read_to_string(path);
         let pem = pem.with_context(|| format!("can't read the App's private key {}", path.display()))?;
-        return Ok(Auth::App(Arc::new(App::new(&app.id, &Secret(pem))?)));
+        return client(Auth::App(Arc::new(App::new(&app.id, &Secret(pem))?))).map(Some);
     }
-    Ok(settings.token.clone().map_or(Auth::Nobody, Auth::Token))
+    settings.token.clone().map(|token| client(Auth::Token(token))).transpose()
 }
 
 /// Where the token of the first administrator is written.

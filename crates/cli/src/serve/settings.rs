@@ -10,6 +10,7 @@ use forge::github::signature::Secrets;
 use model::Secret;
 use runner::action_store::MirrorTemplate;
 use serde::Deserialize;
+use workflow::resolve::DefaultPermissions;
 
 use super::senders::Senders;
 use crate::config::Config;
@@ -33,6 +34,30 @@ pub(crate) struct GithubConfig {
     pub(crate) clone_from: Option<String>,
     /// The GitHub App as which Hearth speaks.
     pub(crate) app: Option<AppConfig>,
+    /// What tokens of jobs may do where no workflow says anything.
+    #[serde(default)]
+    pub(crate) default_permissions: TokenDefault,
+}
+
+/// GitHub's two settings of what tokens may do by default.
+/// <https://docs.github.com/en/repositories/managing-your-repositorys-settings-and-features/enabling-features-for-your-repository/managing-github-actions-settings-for-a-repository#setting-the-permissions-of-the-github_token-for-your-repository>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TokenDefault {
+    /// Read contents and packages.
+    #[default]
+    Restricted,
+    /// Read and write all that the App may.
+    Permissive,
+}
+
+impl From<TokenDefault> for DefaultPermissions {
+    fn from(default: TokenDefault) -> DefaultPermissions {
+        match default {
+            TokenDefault::Restricted => DefaultPermissions::LimitedRead,
+            TokenDefault::Permissive => DefaultPermissions::Write,
+        }
+    }
 }
 
 /// A GitHub App.

@@ -149,26 +149,37 @@ impl Client {
         Client { observer: Some(observer), ..self }
     }
 
+    /// The same client, speaking as the holder of a token.
+    #[must_use]
+    pub fn holding(&self, token: Secret) -> Client {
+        Client { identity: Identity::Token(token), ..self.clone() }
+    }
+
     /// A token of an installation, cut down to some repositories and permissions. One that was made before and is
     /// still good for a while is given again.
     pub async fn token(&self, request: &TokenRequest) -> Result<Minted, ClientError> {
+        if let Some(minted) = self.shared.tokens.get(request, now()) {
+            return Ok(minted);
+        }
+        let minted = self.mint(request).await?;
+        self.shared.tokens.put(request, &minted, now());
+        Ok(minted)
+    }
+
+    /// The same, but a token of its own for whoever asks, which nobody else is given.
+    pub async fn mint(&self, request: &TokenRequest) -> Result<Minted, ClientError> {
         let Some(app) = self.app() else {
             let what = format!("make a token of installation {}", request.installation);
             let message = "only an App has installations".to_owned();
             return Err(ClientError::Refused { call: what, status: 401, message, needs: None });
         };
-        if let Some(minted) = self.shared.tokens.get(request, now()) {
-            return Ok(minted);
-        }
         let as_app = Client { identity: Identity::App(app.clone()), ..self.clone() };
         // Boxed, since a call needs a token and a token a call.
         let answer = Box::pin(as_app.call(&request.call())).await?;
-        let minted = Minted::of(&answer.body).map_err(|cause| ClientError::Answer {
+        Minted::of(&answer.body).map_err(|cause| ClientError::Answer {
             call: format!("make a token of installation {}", request.installation),
             cause,
-        })?;
-        self.shared.tokens.put(request, &minted, now());
-        Ok(minted)
+        })
     }
 
     /// Makes a call, and again where that helps. Safe to drop; then it may have been carried out or not.

@@ -1,5 +1,7 @@
 //! What is asked of GitHub about repositories and people, and what is said there besides reports.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -110,6 +112,27 @@ pub async fn installation(client: &Client, name: &RepositoryName) -> Result<u64,
         Call::get(format!("/repos/{name}/installation"), format!("ask who installed the App on {name}"));
     let answer = client.call(&call).await?;
     answer.body["id"].as_u64().ok_or_else(|| unclear(&call, "the installation has no id"))
+}
+
+/// What an installation of the App may do (`contents` → `read`), of which tokens get a part; asked as the App.
+/// <https://docs.github.com/en/rest/apps/apps#get-an-installation-for-the-authenticated-app>
+pub async fn installed(client: &Client, id: u64) -> Result<BTreeMap<String, String>, ClientError> {
+    let call = Call::get(format!("/app/installations/{id}"), format!("ask what installation {id} may do"));
+    let body = client.call(&call).await?.body;
+    let permissions =
+        body["permissions"].as_object().ok_or_else(|| unclear(&call, "it has no permissions"))?;
+    let permissions =
+        permissions.iter().filter_map(|(name, access)| Some((name.clone(), access.as_str()?.to_owned())));
+    Ok(permissions.collect())
+}
+
+/// Ends an installation's token before its time; asked as its holder. One that has ended already is no error.
+/// <https://docs.github.com/en/rest/apps/installations#revoke-an-installation-access-token>
+pub async fn revoke(client: &Client) -> Result<(), ClientError> {
+    match client.call(&Call::delete("/installation/token", "end a job's token")).await {
+        Err(error) if error.status() != Some(401) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// How a pull request stands. For one whose trial merge is not there yet, this has GitHub make it.

@@ -3,7 +3,7 @@
 use forge::github::client::Auth;
 use forge::github::deliveries::{Hook, missed, redeliver, since};
 use forge::github::questions::{
-    AppFacts, Permission, app, comment, installation, permission, pull_request, repository,
+    AppFacts, Permission, app, comment, installation, installed, permission, pull_request, repository, revoke,
 };
 use serde_json::json;
 
@@ -101,4 +101,23 @@ async fn repositories_and_pull_requests_are_read_and_comments_written() {
         (last.line.as_str(), last.body),
         ("POST /repos/octo/hello/issues/7/comments", json!({"body": "hello"}))
     );
+}
+
+#[tokio::test]
+async fn what_an_installation_may_do_is_asked_and_a_token_is_ended_by_its_holder() {
+    let server = Server::start(|asked, before| match asked.line.as_str() {
+        "GET /app/installations/9" => Reply::json(200, json!({"permissions": {"contents": "write"}})),
+        "GET /app/installations/10" => Reply::json(200, json!({})),
+        "DELETE /installation/token" if before < 3 => Reply::Say(204, vec![], String::new()),
+        _ => Reply::json(401, json!({"message": "Bad credentials"})),
+    })
+    .await;
+    let client = hasty(&server, token());
+    assert_eq!(installed(&client, 9).await.unwrap()["contents"], "write");
+    let error = installed(&client, 10).await.unwrap_err().to_string();
+    assert!(error.contains("it has no permissions"), "{error}");
+    let job = client.holding(model::Secret("ghs_job".to_owned()));
+    revoke(&job).await.unwrap();
+    assert_eq!(server.asked()[2].headers["authorization"], "Bearer ghs_job");
+    revoke(&job).await.expect("one that has ended already is ended");
 }

@@ -287,10 +287,10 @@ async fn an_app_mints_a_token_for_each_installation_once() {
         installation: 9,
         repositories: vec!["hello".into()],
         permissions: Some(BTreeMap::from([("contents".into(), "read".into())])),
-        owner: Some("job 7".into()),
     };
-    let minted = client.token(&jobs).await.unwrap();
+    let minted = client.mint(&jobs).await.unwrap();
     assert_eq!(minted.token.0, "ghs_5");
+    assert_eq!(client.mint(&jobs).await.unwrap().token.0, "ghs_6", "each job has its own");
     assert_eq!(
         server.asked()[5].body,
         json!({"repositories": ["hello"], "permissions": {"contents": "read"}})

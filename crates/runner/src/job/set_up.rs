@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use machine::Machine;
-use model::{CacheMode, Conclusion, Job};
+use model::{CacheMode, Conclusion, Job, TokenTerms};
 use serde_json::Value as Json;
 use workflow::expr::Value;
 
@@ -33,6 +33,7 @@ impl<'a> JobRun<'a> {
         let guest = machine.guest.clone();
         let info = guest.info().await?;
         describe(log, machine, options);
+        describe_token(log, &job.token);
         let github = job.contexts.github.as_object().cloned().unwrap_or_default();
         let repository = github.get("repository").and_then(Json::as_str).unwrap_or_default();
         let place = Place::new(&machine.layout, repository);
@@ -161,6 +162,25 @@ fn describe(log: &JobLog, machine: &Machine, options: &RunnerOptions) {
     log.note(SET_UP, &format!("Machine: {} ({})", machine.id, machine.driver));
     for note in &machine.notes {
         log.note(SET_UP, note);
+    }
+}
+
+/// What the job's token may do, as GitHub shows it.
+fn describe_token(log: &JobLog, terms: &TokenTerms) {
+    match terms {
+        TokenTerms::Unsaid => {}
+        TokenTerms::Given(permissions) => {
+            log.start_group(SET_UP, "GITHUB_TOKEN Permissions");
+            for (name, access) in permissions {
+                let words = name.split('_').map(|word| {
+                    let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
+                    first.to_uppercase() + rest
+                });
+                log.note(SET_UP, &format!("{}: {access}", words.collect::<String>()));
+            }
+            log.end_group(SET_UP);
+        }
+        TokenTerms::Withheld(reason) => log.note(SET_UP, &format!("No GITHUB_TOKEN: {reason}")),
     }
 }
 

@@ -269,6 +269,9 @@ pub(crate) fn job(steps: Vec<Step>) -> Job {
         secrets: BTreeMap::new(),
         trust: Trust::Trusted,
         cache_mode: model::CacheMode::Write,
+        permissions: Default::default(),
+        token: Default::default(),
+        environment: None,
     }
 }
 

@@ -9,10 +9,12 @@ use runner::ActionStore;
 use serde_json::{Map, Value as Json, json};
 use store::Store;
 use store::record::{Repository, Run, Scope};
+use workflow::resolve::DefaultPermissions;
 
 use crate::facts::RunFacts;
 use crate::origin::Origin;
 use crate::recipe::{Again, File, Recipe, earlier};
+use crate::token;
 use crate::workflows::{CallError, called};
 
 /// Opens sealed secrets.
@@ -35,6 +37,8 @@ pub struct Preparer {
     pub actions: Arc<dyn ActionStore>,
     /// Opens secrets.
     pub secrets: Arc<dyn SecretSource>,
+    /// What tokens of jobs may do where no workflow says anything.
+    pub permissions: DefaultPermissions,
 }
 
 /// What a plan is made of.
@@ -69,6 +73,7 @@ impl Preparer {
             github: self.github(run, &facts).await?,
             vars: self.variables(run).await?,
             inputs: facts.inputs.clone(),
+            permissions: self.permissions,
             earlier: self.earlier(run).await?,
         };
         let secrets = self.secrets_of(&repository).await?;
@@ -125,7 +130,9 @@ impl Preparer {
 
     /// The secrets of a run. To runs whose code nobody vouches for the plan gives none of them.
     pub(super) async fn secrets_of(&self, repository: &Repository) -> Result<Secrets, String> {
-        self.secrets.secrets(&scopes(repository)).await
+        let mut secrets = self.secrets.secrets(&scopes(repository)).await?;
+        token::stand_in(&mut secrets);
+        Ok(secrets)
     }
 
     /// What the store knows of a run's repository.

@@ -27,6 +27,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use workflow::resolve::DefaultPermissions;
 
 /// Long enough for anything that happens here at all, on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -128,6 +129,7 @@ impl Place {
             origin: Arc::clone(&origin),
             actions: Arc::new(GitActionStore::open(actions).expect("actions")),
             secrets: Arc::new(OneSecret),
+            permissions: DefaultPermissions::LimitedRead,
         });
         let profile = Profile {
             name: "linux".to_owned(),

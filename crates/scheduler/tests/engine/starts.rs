@@ -168,7 +168,7 @@ async fn a_fork_of_a_stranger_waits_for_approval_and_gets_no_secret() {
     house.engine.approve(run.id, "mona".to_owned()).await.expect("approved");
     let run = house.ended(1).await;
     assert_eq!((run.conclusion, run.what.title.as_str()), (Some(Conclusion::Success), "Nice change"));
-    assert_eq!(house.worker.secrets_of("a"), [""; 0]);
+    assert_eq!(house.worker.secrets_of("a"), ["GITHUB_TOKEN"], "and that one reads");
 
     // Who was approved once need not be again.
     house.deliver("d-2", "pull_request", &payload).await;
@@ -187,11 +187,11 @@ async fn what_dependabot_causes_runs_as_a_fork_does_and_needs_no_approval() {
     house.deliver("d-1", "push", &payload).await;
     let run = house.ended(1).await;
     assert_eq!((run.what.trust, run.conclusion), (Trust::Untrusted, Some(Conclusion::Success)));
-    assert_eq!(house.worker.secrets_of("a"), [""; 0]);
+    assert_eq!(house.worker.secrets_of("a"), ["GITHUB_TOKEN"], "and that one reads");
     // Somebody else runs it again.
     house.engine.again(run.id, scheduler::recipe::Again::All, "mona".to_owned()).await.expect("queued");
     house.run_is(1, |run| run.attempt == 2 && run.conclusion.is_some()).await;
-    assert_eq!(house.worker.secrets_of("a"), [""; 0]);
+    assert_eq!(house.worker.secrets_of("a"), ["GITHUB_TOKEN"], "and that one reads");
 
     payload["sender"] = by("renovate[bot]");
     house.deliver("d-2", "push", &payload).await;

@@ -172,6 +172,9 @@ impl RunPlan {
             secrets: frame.secrets.clone(),
             trust: self.context.trust,
             cache_mode: leg.cache_mode,
+            permissions: leg.permissions.clone(),
+            token: model::TokenTerms::Unsaid,
+            environment: leg.environment.clone(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! From a node to its legs: strategy, names, and what each leg needs to start.
 
 use model::limits::{CANCEL_TIMEOUT, JOB_TIMEOUT};
-use model::{CacheMode, Conclusion, JobId};
+use model::{CacheMode, Conclusion, JobId, Permissions};
 
 use crate::expr::{Object, Value};
+use crate::resolve::{asked, within};
 use crate::syntax::{Job, JobWork, Node as SyntaxNode, NodeKind};
 
 use super::RunPlan;
@@ -32,6 +33,8 @@ struct Settings {
     continue_on_error: bool,
     groups: Vec<Concurrency>,
     cache_mode: CacheMode,
+    permissions: Permissions,
+    environment: Option<String>,
     work: LegWork,
 }
 
@@ -139,6 +142,8 @@ impl RunPlan {
             groups: Vec::new(),
             entered: 0,
             cache_mode: CacheMode::None,
+            permissions: Permissions::new(),
+            environment: None,
             work: LegWork::Machine {
                 runs_on: super::RunsOn::default(),
                 timeout: JOB_TIMEOUT,
@@ -152,6 +157,8 @@ impl RunPlan {
                 leg.continue_on_error = settings.continue_on_error;
                 leg.groups = settings.groups;
                 leg.cache_mode = settings.cache_mode;
+                leg.permissions = settings.permissions;
+                leg.environment = settings.environment;
                 leg.work = settings.work;
                 (leg, None)
             }
@@ -164,9 +171,10 @@ impl RunPlan {
             Some(node) => evaluator.boolean("continue-on-error", node)?,
             None => false,
         };
-        if let Some(environment) = &job.environment {
-            evaluator.environment(environment)?;
-        }
+        let environment = match &job.environment {
+            Some(environment) => evaluator.environment(environment)?,
+            None => None,
+        };
         let mut groups = Vec::new();
         if let Some(concurrency) = &job.concurrency {
             groups.push(evaluator.concurrency(concurrency)?);
@@ -175,6 +183,10 @@ impl RunPlan {
         let cache_mode = match &job.cache_mode {
             Some(node) => evaluator.cache_mode(node)?.within(frame.cache_limit),
             None => frame.cache_mode,
+        };
+        let permissions = match &job.permissions {
+            Some(permissions) => within(asked(permissions), frame.permission_limit.as_ref()),
+            None => frame.permissions.clone(),
         };
         let work = match &job.work {
             JobWork::Steps { runs_on, .. } => LegWork::Machine {
@@ -192,7 +204,7 @@ impl RunPlan {
                 LegWork::Call(call)
             }
         };
-        Ok(Settings { continue_on_error, groups, cache_mode, work })
+        Ok(Settings { continue_on_error, groups, cache_mode, permissions, environment, work })
     }
 }
 

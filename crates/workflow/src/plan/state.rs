@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{CacheMode, Conclusion, JobId, Secrets};
+use model::{CacheMode, Conclusion, JobId, Permissions, Secrets};
 
 use crate::expr::Value;
 use crate::syntax::Workflow;
@@ -43,6 +43,10 @@ pub(super) struct Frame {
     pub(super) cache_mode: CacheMode,
     /// What no job may go beyond: what the caller may do.
     pub(super) cache_limit: CacheMode,
+    /// What tokens of jobs that say nothing may do.
+    pub(super) permissions: Permissions,
+    /// What no job's token may go beyond: what the caller's may do, or that of a fork. None for own code.
+    pub(super) permission_limit: Option<Permissions>,
     /// Stands before the names of its jobs (`deploy / `).
     pub(super) prefix: String,
     /// Cancelled, by itself or with the run.
@@ -121,6 +125,10 @@ pub(super) struct Leg {
     pub(super) entered: usize,
     /// What it, or what it calls, may do with caches.
     pub(super) cache_mode: CacheMode,
+    /// What its token, or those of what it calls, may do.
+    pub(super) permissions: Permissions,
+    /// Name of its environment.
+    pub(super) environment: Option<String>,
     pub(super) work: LegWork,
     pub(super) state: LegState,
     /// It ended in an earlier attempt, and did not run in this one.

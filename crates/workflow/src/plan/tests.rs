@@ -10,6 +10,7 @@ mod groups;
 mod limits;
 mod matrices;
 mod needs;
+mod permissions;
 mod previews;
 mod random;
 mod settings;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use model::{ActionRef, Template};
 
+pub use model::Access;
+
 use crate::span::{Span, Spanned};
 
 /// A value of the file: a tree of scalars, expressions, sequences, and mappings, with places.
@@ -95,17 +97,6 @@ pub enum Permissions {
     WriteAll,
     /// Each scope named; those that are not named have none. `{}` takes all away.
     Scopes(Vec<(String, Access)>),
-}
-
-/// Access to one scope of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Access {
-    /// Nothing.
-    None,
-    /// Read.
-    Read,
-    /// Read and write.
-    Write,
 }
 
 /// One event under `on`.

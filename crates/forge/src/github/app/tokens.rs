@@ -26,8 +26,6 @@ pub struct TokenRequest {
     pub repositories: Vec<String>,
     /// With these permissions only (`contents` → `read`); `None`: with all of the installation.
     pub permissions: Option<BTreeMap<String, String>>,
-    /// Whose it is, where it is not to be shared with others who want the same: a job's own.
-    pub owner: Option<String>,
 }
 
 /// A token that was made.
@@ -37,12 +35,14 @@ pub struct Minted {
     pub token: Secret,
     /// When it ends, in seconds since 1970.
     pub expires: u64,
+    /// What it may do (`contents` → `read`), as GitHub says.
+    pub permissions: BTreeMap<String, String>,
 }
 
 impl TokenRequest {
     /// All that an installation may do.
     pub fn whole(installation: u64) -> TokenRequest {
-        TokenRequest { installation, repositories: Vec::new(), permissions: None, owner: None }
+        TokenRequest { installation, repositories: Vec::new(), permissions: None }
     }
 
     pub(crate) fn call(&self) -> Call {
@@ -66,7 +66,10 @@ impl Minted {
         let expires: Timestamp =
             text("expires_at")?.parse().map_err(|error| format!("expires_at is no time: {error}"))?;
         let expires = u64::try_from(expires.as_second()).unwrap_or(0);
-        Ok(Minted { token: Secret(text("token")?.to_owned()), expires })
+        let permissions = answer["permissions"].as_object().into_iter().flatten();
+        let permissions =
+            permissions.filter_map(|(name, access)| Some((name.clone(), access.as_str()?.into())));
+        Ok(Minted { token: Secret(text("token")?.to_owned()), expires, permissions: permissions.collect() })
     }
 }
 
@@ -101,7 +104,7 @@ mod tests {
     use super::*;
 
     fn minted(expires: u64) -> Minted {
-        Minted { token: Secret("ghs_x".into()), expires }
+        Minted { token: Secret("ghs_x".into()), expires, permissions: BTreeMap::new() }
     }
 
     #[test]
@@ -122,7 +125,6 @@ mod tests {
             TokenRequest::whole(1),
             TokenRequest { permissions: Some(BTreeMap::new()), ..request.clone() },
             TokenRequest { repositories: vec!["hello".into()], ..request.clone() },
-            TokenRequest { owner: Some("job 7".into()), ..request.clone() },
         ] {
             assert_eq!(tokens.get(&other, 0), None, "{other:?}");
         }
@@ -136,7 +138,6 @@ mod tests {
             installation: 9,
             repositories: vec!["hello".into()],
             permissions: Some(BTreeMap::from([("contents".into(), "read".into())])),
-            owner: None,
         };
         let call = request.call();
         assert_eq!(call.path, "/app/installations/9/access_tokens");
@@ -147,6 +148,9 @@ mod tests {
     fn an_answer_without_a_token_or_a_time_is_no_token() {
         let answer = json!({"token": "ghs_x", "expires_at": "2026-11-21T18:00:00Z"});
         assert_eq!(Minted::of(&answer).unwrap(), minted(1_795_284_000));
+        let answer =
+            json!({"token": "x", "expires_at": "2026-11-21T18:00:00Z", "permissions": {"contents": "read"}});
+        assert_eq!(Minted::of(&answer).unwrap().permissions["contents"], "read");
         assert!(Minted::of(&json!({"token": "ghs_x"})).unwrap_err().contains("no expires_at"));
         assert!(Minted::of(&json!({"expires_at": "2026-11-21T18:00:00Z"})).unwrap_err().contains("no token"));
     }

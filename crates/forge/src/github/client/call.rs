@@ -60,6 +60,11 @@ impl Call {
         }
     }
 
+    /// Removes something.
+    pub fn delete(path: impl Into<String>, what: impl Into<String>) -> Call {
+        Call { method: Method::Delete, path: path.into(), body: None, what: what.into(), repeatable: true }
+    }
+
     /// Says that a second call does no harm.
     #[must_use]
     pub fn repeatable(mut self) -> Call {

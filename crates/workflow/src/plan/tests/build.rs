@@ -6,6 +6,7 @@ use model::{JobId, RunId, Secret, Trust};
 use serde_json::{Value as Json, json};
 
 use crate::plan::{CalledWorkflows, RunContext};
+use crate::resolve::DefaultPermissions;
 use crate::schema::{ReadOptions, read_workflow};
 use crate::syntax::Workflow;
 
@@ -21,6 +22,7 @@ pub(super) fn context() -> RunContext {
             .map(|(name, value)| (name.to_owned(), Secret(value.to_owned())))
             .into(),
         trust: Trust::Trusted,
+        permissions: DefaultPermissions::default(),
         parallel: 1000,
         only: Vec::new(),
         matrix: Vec::new(),
