@@ -13,7 +13,7 @@ use forge::repository::RepositoryRef;
 use model::{RepositoryId, RunState, Timestamp};
 use serde_json::Value as Json;
 use store::query::RunFilter;
-use store::record::{Delivery, Expansion, NewRun, RepositoryFacts};
+use store::record::{Delivery, Expansion, LONGEST_WAIT, NewRun, RepositoryFacts};
 use store::{Store, StoreError};
 use workflow::syntax::Workflow;
 use workflow::trigger::{Decision, Event, decide, resolve_inputs};
@@ -38,9 +38,6 @@ const MERGE_TRIES: u32 = 4;
 
 /// Wait after the first try that failed; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-
-/// Longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// Makes runs of deliveries.
 pub struct Expander {

@@ -24,6 +24,7 @@ pub use calls::CallClaim;
 pub use limits::{Closed, Limits};
 pub use profiles::{Capacity, NoProfile, Placement, Profile, Profiles, Size};
 
+use crate::retry::LONGEST_WAIT;
 use calls::Call;
 use lanes::Lane;
 use line::{Line, Member, Stage};
@@ -87,6 +88,20 @@ pub struct Retry {
     pub not_before: Timestamp,
     /// Why the last try failed, in a sentence.
     pub after: String,
+}
+
+impl Retry {
+    /// Whether it may be tried.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.not_before <= now || self.not_before > Retry::latest(now)
+    }
+
+    /// Nobody who asks now asks for a later time: what is due later was asked for before the clock was set back, and
+    /// has waited long enough.
+    pub(crate) fn latest(now: Timestamp) -> Timestamp {
+        now.after(LONGEST_WAIT)
+    }
 }
 
 /// The state that decisions are made from.

@@ -1,5 +1,7 @@
 //! What is kept, as plain data.
 
+use std::time::Duration;
+
 use model::{
     Annotation, Conclusion, DeliveryId, DeliveryState, JobId, JobResult, JobState, RepositoryId, RunId,
     RunState, StepRef, StepState, Timestamp, Trust,
@@ -66,6 +68,9 @@ pub enum Receipt {
     Known(DeliveryId, DeliveryState),
 }
 
+/// Longest wait between two tries of a delivery. One that is due later was put off before the clock was set back.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
 /// A delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -87,7 +92,7 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// How often it was tried.
     pub tries: u32,
-    /// Not before then, while it is received.
+    /// Not before then, while it is received and was tried; within [`LONGEST_WAIT`] of the last try.
     pub next_try: Timestamp,
     /// When it left `received`.
     pub done_at: Option<Timestamp>,

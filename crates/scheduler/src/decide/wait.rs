@@ -148,7 +148,7 @@ fn held_back(queue: &Queue, subject: Subject, member: &Member, now: Timestamp) -
             let (holder, ahead) = (queue.holder_shown(groups.holder(group)?), groups.ahead(waiting, group)?);
             WaitReason::Group { group: group.to_owned(), holder, ahead }
         }
-        (Stage::Ready, Some(retry)) if retry.not_before > now => {
+        (Stage::Ready, Some(retry)) if !retry.is_due(now) => {
             WaitReason::Retry { wait: retry.not_before.since(now), after: retry.after.clone() }
         }
         _ => return None,

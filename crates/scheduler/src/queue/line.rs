@@ -103,7 +103,10 @@ impl Line {
 
     /// Those who are tried again and may be by now.
     pub(crate) fn due(&self, now: Timestamp) -> impl Iterator<Item = (Lane, Timestamp, Subject)> {
+        // Those that nobody could have asked for by this clock come last; mostly there are none.
+        let astray = Retry::latest(now);
         let due = self.later.iter().take_while(move |(at, _)| *at <= now);
+        let due = due.chain(self.later.iter().rev().take_while(move |(at, _)| *at > astray));
         due.filter_map(|(_, id)| self.members.get(id).map(|member| (member.lane, member.queued_at, *id)))
     }
 

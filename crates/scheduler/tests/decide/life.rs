@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{JobId, RepositoryId, RunId};
+use model::{JobId, RepositoryId, RunId, Timestamp};
 use scheduler::Queue;
 use scheduler::queue::{Limits, Profiles, QueuedJob, QueuedRun, Retry};
 
@@ -67,6 +67,19 @@ fn a_job_whose_machine_failed_gives_it_back_waits_and_keeps_its_group() {
     assert_eq!(server.queue.wakes_at(server.at), None);
     assert_eq!(server.go(), ["job 1 on ubuntu-latest"]);
     assert_eq!(server.end(JobId(1)), ["job 2 on ubuntu-latest"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_no_retry_up() {
+    let mut server = Server::plain();
+    server.queue.job_queued(server.job(1));
+    server.go();
+    let retry =
+        Retry { not_before: server.at.after(Duration::from_secs(10)), after: "the VM did not boot".into() };
+    assert!(server.queue.retried(JobId(1), retry, server.at));
+    assert_eq!(server.go(), [""; 0]);
+    server.at = Timestamp(server.at.0 - 3_600_000);
+    assert_eq!(server.go(), ["job 1 on ubuntu-latest"]);
 }
 
 #[test]

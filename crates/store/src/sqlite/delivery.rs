@@ -10,7 +10,7 @@ use super::run;
 use super::word::get_word;
 use crate::error::StoreError;
 use crate::query::PAGE;
-use crate::record::{Delivery, Expansion, NewDelivery, Receipt, Run};
+use crate::record::{Delivery, Expansion, LONGEST_WAIT, NewDelivery, Receipt, Run};
 
 pub(super) fn receive(connection: &Connection, delivery: &NewDelivery) -> Result<Receipt, Fault> {
     let made = connection
@@ -63,9 +63,12 @@ fn keep_payload(connection: &Connection, id: DeliveryId, body: &[u8]) -> Result<
 
 pub(super) fn due(connection: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, Fault> {
     let mut due = connection.prepare_cached(
-        "SELECT * FROM deliveries WHERE state = 'received' AND next_try <= ?1 ORDER BY id LIMIT ?2",
+        "SELECT * FROM deliveries
+         WHERE state = 'received' AND (tries = 0 OR next_try NOT BETWEEN ?1 + 1 AND ?2) ORDER BY id LIMIT ?3",
     )?;
-    let due = due.query_map(params![now.0, limit.min(PAGE)], read)?.collect::<rusqlite::Result<_>>()?;
+    let latest = now.after(LONGEST_WAIT);
+    let due =
+        due.query_map(params![now.0, latest.0, limit.min(PAGE)], read)?.collect::<rusqlite::Result<_>>()?;
     Ok(due)
 }
 

@@ -1,6 +1,6 @@
 //! Deliveries.
 
-use model::{DeliveryState, RunState};
+use model::{DeliveryState, RunState, Timestamp};
 use serde_json::json;
 use store::record::{Expansion, Receipt};
 use store::{Change, StoreError};
@@ -68,6 +68,8 @@ pub(crate) async fn deliveries_are_due_when_their_time_has_come_oldest_first(wor
     };
     assert_eq!(due(later(999)).await, ids[1..]);
     assert_eq!(due(later(1000)).await, ids);
+    let set_back = Timestamp(NOON.0 - 2 * 60 * 60 * 1000);
+    assert_eq!(due(set_back).await, ids, "a clock that is set back holds nothing up");
     assert_eq!(store.due_deliveries(later(1000), 2).await.expect("read").len(), 2);
     let put_off = store.delivery(ids[0]).await.expect("read").expect("there").0;
     assert_eq!((put_off.state, put_off.tries), (DeliveryState::Received, 1));
