@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("ip", "iproute2"),
     ("sqfstar", "squashfs-tools"),
+    ("chromium", "chromium"),
 ];
 
 /// The oldest Node that GitHub's own clients (`@actions/cache` 6, `@actions/artifact` 6) run on.

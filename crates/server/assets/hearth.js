@@ -39,6 +39,9 @@ setInterval(tick, 1000);
 function put(markup) {
   const newer = new DOMParser().parseFromString(markup, "text/html");
   if (!newer.querySelector("main")) return;
+  document.title = newer.title;
+  const [icon, fresher] = [document, newer].map((one) => one.querySelector('link[rel="icon"]'));
+  if (icon.getAttribute("href") !== fresher.getAttribute("href")) icon.replaceWith(fresher);
   for (const fresh of newer.querySelectorAll("[data-swap]")) {
     const stale = document.getElementById(fresh.id);
     if (!stale) continue;

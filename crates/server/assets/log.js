@@ -142,7 +142,7 @@
   }
 
   function place(wanted) {
-    const focused = part.contains(document.activeElement) ? document.activeElement.dataset.n : undefined;
+    const focused = part.contains(document.activeElement) ? addressOf(document.activeElement) : null;
     const kept = new Set(wanted.values());
     for (const one of [...part.children]) if (!kept.has(one)) one.remove();
     let next = part.firstChild;
@@ -150,9 +150,14 @@
       if (one === next) next = next.nextSibling;
       else part.insertBefore(one, next);
     }
-    if (focused !== undefined && !part.contains(document.activeElement)) {
-      part.querySelector(`[data-n="${focused}"][tabindex], button[data-n="${focused}"]`)?.focus({ preventScroll: true });
-    }
+    if (focused && !part.contains(document.activeElement)) part.querySelector(focused)?.focus({ preventScroll: true });
+  }
+
+  // How to find what has the focus again: a heading, a line's number, or the title of a group.
+  function addressOf(one) {
+    const row = `[data-n="${one.closest("[data-n]")?.dataset.n}"]`;
+    if (one.matches("button")) return `button${row}`;
+    return `${row} ${one.matches("a") ? "a" : "[tabindex]"}`;
   }
 
   // A row: what tells it from others, and how it is made.
@@ -182,17 +187,18 @@
   }
 
   function foldable(one, group) {
+    const title = one.querySelector(".t");
     one.classList.add(group.open ? "unfolded" : "folded");
-    one.setAttribute("role", "button");
-    one.setAttribute("aria-expanded", String(group.open));
-    one.tabIndex = 0;
+    title.setAttribute("role", "button");
+    title.setAttribute("aria-expanded", String(group.open));
+    title.tabIndex = 0;
     const turn = () => {
       group.open = !group.open;
       again();
     };
     one.addEventListener("click", (event) => event.target.closest("a") || turn());
-    one.addEventListener("keydown", (event) => {
-      if (event.target !== one || ![" ", "Enter"].includes(event.key)) return;
+    title.addEventListener("keydown", (event) => {
+      if (![" ", "Enter"].includes(event.key)) return;
       event.preventDefault();
       turn();
     });

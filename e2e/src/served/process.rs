@@ -140,8 +140,13 @@ impl Server {
     }
 
     fn authorization(&self) -> String {
+        format!("Bearer {}", self.admin_token())
+    }
+
+    /// The token of its administrator.
+    pub fn admin_token(&self) -> String {
         let token = std::fs::read_to_string(self.data().join("admin-token")).expect("a token");
-        format!("Bearer {}", token.trim())
+        token.trim().to_owned()
     }
 
     /// Waits for the end of a run.

@@ -68,15 +68,39 @@ impl Repository {
         json!({
             "ref": "refs/heads/main", "before": "0".repeat(40), "after": sha,
             "created": false, "deleted": false, "forced": false,
-            "repository": {
-                "id": 1, "name": "hello", "full_name": "octo/hello", "private": false, "fork": false,
-                "default_branch": "main", "owner": {"login": "octo", "id": 3},
-            },
+            "repository": facts(),
             "sender": {"login": "mona", "id": 2},
             "head_commit": {"id": sha, "message": "Change it"},
             "commits": [{"id": sha, "message": "Change it"}],
         })
     }
+
+    /// A pull request of somebody unknown from a fork, to a branch that is at this commit; its payload.
+    pub fn pull(&self, base: &str) -> Json {
+        let tree = format!("{base}^{{tree}}");
+        let head = git(&self.work(), &["commit-tree", &tree, "-p", base, "-m", "Mend a hinge"]);
+        let merge = git(&self.work(), &["commit-tree", &tree, "-p", base, "-p", &head, "-m", "Merge it"]);
+        for (sha, name) in [(&head, "head"), (&merge, "merge")] {
+            let reference = format!("{sha}:refs/pull/7/{name}");
+            git(&self.work(), &["push", "-q", "../git/octo/hello.git", &reference]);
+        }
+        json!({
+            "action": "opened", "number": 7, "repository": facts(), "sender": {"login": "eve", "id": 9},
+            "pull_request": {
+                "number": 7, "title": "Mend a hinge", "merged": false, "author_association": "NONE",
+                "user": {"login": "eve", "id": 9},
+                "head": {"ref": "patch", "sha": head, "repo": {"id": 5, "full_name": "eve/hello", "fork": true}},
+                "base": {"ref": "main", "sha": base, "repo": facts()},
+            },
+        })
+    }
+}
+
+fn facts() -> Json {
+    json!({
+        "id": 1, "name": "hello", "full_name": "octo/hello", "private": false, "fork": false,
+        "default_branch": "main", "owner": {"login": "octo", "id": 3},
+    })
 }
 
 fn git(folder: &Path, args: &[&str]) -> String {

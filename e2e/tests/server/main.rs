@@ -1,7 +1,9 @@
 //! `hearth serve`, the whole process: a signed webhook of a real repository, jobs in sandboxes, what the forge hears,
-//! and a server that is killed in the middle.
+//! a server that is killed in the middle, and its pages in a browser.
 
+mod gates;
 mod kills;
+mod pages;
 mod trust;
 
 use std::time::Duration;

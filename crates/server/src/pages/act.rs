@@ -205,6 +205,6 @@ async fn make_token(
     }
     let body = settings::made(&record.name, &secret);
     pages.store().apply(vec![Change::TokenMade(record)]).await?;
-    let page = Page { title: "Token", part: "/settings", live: None, has_log: false, body };
+    let page = Page { title: "Token", part: "/settings", state: None, live: None, has_log: false, body };
     Ok(document(&page, Some(viewer), now))
 }

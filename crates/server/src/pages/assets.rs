@@ -55,10 +55,22 @@ asset!(
     /// The sign of the tab.
     ICON, "hearth.svg", "image/svg+xml"
 );
+asset!(
+    /// The sign of the tab of something that went well.
+    ICON_GOOD, "hearth-good.svg", "image/svg+xml"
+);
+asset!(
+    /// The sign of the tab of something that failed.
+    ICON_BAD, "hearth-bad.svg", "image/svg+xml"
+);
+asset!(
+    /// The sign of the tab of something that goes on, or waits.
+    ICON_BUSY, "hearth-busy.svg", "image/svg+xml"
+);
 
 /// `GET /assets/{hash}/{name}`
 pub(super) async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
-    let all = [&STYLE, &THEME, &SCRIPT, &LOG, &ICON];
+    let all = [&STYLE, &THEME, &SCRIPT, &LOG, &ICON, &ICON_GOOD, &ICON_BAD, &ICON_BUSY];
     let wanted = format!("/assets/{hash}/{name}");
     match all.iter().find(|asset| asset.address == wanted) {
         Some(asset) => (

@@ -1,13 +1,15 @@
 //! What people see when a page can't be shown.
 
+use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use maud::html;
+use maud::{Markup, html};
 use model::Timestamp;
 use store::StoreError;
 use store::seal::SealError;
 
 use super::layout::{Page, document};
+use super::viewer::Viewer;
 use crate::auth::AuthError;
 use crate::control::ControlError;
 
@@ -57,16 +59,58 @@ impl PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        let status = self.status();
+        let told = Told { status: self.status(), words: sentence(&self.to_string()) };
+        (told.status, Extension(told.clone()), told.page(None)).into_response()
+    }
+}
+
+/// What went wrong, beside the answer, for whoever knows who looks.
+#[derive(Clone)]
+struct Told {
+    status: StatusCode,
+    words: String,
+}
+
+impl Told {
+    fn page(&self, viewer: Option<&Viewer>) -> Markup {
+        let status = self.status;
+        let title = status.canonical_reason().unwrap_or("That did not work");
         let body = html! {
             div.nothing {
-                h1 { (status.canonical_reason().unwrap_or("That did not work")) }
-                p { (self) }
+                h1 { (title) }
+                p { (self.words) }
                 p { a href="/" { "All runs" } @if status == StatusCode::UNAUTHORIZED { " · " a href="/sign-in" { "Sign in" } } }
             }
         };
-        let title = status.canonical_reason().unwrap_or_default();
-        let page = Page { title, part: "", live: None, has_log: false, body };
-        (status, document(&page, None, Timestamp::now())).into_response()
+        let page = Page { title, part: "", state: None, live: None, has_log: false, body };
+        document(&page, viewer, Timestamp::now())
+    }
+}
+
+/// An error's words, as people write: an error itself begins small, because others quote it.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let end = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+/// An answer as this viewer sees it: where something went wrong, with what is around every page of theirs.
+pub(super) fn seen_by(response: Response, viewer: &Viewer) -> Response {
+    match response.extensions().get::<Told>() {
+        Some(told) => (told.status, told.page(Some(viewer))).into_response(),
+        None => response,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn an_error_is_told_as_a_sentence() {
+        assert_eq!(sentence("the session is over; sign in again"), "The session is over; sign in again.");
+        assert_eq!(sentence("There is no such run, or no longer."), "There is no such run, or no longer.");
+        assert_eq!(sentence(""), ".");
     }
 }

@@ -3,7 +3,8 @@
 use maud::{DOCTYPE, Markup, html};
 use model::Timestamp;
 
-use super::assets::{ICON, LOG, SCRIPT, STYLE, THEME};
+use super::assets::{Asset, ICON, ICON_BAD, ICON_BUSY, ICON_GOOD, LOG, SCRIPT, STYLE, THEME};
+use super::badge::{Word, glyph};
 use super::viewer::{Role, Viewer};
 
 /// A page, but for what is around it.
@@ -12,6 +13,8 @@ pub(super) struct Page<'a> {
     pub(super) title: &'a str,
     /// The part of the site that it belongs to, as in [`PARTS`].
     pub(super) part: &'a str,
+    /// How what it is about stands: people see that on the tab.
+    pub(super) state: Option<Word>,
     /// Where its changes are told, if they are.
     pub(super) live: Option<String>,
     /// Whether it shows a log.
@@ -50,8 +53,8 @@ pub(super) fn document(page: &Page<'_>, viewer: Option<&Viewer>, now: Timestamp)
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (page.title) " · Hearth" }
-                link rel="icon" type="image/svg+xml" href=(ICON.address);
+                title { @if let Some(state) = page.state { (glyph(state)) " " } (page.title) " · Hearth" }
+                link rel="icon" type="image/svg+xml" href=(icon(page.state).address);
                 link rel="stylesheet" href=(STYLE.address);
                 script src=(THEME.address) {}
                 script src=(SCRIPT.address) defer {}
@@ -64,6 +67,15 @@ pub(super) fn document(page: &Page<'_>, viewer: Option<&Viewer>, now: Timestamp)
                 (keys())
             }
         }
+    }
+}
+
+fn icon(state: Option<Word>) -> &'static Asset {
+    match state {
+        Some("success") => &ICON_GOOD,
+        Some("failure") => &ICON_BAD,
+        Some("running" | "leasing" | "queued" | "waiting") => &ICON_BUSY,
+        _ => &ICON,
     }
 }
 

@@ -69,12 +69,17 @@ pub(super) fn render(view: &View<'_>) -> Markup {
     }
 }
 
-fn head(view: &View<'_>) -> Markup {
-    let (run, attempt) = (view.run, attempt(view));
-    let word = attempt.map_or_else(
+/// How the attempt that is shown stands.
+pub(super) fn word(view: &View<'_>) -> badge::Word {
+    let run = view.run;
+    attempt(view).map_or_else(
         || badge::of_run(run.what.state, run.conclusion),
         |attempt| badge::of_run(attempt.state, attempt.conclusion),
-    );
+    )
+}
+
+fn head(view: &View<'_>) -> Markup {
+    let (run, attempt, word) = (view.run, attempt(view), word(view));
     html! {
         nav.crumbs aria-label="Where this is" {
             a data-up href="/" { "Runs" } " / "

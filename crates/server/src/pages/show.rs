@@ -13,6 +13,7 @@ use store::log::{LogReader, Pattern};
 use store::query::RunFilter;
 use store::record::{Attempt, Job, Repository, Run, Scope, Step};
 
+use super::badge;
 use super::error::PageError;
 use super::job::Search;
 use super::layout::{Page, document};
@@ -49,7 +50,7 @@ const MATCHES: usize = 200;
 const BUSY_RUNS: usize = 200;
 
 fn page(part: &'static str, title: &str, live: Option<String>, body: Markup, viewer: &Viewer) -> Markup {
-    let page = Page { title, part, live, has_log: false, body };
+    let page = Page { title, part, state: None, live, has_log: false, body };
     document(&page, Some(viewer), Timestamp::now())
 }
 
@@ -113,7 +114,9 @@ pub(super) async fn run(
     };
     let title = format!("{} #{}", run.what.title, run.number);
     let live = Some(format!("/runs/{}/live", run.id));
-    Ok(page("/", &title, live, run_page::render(&view), &viewer))
+    let state = Some(run_page::word(&view));
+    let page = Page { title: &title, part: "/", state, live, has_log: false, body: run_page::render(&view) };
+    Ok(document(&page, Some(&viewer), Timestamp::now()))
 }
 
 fn name(repository: Option<&Repository>) -> &str {
@@ -225,7 +228,8 @@ pub(super) async fn job(
     };
     let title = format!("{} · {} #{}", job.name, run.what.title, run.number);
     let live = (job.state != JobState::Ended).then(|| format!("/runs/{}/live", run.id));
-    let page = Page { title: &title, part: "/", live, has_log: true, body: job_page::render(&view) };
+    let state = Some(badge::of_job(&job));
+    let page = Page { title: &title, part: "/", state, live, has_log: true, body: job_page::render(&view) };
     Ok(document(&page, Some(&viewer), Timestamp::now()))
 }
 

@@ -93,7 +93,11 @@ fn page(next: &str, problem: Option<&str>) -> Markup {
             p.dim { "On the server, " code { "hearth token" } " makes one." }
         }
     };
-    document(&Page { title: "Sign in", part: "", live: None, has_log: false, body }, None, Timestamp::now())
+    document(
+        &Page { title: "Sign in", part: "", state: None, live: None, has_log: false, body },
+        None,
+        Timestamp::now(),
+    )
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use model::Timestamp;
 
-use super::error::PageError;
+use super::error::{self, PageError};
 use super::runs::encoded;
 pub use crate::auth::Role;
 use crate::auth::{Auth, AuthError, Principal};
@@ -44,9 +44,10 @@ impl From<Principal> for Viewer {
 pub(super) async fn recognise(State(auth): State<Arc<Auth>>, mut request: Request, next: Next) -> Response {
     match auth.identify(request.headers(), Timestamp::now()).await {
         Ok(principal) => {
-            request.extensions_mut().insert(Viewer::from(principal.clone()));
+            let viewer = Viewer::from(principal.clone());
+            request.extensions_mut().insert(viewer.clone());
             request.extensions_mut().insert(principal);
-            next.run(request).await
+            error::seen_by(next.run(request).await, &viewer)
         }
         Err(AuthError::Missing | AuthError::Over) if request.method() == Method::GET => {
             let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
