@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use forge::ServerUrl;
-use scheduler::expand::Approval;
+use scheduler::expand::{Approval, Priorities};
 use serde::Deserialize;
 use server::machines::Bounds;
 use server::machines::limits::Tier;
@@ -149,6 +149,9 @@ pub(crate) struct ServeConfig {
     /// Whose pull requests wait for somebody's word.
     #[serde(default)]
     pub(crate) approval: Approval,
+    /// Who goes before others: the first rule that fits.
+    #[serde(default)]
+    pub(crate) priorities: Priorities,
     /// The least wall around jobs of forks.
     #[serde(default)]
     pub(crate) untrusted_isolation: LeastIsolation,

@@ -2,6 +2,7 @@
 
 mod again;
 mod approval;
+mod priority;
 mod trust;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use workflow::trigger::{Decision, Event, decide, resolve_inputs};
 pub(crate) use again::not_yet;
 pub use approval::Approval;
 pub(crate) use approval::approved_key;
+pub use priority::Priorities;
 
 use crate::chain;
 use crate::engine::RunAgain;
@@ -47,6 +49,8 @@ pub struct Expander {
     pub origin: Arc<Origin>,
     /// Who must be approved first.
     pub approval: Approval,
+    /// Who goes before others.
+    pub priorities: Priorities,
     /// Id of the GitHub App that this server is, client id or number.
     pub app: Option<String>,
 }
@@ -232,6 +236,7 @@ impl Expander {
                 Candidate { id, start: &start, sha: &sha, workflow_sha: &workflow_sha, message: &message };
             match candidate.judge(&path, &bytes, &event) {
                 Ok(mut run) => {
+                    run.priority = self.priorities.of(repository.name.as_str(), &run, &start);
                     self.approval.hold(&mut run, &start, &*self.store).await;
                     runs.push(run);
                 }

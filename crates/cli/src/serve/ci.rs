@@ -175,6 +175,7 @@ impl House {
             store: Arc::clone(&store),
             origin: Arc::clone(&origin),
             approval: config.serve.approval,
+            priorities: config.serve.priorities.clone(),
             app: settings.app.as_ref().map(|app| app.id.trim().to_owned()),
         });
         let dispatcher =

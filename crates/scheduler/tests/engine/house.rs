@@ -13,7 +13,7 @@ use runner::action_store::{ActionStoreConfig, GitActionStore};
 use scheduler::chain::Chain;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Engine, Parts, Preparer, SecretSource};
-use scheduler::expand::{Approval, Expander};
+use scheduler::expand::{Approval, Expander, Priorities};
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
 use scheduler::queue::{Capacity, Limits, Profile, Profiles, Queue, Size};
@@ -35,6 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A repository and a data folder, which outlive servers.
 pub(crate) struct Place {
     folder: TempDir,
+    pub(crate) priorities: Priorities,
 }
 
 /// A server on them.
@@ -63,7 +64,8 @@ impl SecretSource for OneSecret {
 impl Place {
     /// With a repository `octo/hello` whose main branch has this workflow.
     pub(crate) fn new(workflow: &str) -> Place {
-        let place = Place { folder: tempfile::tempdir().expect("a folder") };
+        let place =
+            Place { folder: tempfile::tempdir().expect("a folder"), priorities: Priorities::default() };
         std::fs::create_dir_all(place.work().join(".github/workflows")).expect("made");
         git(&place.work(), &["init", "-q", "-b", "main"]);
         std::fs::create_dir_all(place.folder.path().join("git/octo")).expect("made");
@@ -153,6 +155,7 @@ impl Place {
             store: Arc::clone(&store),
             origin: Arc::clone(&origin),
             approval: Approval::default(),
+            priorities: self.priorities.clone(),
             app: Some("Iv1.abc".to_owned()),
         });
         let intake = Intake {

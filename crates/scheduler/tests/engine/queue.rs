@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{Conclusion, RunState};
 use scheduler::queue::{Limits, Subject};
 use scheduler::worker::fake::{Deed, FakeWorker};
+use serde_json::json;
 
 use crate::house::{Place, push};
 
@@ -30,6 +31,29 @@ async fn no_more_runs_start_than_may_and_the_next_says_what_it_waits_for() {
         (Some(Conclusion::Cancelled), Some("mona said so"))
     );
     house.worker.has_begun(2).await;
+}
+
+#[tokio::test]
+async fn what_the_operator_prefers_starts_first() {
+    let mut place = Place::new(ONE);
+    let rules = json!([{"branch": "release/**", "event": "!schedule", "priority": 5}]);
+    place.priorities = serde_json::from_value(rules).expect("rules");
+    let sha = place.commit("a.txt", "1");
+    let worker = Arc::new(FakeWorker::default());
+    worker.tell("a", [Deed::Hang, Deed::Hang]);
+    let house = place.house_with(worker, Limits { running_workflows: 1, ..Limits::default() }, 9).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(1).await;
+    house.deliver("d-2", "push", &push(&sha)).await;
+    house.run_is(2, |run| run.what.state == RunState::Queued).await;
+    let mut release = push(&sha);
+    release["ref"] = json!("refs/heads/release/2");
+    house.deliver("d-3", "push", &release).await;
+    house.run_is(3, |run| run.what.state == RunState::Queued).await;
+    house.engine.cancel(Subject::Run(model::RunId(1)), "enough".to_owned()).await.expect("cancelled");
+    house.worker.has_begun(2).await;
+    house.run_is(3, |run| run.what.state == RunState::Running).await;
+    house.run_is(2, |run| run.what.state == RunState::Queued).await;
 }
 
 #[tokio::test]
