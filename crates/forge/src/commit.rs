@@ -64,6 +64,11 @@ pub fn is_commit(text: &str) -> bool {
         && text.bytes().any(|byte| byte != b'0')
 }
 
+/// Whether this says that there is no commit: [`NO_COMMIT`], or as many zeros as SHA-256 has digits.
+pub fn is_no_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte == b'0')
+}
+
 /// Whether git takes this as the rest of a ref (`refs/heads/…`), by the rules of `git check-ref-format`.
 /// <https://git-scm.com/docs/git-check-ref-format>
 pub fn is_ref_name(name: &str) -> bool {
@@ -84,6 +89,7 @@ mod tests {
     fn only_digits_of_a_commit_are_a_commit() {
         assert!(is_commit(&"a1".repeat(20)));
         assert!(is_commit(&"0a".repeat(32)));
+        assert!(is_no_commit(NO_COMMIT) && is_no_commit(&"0".repeat(64)) && !is_no_commit(""));
         for wrong in ["", "HEAD", "--output=x", NO_COMMIT, &"g".repeat(40), &"a".repeat(41)] {
             assert!(!is_commit(wrong), "{wrong}");
         }

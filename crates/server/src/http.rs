@@ -17,9 +17,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::api::events::LISTENERS;
+use crate::pages::WATCHED;
+
 /// Connections at once; more wait in the listener's backlog. Ten for each of a hundred users,
-/// and far below the usual limit of open files.
+/// and below the usual limit of open files.
 const CONNECTIONS: usize = 1000;
+
+/// Connections that those who watch can't take: for webhooks, and for whoever asks something. Others keep theirs for
+/// [`HEAD_DEADLINE`] at most while they ask nothing.
+const ASKING: usize = 250;
+
+const _: () = assert!(WATCHED + LISTENERS + ASKING <= CONNECTIONS, "watchers leave room for webhooks");
 
 /// How long a client may take for the head of a request: a slow link needs a second.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(15);

@@ -16,6 +16,7 @@ pub mod machines;
 pub mod metrics;
 pub mod pages;
 pub mod rate;
+mod redeliver;
 mod server;
 pub mod webhook;
 

@@ -53,7 +53,7 @@ use error::PageError;
 use premises::Premises;
 
 /// Pages that are watched live at once; each is a connection and some 10 KB.
-pub const WATCHED: usize = 1000;
+pub const WATCHED: usize = 500;
 
 /// What pages show, and who carries out what is asked on them.
 pub struct Parts {

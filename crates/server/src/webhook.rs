@@ -27,6 +27,7 @@ use forge::github::signature::{self, Secrets, SignatureError};
 use model::Timestamp;
 use serde_json::json;
 use store::record::{NewDelivery, Receipt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::api::error::ApiError;
@@ -36,7 +37,7 @@ use crate::server::Shared;
 
 pub use allowed::Allowed;
 pub use body::BODY_BYTES;
-use body::{Bodies, json_of};
+use body::{Bodies, Whole, json_of};
 use head::Head;
 
 /// Webhooks with a wrong signature that one address may send: somebody who sets up a webhook tries a few secrets,
@@ -45,6 +46,10 @@ pub const REFUSED_PER_MINUTE: u32 = 60;
 
 /// When it is worth sending a webhook again that the store had no room for, in seconds.
 const RETRY_SECONDS: u64 = 30;
+
+/// Bytes that are checked at once, in a millisecond; larger webhooks are hashed and read beside the others, in a thread
+/// that may take its time.
+const AT_ONCE: usize = 256 * 1024;
 
 /// What the operator decides.
 pub struct WebhookConfig {
@@ -73,7 +78,7 @@ impl WebhookConfig {
 
 /// Takes webhooks in.
 pub(crate) struct Intake {
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     allowed: Allowed,
     rate: Option<Limiter>,
     refused: Limiter,
@@ -83,7 +88,7 @@ pub(crate) struct Intake {
 impl Intake {
     pub(crate) fn new(config: WebhookConfig) -> Intake {
         Intake {
-            secrets: config.secrets,
+            secrets: Arc::new(config.secrets),
             allowed: config.allowed,
             rate: config.rate.map(Limiter::new),
             refused: Limiter::new(config.refused_rate),
@@ -133,17 +138,48 @@ async fn take(shared: &Shared, parts: &Parts, body: Body) -> Result<Taken, ApiEr
         rate.take(client).map_err(too_often)?;
     }
     intake.refused.check(client).map_err(too_often)?;
-    // Held until it is durable: it is what the memory is for.
     let body = intake.bodies.read(&parts.headers, body).await?;
-    let signature = parts.headers.get(signature::HEADER).map(|value| value.to_str().unwrap_or_default());
-    if let Err(error) = intake.secrets.verify(&body.bytes, signature) {
-        // Whoever is refused too often hears so the next time.
-        let _ = intake.refused.take(client);
-        return Err(unsigned(&error));
-    }
-    let payload = json_of(&parts.headers, &body.bytes)?;
-    let head = Head::read(&parts.headers, &payload)?;
-    keep(shared, head, payload.into_owned()).await
+    let checked = match body.bytes.len() <= AT_ONCE {
+        true => check(&intake.secrets, &parts.headers, body),
+        false => {
+            let (secrets, headers) = (Arc::clone(&intake.secrets), parts.headers.clone());
+            let checking = tokio::task::spawn_blocking(move || check(&secrets, &headers, body)).await;
+            checking.map_err(|_| ApiError::unavailable("the webhook could not be checked", RETRY_SECONDS))?
+        }
+    };
+    let signed = checked.map_err(|refusal| match refusal {
+        Refusal::Unsigned(error) => {
+            // Whoever is refused too often hears so the next time.
+            let _ = intake.refused.take(client);
+            unsigned(&error)
+        }
+        Refusal::Unfit(error) => error,
+    })?;
+    // Its memory is held until it is durable.
+    let _room = signed.room;
+    keep(shared, signed.head, signed.payload).await
+}
+
+/// A webhook whose signature fits.
+struct Signed {
+    head: Head,
+    payload: Vec<u8>,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a webhook is not taken.
+enum Refusal {
+    Unsigned(SignatureError),
+    Unfit(ApiError),
+}
+
+/// Checks the signature, and reads what is to be known before it is kept.
+fn check(secrets: &Secrets, headers: &HeaderMap, body: Whole) -> Result<Signed, Refusal> {
+    let signature = headers.get(signature::HEADER).map(|value| value.to_str().unwrap_or_default());
+    secrets.verify(&body.bytes, signature).map_err(Refusal::Unsigned)?;
+    let payload = json_of(headers, body.bytes).map_err(Refusal::Unfit)?;
+    let head = Head::read(headers, &payload).map_err(Refusal::Unfit)?;
+    Ok(Signed { head, payload, room: body.room })
 }
 
 /// Makes a webhook durable, and says what is answered.

@@ -4,7 +4,7 @@
 
 use super::error::MirrorError;
 use super::mirror::Mirror;
-use crate::commit::{Diff, NO_COMMIT, is_commit};
+use crate::commit::{Diff, is_commit, is_no_commit};
 
 /// Bytes of a list of changed files. Filters look at the first 300 of them; of a longer list nobody can say.
 const MAX_CHANGED: usize = 8 * 1024 * 1024;
@@ -21,7 +21,7 @@ impl Mirror {
             }
             Diff::Push { after, .. } if !is_commit(after) => Ok(None),
             Diff::Push { before, after, first, created, .. } => {
-                if *created || before == NO_COMMIT {
+                if *created || is_no_commit(before) {
                     return self.since_branch(first.as_deref().unwrap_or(after), after).await;
                 }
                 if !is_commit(before) || !self.has(before).await? || !self.has(after).await? {

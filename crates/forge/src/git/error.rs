@@ -31,6 +31,28 @@ pub enum MirrorError {
         /// What git said.
         cause: String,
     },
+    /// A repository on this host belongs to another user than Hearth's. Git reads none of these, and a user's own
+    /// exceptions are not looked at here. <https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory>
+    #[error(
+        "can't fetch {repository}: git refuses to read a repository of another user ({cause}); give it to the user that \
+         Hearth runs as, or allow it for all users: git config --system --add safe.directory {path}"
+    )]
+    Ownership {
+        /// Which.
+        repository: String,
+        /// Where it is.
+        path: String,
+        /// What git said.
+        cause: String,
+    },
+    /// The repository names its objects by another hash than its mirror, as after it was made anew.
+    #[error("can't fetch {repository} into its mirror: {cause}; remove the mirror in the data folder")]
+    ObjectFormat {
+        /// Which.
+        repository: String,
+        /// What git said.
+        cause: String,
+    },
     /// The server was not reached, or went away in the middle. Worth another try.
     #[error("can't fetch {repository} now: {cause}; check that its server can be reached from here")]
     Unreachable {

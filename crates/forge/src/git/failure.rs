@@ -9,6 +9,10 @@ pub(super) enum Failure {
     NotThere,
     /// The network or the server failed.
     Unreachable,
+    /// The repository on this host belongs to somebody else, and git does not read it.
+    Ownership,
+    /// It names its objects by another hash than the mirror.
+    ObjectFormat,
     /// A git that was killed left its lock.
     Locked,
     /// The mirror is not whole.
@@ -19,6 +23,8 @@ pub(super) enum Failure {
 
 /// Words by which a failure is known, in the order of asking. Git's messages are English here: it runs with `LC_ALL=C`.
 const WORDS: &[(Failure, &[&str])] = &[
+    (Failure::Ownership, &["detected dubious ownership"]),
+    (Failure::ObjectFormat, &["mismatched algorithms"]),
     (
         Failure::NotThere,
         &[
@@ -114,7 +120,10 @@ pub(super) fn cause(stderr: &str) -> String {
     /// Characters of git's output that an error quotes.
     const MAX_CAUSE: usize = 300;
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-    let fatal = lines().rfind(|line| line.starts_with("fatal:") || line.starts_with("error:"));
+    // What git says last then is that the other side has gone.
+    let first = lines().find(|line| line.contains("dubious ownership"));
+    let fatal =
+        first.or_else(|| lines().rfind(|line| line.starts_with("fatal:") || line.starts_with("error:")));
     let line = fatal.or(lines().next_back()).unwrap_or("it said nothing");
     line.trim_start_matches("fatal: ").trim_start_matches("error: ").chars().take(MAX_CAUSE).collect()
 }
@@ -138,6 +147,7 @@ mod tests {
                 Failure::Unreachable,
             ),
             ("fatal: Unable to create '/m/packed-refs.lock': File exists.", Failure::Locked),
+            ("fatal: mismatched algorithms: client sha1; server sha256", Failure::ObjectFormat),
             ("fatal: not a git repository: '/m'", Failure::Damaged),
             ("error: inflate: data stream error\nfatal: loose object aa is corrupt", Failure::Damaged),
             ("remote: fatal: bad object aa\nfatal: odd", Failure::Other),
@@ -145,6 +155,14 @@ mod tests {
         for (text, failure) in cases {
             assert_eq!(Failure::of(text), failure, "{text}");
         }
+    }
+
+    #[test]
+    fn whose_a_repository_is_is_said_before_what_follows_from_it() {
+        let said = "fatal: detected dubious ownership in repository at '/srv/a.git'\nTo add an exception:\n\n\
+            \tgit config --global --add safe.directory /srv/a.git\nfatal: Could not read from remote repository.";
+        assert_eq!(Failure::of(said), Failure::Ownership);
+        assert_eq!(cause(said), "detected dubious ownership in repository at '/srv/a.git'");
     }
 
     #[test]

@@ -357,6 +357,11 @@ pub(super) fn failed(
     match failure {
         Failure::Denied => MirrorError::Denied { repository, cause },
         Failure::Unreachable => MirrorError::Unreachable { repository, cause },
+        Failure::Ownership => {
+            let path = cause.split('\'').nth(1).unwrap_or_default().to_owned();
+            MirrorError::Ownership { repository, path, cause }
+        }
+        Failure::ObjectFormat => MirrorError::ObjectFormat { repository, cause },
         Failure::Damaged => MirrorError::Damaged { repository, cause },
         Failure::NotThere => MirrorError::NoCommit { repository, what: cause },
         Failure::Locked | Failure::Other => MirrorError::Git { repository, operation, cause },

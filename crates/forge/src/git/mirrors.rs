@@ -112,13 +112,19 @@ impl Mirrors {
 
     /// Fetches, and once more from nothing where the mirror turns out to be damaged.
     async fn fetch_whole(&self, mirror: &Mirror, remote: &Remote, want: &[Want]) -> Result<(), MirrorError> {
-        let fetch = Fetch { mirror, remote, timeout: self.timeout };
+        let mut fetch = Fetch { mirror, remote, timeout: self.timeout, format: SHA1 };
         if mirror.is_damaged() {
             discard(mirror).await?;
         }
         match fetch.all(want).await {
             Err(MirrorError::Damaged { .. }) => {
                 discard(mirror).await?;
+                fetch.all(want).await
+            }
+            // Which hash a repository uses is seen only by asking it.
+            Err(MirrorError::ObjectFormat { cause, .. }) => {
+                discard(mirror).await?;
+                fetch.format = if cause.ends_with(SHA256) { SHA256 } else { SHA1 };
                 fetch.all(want).await
             }
             outcome => outcome,
@@ -160,11 +166,17 @@ impl Want {
     }
 }
 
+/// The hashes that git names objects by. <https://git-scm.com/docs/hash-function-transition>
+const SHA1: &str = "sha1";
+const SHA256: &str = "sha256";
+
 /// One fetch, by whoever has the lock.
 struct Fetch<'a> {
     mirror: &'a Mirror,
     remote: &'a Remote,
     timeout: Duration,
+    /// The hash by which objects of a new mirror are named.
+    format: &'static str,
 }
 
 impl Fetch<'_> {
@@ -207,7 +219,8 @@ impl Fetch<'_> {
         let folder = self.mirror.path();
         fs::create_dir_all(folder).map_err(|source| folder_error(self.mirror, source))?;
         let git = self.mirror.git(self.timeout, MAX_SAID);
-        let answer = git.run(&["init", "--quiet", "--bare", "--template="], b"").await;
+        let format = format!("--object-format={}", self.format);
+        let answer = git.run(&["init", "--quiet", "--bare", "--template=", &format], b"").await;
         self.mirror.checked("make a mirror of", self.timeout, answer).map(drop)
     }
 

@@ -20,9 +20,13 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
+        Place::around(Origin::new())
+    }
+
+    fn around(origin: Origin) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let mirrors = Mirrors::open(folder.path().join("mirrors")).unwrap();
-        Place { folder, mirrors, origin: Origin::new() }
+        Place { folder, mirrors, origin }
     }
 
     fn remote(&self) -> Remote {

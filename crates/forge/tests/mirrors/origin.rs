@@ -10,10 +10,16 @@ pub(crate) struct Origin {
 impl Origin {
     /// `octo/hello`, with one commit on `main`.
     pub(crate) fn new() -> Origin {
+        Origin::of("sha1")
+    }
+
+    /// The same, with objects that are named by this hash.
+    pub(crate) fn of(format: &str) -> Origin {
         let origin = Origin { folder: tempfile::tempdir().unwrap() };
         std::fs::create_dir_all(origin.bare().parent().unwrap()).unwrap();
         let bare = origin.bare();
-        run(origin.folder.path(), &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        let format = format!("--object-format={format}");
+        run(origin.folder.path(), &["init", "-q", "--bare", &format, "-b", "main", bare.to_str().unwrap()]);
         for (key, value) in [("uploadpack.allowAnySHA1InWant", "true"), ("http.receivepack", "false")] {
             run(&bare, &["config", key, value]);
         }

@@ -2,10 +2,11 @@
 
 use std::os::unix::fs::symlink;
 
-use forge::CommitSpec;
 use forge::git::{MirrorError, NoMerge, Want};
+use forge::{CommitSpec, Diff};
 
 use crate::Place;
+use crate::origin::{Origin, run};
 
 fn branch(name: &str) -> CommitSpec {
     CommitSpec::Branch(name.to_owned())
@@ -161,4 +162,58 @@ async fn a_mirror_stays_in_its_folder_and_is_shared_by_all_spellings() {
     assert_eq!(shouted.path(), mirror.path());
     place.mirrors.remove("octo/hello").await.unwrap();
     assert!(place.mirrors.get("octo/hello").unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_repository_of_sha256_is_mirrored_read_and_checked_out_like_others() {
+    let place = Place::around(Origin::of("sha256"));
+    let first = place.origin.git(&["rev-parse", "main"]);
+    let sha = place.origin.commit(".github/workflows/ci.yml", "on: push");
+    place.origin.push("main");
+    assert_eq!(sha.len(), 64);
+    let mirror = place.fetch(&[Want::Sha(sha.clone())]).await.unwrap();
+    assert_eq!(mirror.resolve(&branch("main")).await.unwrap(), sha);
+    assert_eq!(mirror.files(&sha, ".github/workflows").await.unwrap().len(), 1);
+    let push = |before: &str, created| Diff::Push {
+        before: before.to_owned(),
+        after: sha.clone(),
+        first: Some(sha.clone()),
+        created,
+        forced: false,
+    };
+    for diff in [push(&first, false), push(&"0".repeat(64), true), push(&"0".repeat(64), false)] {
+        let changed = mirror.changed(&diff).await.unwrap();
+        assert_eq!(changed.unwrap(), [".github/workflows/ci.yml"], "{diff:?}");
+    }
+    let tree = place.folder.path().join("tree");
+    mirror.check_out(&sha, "refs/heads/main", "https://example.com/octo/hello.git", &tree).await.unwrap();
+    assert_eq!(run(&tree, &["rev-parse", "HEAD"]), sha);
+    // Its next fetch goes on with what is there.
+    place.origin.commit("second", "");
+    place.origin.push("main");
+    place.mirror().await;
+    assert_eq!(run(mirror.path(), &["rev-parse", "--show-object-format"]), "sha256");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_made_anew_with_another_hash_is_mirrored_anew() {
+    let mut place = Place::around(Origin::of("sha256"));
+    place.mirror().await;
+    place.origin = Origin::new();
+    let sha = place.origin.git(&["rev-parse", "main"]);
+    assert_eq!(place.mirror().await.resolve(&branch("main")).await.unwrap(), sha);
+}
+
+/// Only root can give a repository to somebody else.
+#[tokio::test]
+async fn a_repository_of_another_user_is_refused_with_what_to_do() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    std::os::unix::fs::chown(place.origin.bare(), Some(1234), Some(1234)).unwrap();
+    let error = place.fetch(&[]).await.unwrap_err().to_string();
+    let path = place.origin.bare();
+    let way_out = format!("git config --system --add safe.directory {}", path.display());
+    assert!(error.contains("dubious ownership") && error.contains(&way_out), "{error}");
 }

@@ -7,11 +7,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use model::{DeliveryId, Timestamp};
 use serde::Deserialize;
-use store::record::{self, NewDelivery, Receipt};
+use store::record;
 
 use super::error::ApiError;
 use super::read::{Number, Query};
 use super::wire::{Deliveries, Redelivered, WholeDelivery};
+use crate::redeliver;
 use crate::server::Shared;
 
 /// Deliveries of one answer, unless it is asked for others.
@@ -51,24 +52,13 @@ pub(super) async fn show(
     Ok(Json(WholeDelivery { delivery: delivery.into(), payload }))
 }
 
-/// Receives a delivery anew, under an id of its own: what it starts is started again.
 pub(super) async fn redeliver(
     State(shared): State<Arc<Shared>>,
     Number(delivery): Number,
 ) -> Result<(StatusCode, Json<Redelivered>), ApiError> {
-    let (delivery, payload) = one(&shared, delivery).await?;
-    let now = Timestamp::now();
-    let again = NewDelivery {
-        guid: format!("again-{}-of-{}", now, delivery.id),
-        event: delivery.event,
-        action: delivery.action,
-        repository: delivery.repository,
-        payload,
-        received_at: now,
-    };
-    let receipt = shared.store.receive(again).await?;
+    let again = redeliver::redeliver(&*shared.store, DeliveryId(delivery), Timestamp::now()).await?;
+    let delivery_id = again.ok_or_else(|| ApiError::missing(format!("delivery {delivery}")))??;
     shared.control.nudge();
-    let (Receipt::New(delivery_id) | Receipt::Again(delivery_id) | Receipt::Known(delivery_id, _)) = receipt;
     Ok((StatusCode::ACCEPTED, Json(Redelivered { delivery_id })))
 }
 

@@ -24,7 +24,7 @@ use super::wire::{Happened, What};
 use crate::server::Shared;
 
 /// Streams of events at once: each is a connection, and a few kilobytes.
-const LISTENERS: usize = 500;
+pub(crate) const LISTENERS: usize = 250;
 
 /// When it is worth asking again for a stream.
 const RETRY: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use store::Change;
-use store::record::{NewDelivery, Variable};
+use store::record::Variable;
 
 use super::error::PageError;
 use super::layout::{Page, document};
@@ -21,6 +21,7 @@ use super::viewer::{Role, Viewer};
 use super::{Pages, runs};
 use crate::auth::{Principal, token};
 use crate::control::{Again, ControlError};
+use crate::redeliver;
 
 /// Longest value of a secret: GitHub's bound
 /// (<https://docs.github.com/en/actions/reference/security/secrets#limits-for-secrets>).
@@ -97,17 +98,8 @@ pub(super) async fn on_delivery(
     Form(form): Form<Plain>,
 ) -> Result<Redirect, PageError> {
     allow(&principal, &headers, &form.csrf, Role::Operate)?;
-    let found = pages.store().delivery(DeliveryId(delivery)).await?;
-    let (delivery, payload) = found.ok_or(PageError::Missing("delivery"))?;
-    let again = NewDelivery {
-        guid: delivery.guid,
-        event: delivery.event,
-        action: delivery.action,
-        repository: delivery.repository,
-        payload,
-        received_at: Timestamp::now(),
-    };
-    pages.store().receive(again).await?;
+    let again = redeliver::redeliver(pages.store(), DeliveryId(delivery), Timestamp::now()).await?;
+    again.ok_or(PageError::Missing("delivery"))??;
     pages.parts.control.nudge();
     Ok(Redirect::to("/deliveries"))
 }

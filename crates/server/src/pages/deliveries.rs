@@ -41,15 +41,24 @@ fn row(delivery: &Delivery, viewer: &Viewer, now: Timestamp) -> Markup {
                 }
             }
             div.where {
-                @if delivery.state == DeliveryState::Failed && viewer.may(Role::Operate) {
+                @if let Some(label) = button(delivery.state).filter(|_| viewer.may(Role::Operate)) {
                     form method="post" action={ "/deliveries/" (delivery.id) "/again" } {
                         (csrf(viewer))
-                        button { "Try again" }
+                        button { (label) }
                     }
                 } @else { (word) }
             }
             div.when { (format::ago(delivery.received_at, now)) }
         }
+    }
+}
+
+/// What working on it once more is called: what had failed is tried again, and what is done starts once more.
+fn button(state: DeliveryState) -> Option<&'static str> {
+    match state {
+        DeliveryState::Failed => Some("Try again"),
+        DeliveryState::Expanded | DeliveryState::Ignored => Some("Start again"),
+        DeliveryState::Received => None,
     }
 }
 

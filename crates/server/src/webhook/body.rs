@@ -1,6 +1,5 @@
 //! Bodies of webhooks: bounded one by one, in time, and together.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ pub(super) struct Bodies(Arc<Semaphore>);
 /// A body, and its part of the memory.
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
-    room: Option<OwnedSemaphorePermit>,
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 impl Default for Bodies {
@@ -88,13 +87,13 @@ fn too_large() -> ApiError {
 }
 
 /// The JSON of a body: all of it, or its field `payload`, as the webhook's content type is.
-pub(super) fn json_of<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>, ApiError> {
+pub(super) fn json_of(headers: &HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match kind.as_str() {
         // Nothing said: it is tried.
-        "" | "application/json" => Ok(Cow::Borrowed(body)),
-        "application/x-www-form-urlencoded" => payload_of_form(body).map(Cow::Owned),
+        "" | "application/json" => Ok(body),
+        "application/x-www-form-urlencoded" => payload_of_form(&body),
         other => Err(ApiError::bad(format!(
             "the webhook's content type is {other:?}; set it to application/json in the webhook's settings"
         ))),

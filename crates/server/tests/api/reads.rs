@@ -145,6 +145,8 @@ async fn deliveries_are_shown_and_can_be_received_anew() {
     assert_eq!((&rest["deliveries"][0]["guid"], &rest["next"]), (&"g0".into(), &().into()));
     let whole = operator.get("/api/v1/deliveries/1").await.is(200).json();
     assert_eq!(whole["payload"]["ref"], "refs/heads/main");
+    let nothing = store::record::Expansion::Ignored("nothing listens".to_owned());
+    world.store.expand(model::DeliveryId(1), nothing, model::Timestamp::now()).await.unwrap();
     let nudges = world.control.nudges();
     let again = operator.post("/api/v1/deliveries/1/redeliver", serde_json::json!({})).await.is(202).json();
     assert_eq!(again["delivery_id"], 4);
@@ -154,4 +156,33 @@ async fn deliveries_are_shown_and_can_be_received_anew() {
         (delivery.event.as_str(), payload.as_slice()),
         ("push", &br#"{"ref": "refs/heads/main"}"#[..])
     );
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_again_as_itself_what_is_done_starts_anew_and_what_waits_is_left_alone() {
+    use model::{DeliveryId, DeliveryState, Timestamp};
+    use store::record::Expansion;
+    let world = World::start().await;
+    let operator = world.with(Role::Operate).await;
+    for guid in ["failed", "done", "waiting"] {
+        world.webhook("push", guid, r#"{"ref": "refs/heads/main"}"#).await.is(200);
+    }
+    let ends = [Expansion::Failed("no such commit".to_owned()), Expansion::Ignored("nothing".to_owned())];
+    for (id, end) in (1..).map(DeliveryId).zip(ends) {
+        world.store.expand(id, end, Timestamp::now()).await.unwrap();
+    }
+    let mut worked_on = Vec::new();
+    for id in 1..=3 {
+        let path = format!("/api/v1/deliveries/{id}/redeliver");
+        worked_on
+            .push(operator.post(&path, serde_json::json!({})).await.is(202).json()["delivery_id"].clone());
+    }
+    assert_eq!((&worked_on[0], &worked_on[2]), (&1.into(), &3.into()));
+    let anew = worked_on[1].as_u64().filter(|id| *id > 3).map(DeliveryId).expect("one of its own");
+    let (delivery, payload) = world.store.delivery(anew).await.unwrap().unwrap();
+    assert_eq!((delivery.state, delivery.event.as_str()), (DeliveryState::Received, "push"));
+    assert_eq!(payload, br#"{"ref": "refs/heads/main"}"#);
+    let state = async |id| world.store.delivery(DeliveryId(id)).await.unwrap().unwrap().0.state;
+    assert_eq!((state(1).await, state(2).await), (DeliveryState::Received, DeliveryState::Ignored));
+    operator.post("/api/v1/deliveries/77/redeliver", serde_json::json!({})).await.is(404);
 }
