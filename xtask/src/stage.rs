@@ -208,6 +208,8 @@ fn scenarios(counts: &mut Counts) -> Result<()> {
             "server",
             "--test",
             "webhooks",
+            "--test",
+            "github_api",
         ]),
         counts,
     )
