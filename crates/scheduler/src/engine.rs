@@ -6,6 +6,7 @@
 //! it happens, so that a crash at any moment forgets nothing: [`recover`] makes plans anew and tells them what they
 //! were told.
 
+mod hand_back;
 mod live;
 mod naming;
 mod prepare;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Conclusion, DeliveryId, JobId, JobResult, RunId, RunState, Timestamp};
+use store::change::Requeue;
 use store::log::LogFolder;
 use store::record::Run;
 use store::{Change, Store, StoreError};
@@ -33,6 +35,7 @@ use crate::worker::Worker;
 
 pub use prepare::{Preparer, SecretSource};
 
+use hand_back::leaves_log_open;
 use live::{Consequences, Live, without_machine};
 
 /// Messages that may wait for the engine. Senders wait beyond it; each run and job sends a handful in its life.
@@ -67,6 +70,7 @@ enum Message {
     Waits(oneshot::Sender<Vec<Wait>>),
     Idle(oneshot::Sender<()>),
     Quiet(oneshot::Sender<()>),
+    HandBack(oneshot::Sender<()>),
 }
 
 /// Ended runs that are to run again, all of them or none.
@@ -109,7 +113,8 @@ pub struct Engine {
 
 impl Engine {
     /// Starts the engine: goes on with everything that an earlier life left, then takes messages until `stop`.
-    /// Running jobs are then ended as interrupted, to be run again by the next life.
+    /// Running jobs that were not [handed back](Engine::hand_back) are then ended as interrupted, to be run again by
+    /// the next life.
     ///
     /// # Errors
     /// The store can't be read.
@@ -195,6 +200,13 @@ impl Engine {
         let _ = self.ask(Message::Idle).await;
     }
 
+    /// Ends what runs, and queues it again as if it had not begun. Waits until no job has a machine.
+    ///
+    /// The queue must be [closed](Limits::closed): it would start again at once otherwise.
+    pub async fn hand_back(&self) {
+        let _ = self.ask(Message::HandBack).await;
+    }
+
     /// Waits until no job has a machine.
     pub async fn quiet(&self) {
         let _ = self.ask(Message::Quiet).await;
@@ -274,6 +286,10 @@ impl Core {
             Message::Waits(answer) => drop(answer.send(waits(&self.queue, Timestamp::now()))),
             Message::Idle(answer) => self.idle.push(answer),
             Message::Quiet(answer) => self.quiet.push(answer),
+            Message::HandBack(answer) => {
+                self.hand_back();
+                self.quiet.push(answer);
+            }
         }
     }
 
@@ -396,9 +412,17 @@ impl Core {
 
     /// A worker is done with a job.
     async fn worked(&mut self, id: JobId, result: JobResult) {
+        if self.taken_back(id, &result).await {
+            return;
+        }
         let run = crate::recipe::run_of(id);
         let Some(job) = self.live.get_mut(&run).and_then(|live| live.jobs.get_mut(&id)) else { return };
-        let was_cancelled = job.cancellation.take().is_some_and(|cancellation| cancellation.is_cancelled());
+        let cancellation = job.cancellation.take();
+        let was_cancelled = cancellation.as_ref().is_some_and(runner::Cancellation::is_cancelled);
+        if cancellation.is_some_and(|cancellation| leaves_log_open(&cancellation, &result)) {
+            self.finish_log(id);
+        }
+        let Some(job) = self.live.get_mut(&run).and_then(|live| live.jobs.get_mut(&id)) else { return };
         let now = Timestamp::now();
         let verdict = match was_cancelled {
             true => Verdict::Ended,
@@ -409,8 +433,8 @@ impl Core {
                 let reason = retry.after.clone();
                 if self.queue.retried(id, retry, now) {
                     job.again_because = Some(reason.clone());
-                    let interrupted = false;
-                    self.write(vec![Change::JobRequeued { job: id, reason, interrupted, at: now }]).await;
+                    let requeue = Requeue::Machine;
+                    self.write(vec![Change::JobRequeued { job: id, reason, requeue, at: now }]).await;
                     return;
                 }
                 Some(reason)

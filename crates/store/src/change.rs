@@ -6,6 +6,18 @@ use serde_json::Value as Json;
 
 use crate::record::{Job, Run, Scope, Step, Token, Variable};
 
+/// Whose fault it is that a job is queued once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Requeue {
+    /// Its machine's, which failed.
+    Machine,
+    /// Perhaps its own: the server died while it ran.
+    Interrupted,
+    /// Nobody's: the server was asked to stop, and gave it back. That was no try.
+    HandedBack,
+}
+
 /// Something that has changed. Those of one call of [`Store::apply`](crate::Store::apply) are one transaction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,15 +134,15 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
-    /// The machine of a job has failed, and the job is queued once more. Its steps and annotations so far are
+    /// A job has lost its machine, and is queued once more. Its steps and annotations so far are
     /// those of the failed try, and go; its log stays.
     JobRequeued {
         /// Which.
         job: JobId,
         /// Why.
         reason: String,
-        /// Whether the server itself had stopped.
-        interrupted: bool,
+        /// Whose fault that is.
+        requeue: Requeue,
         /// When.
         at: Timestamp,
     },

@@ -237,7 +237,7 @@ pub struct Job {
     pub conclusion: Option<Conclusion>,
     /// Why its machine failed, the last time that one did. The job was tried again, or ended for it.
     pub infrastructure_error: Option<String>,
-    /// How often it was given a machine.
+    /// How often it was given a machine, and has not given it back.
     pub tries: u32,
     /// How often the server stopped while it ran.
     pub interruptions: u32,

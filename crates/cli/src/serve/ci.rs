@@ -87,6 +87,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
         () = tokio::time::sleep(DRAIN_DEADLINE) => {}
         () = interrupts.next() => {}
     }
+    if tokio::time::timeout(workshop::END_DEADLINE, house.engine.hand_back()).await.is_err() {
+        eprintln!("hearth: some jobs do not end; they count as interrupted");
+    }
     stop_listening.cancel();
     house.close().await;
     // Its connections end by themselves, within a bound of their own.

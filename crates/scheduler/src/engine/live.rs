@@ -37,6 +37,8 @@ pub(super) struct LiveJob {
     pub(super) again_because: Option<String>,
     /// While it has a machine, or is getting one.
     pub(super) cancellation: Option<Cancellation>,
+    /// It was ended so that the next life runs it.
+    pub(super) is_handed_back: bool,
     queued_at: Timestamp,
 }
 
@@ -49,6 +51,13 @@ impl LiveJob {
     /// It is to be tried again because the server stopped.
     pub(super) fn interrupted(&mut self, reason: String) {
         self.interruptions += 1;
+        self.again_because = Some(reason);
+    }
+
+    /// It is to be run as if it had not begun.
+    pub(super) fn handed_back(&mut self, reason: String) {
+        self.cancellation = None;
+        self.tries = self.tries.saturating_sub(1);
         self.again_because = Some(reason);
     }
 }
@@ -125,6 +134,7 @@ impl Live {
                     interruptions,
                     again_because,
                     cancellation: None,
+                    is_handed_back: false,
                     queued_at,
                 };
                 let queued = self.queued(id, &live, None);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{Conclusion, JobId, JobState, RunState, Timestamp};
+use store::change::Requeue;
 use store::record::{Job, PlanInput, Run};
 use store::{Change, StoreError};
 use tracing::{info, warn};
@@ -114,8 +115,12 @@ impl Core {
         match retry::after_interruption(before, now) {
             Verdict::Again(retry) => {
                 let reason = retry.after.clone();
-                let requeued =
-                    Change::JobRequeued { job: id, reason: reason.clone(), interrupted: true, at: now };
+                let requeued = Change::JobRequeued {
+                    job: id,
+                    reason: reason.clone(),
+                    requeue: Requeue::Interrupted,
+                    at: now,
+                };
                 self.write(vec![requeued]).await;
                 if let Some(job) = self.live.get_mut(&run_of(id)).and_then(|live| live.jobs.get_mut(&id)) {
                     job.interrupted(reason);

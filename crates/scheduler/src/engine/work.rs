@@ -11,6 +11,7 @@ use crate::queue::Placement;
 use crate::recipe::run_of;
 use crate::worker::Order;
 
+use super::hand_back::leaves_log_open;
 use super::{Core, Message};
 
 impl Core {
@@ -41,11 +42,12 @@ impl Core {
                         journal.note(&format!("Once more: {reason}"));
                     }
                     let sink: Arc<dyn EventSink> = journal.clone();
-                    let result = worker.work(order, sink, cancellation).await;
+                    let result = worker.work(order, sink, cancellation.clone()).await;
                     if let Some(reason) = &result.infrastructure_error {
                         journal.note(&format!("Error: {reason}"));
                     }
-                    let is_last = result.infrastructure_error.is_none();
+                    let may_go_on = leaves_log_open(&cancellation, &result);
+                    let is_last = result.infrastructure_error.is_none() && !may_go_on;
                     unless(result, keeper.close(&journal, is_last).await)
                 }
                 Err(error) => {

@@ -1,7 +1,7 @@
 //! Servers that die.
 
 use model::{Conclusion, DeliveryState, RunId};
-use scheduler::queue::Limits;
+use scheduler::queue::{Closed, Limits, Subject};
 use scheduler::recipe::Again;
 use scheduler::worker::fake::Deed;
 
@@ -51,6 +51,44 @@ async fn a_job_that_is_interrupted_twice_has_failed_and_says_why() {
     let jobs = house.jobs(&run).await;
     let reason = jobs[1].reason.clone().unwrap_or_default();
     assert!(reason.contains("the server stopped while it ran"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_job_is_given_back_as_often_as_the_server_is_stopped_and_that_is_no_try() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let mut house = place.house().await;
+    house.worker.tell("second", [Deed::Hang, Deed::Hang, Deed::Hang, Deed::End(Conclusion::Success)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    for begun in [2, 3, 4] {
+        house.worker.has_begun(begun).await;
+        house.engine.limit(|limits: &mut Limits| limits.closed = Some(Closed::Draining)).await;
+        house.engine.hand_back().await;
+        let worker = house.crash().await;
+        house = place.house_with(worker, Limits::default(), 2).await;
+    }
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "first:success second:success third:success");
+    let second = &house.jobs(&run).await[1];
+    assert_eq!((second.tries, second.interruptions), (1, 0));
+    assert!(house.logs.read(second.id).is_complete().await.expect("read"));
+}
+
+#[tokio::test]
+async fn who_was_cancelled_is_not_given_back() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("first", [Deed::Hang]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(1).await;
+    house.engine.cancel(Subject::Run(RunId(1)), "enough".to_owned()).await.expect("cancelled");
+    house.engine.limit(|limits: &mut Limits| limits.closed = Some(Closed::Draining)).await;
+    house.engine.hand_back().await;
+    let worker = house.crash().await;
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Cancelled));
+    assert_eq!(house.worker.began(), ["first"]);
 }
 
 #[tokio::test]

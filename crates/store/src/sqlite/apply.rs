@@ -54,8 +54,8 @@ fn one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         Change::JobLeasing { job, at } => job::leasing(connection, *job, *at),
         Change::JobStarted { job, machine, at } => job::started(connection, *job, machine, *at),
         Change::JobSpoke { job, at } => job::spoke(connection, *job, *at),
-        Change::JobRequeued { job, reason, interrupted, at } => {
-            job::requeued(connection, *job, reason, *interrupted, *at)
+        Change::JobRequeued { job, reason, requeue, at } => {
+            job::requeued(connection, *job, reason, *requeue, *at)
         }
         Change::JobEnded { job, result, reason, at } => {
             job::ended(connection, *job, result, reason.as_deref(), *at)

@@ -1,6 +1,7 @@
 //! Jobs, steps, annotations.
 
 use model::{Annotation, AnnotationLevel, Conclusion, JobId, JobState, StepPhase, StepState};
+use store::change::Requeue;
 use store::record::{JobClock, PlanInput};
 use store::{Change, Store, StoreError};
 
@@ -70,7 +71,7 @@ fn towards(from: JobState, to: JobState, job: JobId) -> Option<Change> {
         JobState::Queued => Some(Change::JobRequeued {
             job,
             reason: "the machine died".to_owned(),
-            interrupted: true,
+            requeue: Requeue::Interrupted,
             at: later(9),
         }),
         JobState::Leasing => Some(Change::JobLeasing { job, at: later(9) }),
@@ -118,7 +119,7 @@ pub(crate) async fn a_job_whose_machine_failed_begins_anew_and_keeps_the_reason(
     store.apply(begun).await.expect("begun");
     let reason = "the machine was lost".to_owned();
     store
-        .apply(vec![Change::JobRequeued { job: id, reason, interrupted: true, at: later(30) }])
+        .apply(vec![Change::JobRequeued { job: id, reason, requeue: Requeue::Interrupted, at: later(30) }])
         .await
         .expect("queued again");
 
@@ -130,10 +131,18 @@ pub(crate) async fn a_job_whose_machine_failed_begins_anew_and_keeps_the_reason(
     assert!(store.steps(id).await.expect("read").is_empty());
     assert!(store.annotations(again.run, 1).await.expect("read").is_empty());
     store.apply(to_its_machine(id)).await.expect("a second machine");
+    let (reason, requeue) = ("the server was stopped".to_owned(), Requeue::HandedBack);
+    store
+        .apply(vec![Change::JobRequeued { job: id, reason, requeue, at: later(31) }])
+        .await
+        .expect("given back");
+    let given_back = store.job(id).await.expect("read").expect("there");
+    assert_eq!((given_back.tries, given_back.interruptions), (1, 1), "that was no try");
+    store.apply(to_its_machine(id)).await.expect("a third machine");
     store.apply(vec![Change::StepStarted(Box::new(step(id, main)))]).await.expect("the same step begins");
     store.apply(vec![job_ended(id, Conclusion::Success)]).await.expect("ended");
     let ended = store.job(id).await.expect("read").expect("there");
-    assert_eq!((ended.tries, ended.infrastructure_error.as_deref()), (2, Some("the machine was lost")));
+    assert_eq!((ended.tries, ended.infrastructure_error.as_deref()), (2, Some("the server was stopped")));
 }
 
 pub(crate) async fn an_illegal_change_takes_all_beside_it_back(world: &impl World) {

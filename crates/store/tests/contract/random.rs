@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{Conclusion, JobId, JobState, RunId, RunState, StepPhase};
 use serde_json::json;
+use store::change::Requeue;
 use store::query::RunFilter;
 use store::record::Scope;
 use store::{Change, Store, StoreError};
@@ -68,7 +69,7 @@ impl Expected {
             4 => {
                 let lost = "the machine was lost".to_owned();
                 let is_legal = may(JobState::Queued) && now != Some(JobState::Waiting);
-                (Change::JobRequeued { job, reason: lost, interrupted: false, at: later(3) }, is_legal)
+                (Change::JobRequeued { job, reason: lost, requeue: Requeue::Machine, at: later(3) }, is_legal)
             }
             _ => {
                 let phase = step_ref(random.below(1 << 40) as usize, StepPhase::Main);

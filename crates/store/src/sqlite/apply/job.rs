@@ -4,6 +4,7 @@ use model::{Annotation, Conclusion, JobId, JobResult, JobState, RunId, RunState,
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{illegal, missing, run};
+use crate::change::Requeue;
 use crate::record::{Job, PlanInput};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::job;
@@ -74,7 +75,7 @@ pub(super) fn requeued(
     connection: &Connection,
     job: JobId,
     reason: &str,
-    interrupted: bool,
+    requeue: Requeue,
     at: Timestamp,
 ) -> Result<(), Fault> {
     let (_, now) = known(connection, job)?;
@@ -85,10 +86,17 @@ pub(super) fn requeued(
     connection
         .prepare_cached(
             "UPDATE jobs SET infrastructure_error = ?2, machine = NULL, queued_at = ?3, leased_at = NULL,
-               started_at = NULL, first_line_at = NULL, interruptions = interruptions + ?4
+               started_at = NULL, first_line_at = NULL, interruptions = interruptions + ?4,
+               tries = tries - ?5
              WHERE id = ?1",
         )?
-        .execute(params![job.0, reason, at.0, interrupted])?;
+        .execute(params![
+            job.0,
+            reason,
+            at.0,
+            requeue == Requeue::Interrupted,
+            requeue == Requeue::HandedBack
+        ])?;
     connection.prepare_cached("DELETE FROM steps WHERE job = ?1")?.execute([job.0])?;
     connection.prepare_cached("DELETE FROM annotations WHERE job = ?1")?.execute([job.0])?;
     Ok(())
