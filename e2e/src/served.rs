@@ -3,6 +3,7 @@
 //! Everything here is for tests and measurements: what can't be done panics.
 
 mod forge;
+mod git;
 pub mod http;
 mod process;
 mod repository;

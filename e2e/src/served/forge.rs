@@ -66,7 +66,7 @@ fn converse(stream: TcpStream, (heard, changed): &(Mutex<Vec<Heard>>, Condvar)) 
             what if what.starts_with("GET") => json!([]),
             _ => {
                 let said = match what.starts_with("DELETE") {
-                    true => json!(request.authorization),
+                    true => json!(request.header("authorization")),
                     false => serde_json::from_slice(&request.body).unwrap_or(Json::Null),
                 };
                 let mut heard = heard.lock().expect("whole");

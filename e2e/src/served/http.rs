@@ -1,17 +1,24 @@
 //! As much of HTTP as these tests speak: requests one after the other, bodies with a length or in chunks.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A message's first line, who sends it, and its body.
+/// A message: its first line, its headers, and its body.
 pub struct Message {
     /// Request line, or status line.
     pub first: String,
-    /// `Authorization`; empty without one.
-    pub authorization: String,
+    headers: BTreeMap<String, String>,
     /// The body, without its coding.
     pub body: Vec<u8>,
+}
+
+impl Message {
+    /// What a header says, by its name in small letters; empty without it.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
 }
 
 /// Reads a request or an answer; `None` where nothing comes any more.
@@ -19,27 +26,22 @@ pub struct Message {
 /// # Errors
 /// The connection broke.
 pub fn read(stream: &mut impl BufRead) -> io::Result<Option<Message>> {
-    let (mut first, mut authorization) = (String::new(), String::new());
-    let (mut length, mut chunked) = (None, false);
+    let mut first = String::new();
     if stream.read_line(&mut first)? == 0 {
         return Ok(None);
     }
+    let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line)? == 0 || line.trim().is_empty() {
             break;
         }
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("authorization")
-        {
-            value.trim().clone_into(&mut authorization);
+        if let Some((name, value)) = line.split_once(':') {
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
-        let line = line.to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().ok();
-        }
-        chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
     }
+    let length = headers.get("content-length").and_then(|length| length.parse().ok());
+    let chunked = headers.get("transfer-encoding").is_some_and(|coding| coding.contains("chunked"));
     let mut body = Vec::new();
     match length {
         Some(length) => {
@@ -48,7 +50,7 @@ pub fn read(stream: &mut impl BufRead) -> io::Result<Option<Message>> {
         None if chunked => read_chunks(stream, &mut body)?,
         None => {}
     }
-    Ok(Some(Message { first: first.trim().to_owned(), authorization, body }))
+    Ok(Some(Message { first: first.trim().to_owned(), headers, body }))
 }
 
 fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {

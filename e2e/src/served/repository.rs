@@ -6,15 +6,20 @@ use std::process::Command;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-/// A bare repository, and a folder to work on it.
+use super::git::GitServer;
+
+/// A bare repository that is served over HTTP, and a folder to work on it.
 pub struct Repository {
     folder: TempDir,
+    git: GitServer,
 }
 
 impl Repository {
     /// `octo/hello`, with this workflow on its main branch.
     pub fn new(workflow: &str) -> Repository {
-        let repository = Repository { folder: tempfile::tempdir().expect("a folder") };
+        let folder = tempfile::tempdir().expect("a folder");
+        let git_server = GitServer::start(folder.path().join("git"));
+        let repository = Repository { folder, git: git_server };
         std::fs::create_dir_all(repository.work().join(".github/workflows")).expect("made");
         std::fs::create_dir_all(repository.folder.path().join("git/octo")).expect("made");
         git(&repository.work(), &["init", "-q", "-b", "main"]);
@@ -29,7 +34,7 @@ impl Repository {
 
     /// Where `hearth serve` clones from.
     pub fn template(&self) -> String {
-        format!("file://{}/git/{{owner}}/{{repo}}.git", self.folder.path().display())
+        format!("{}/{{owner}}/{{repo}}.git", self.git.url())
     }
 
     /// Commits a file and pushes it; the commit.

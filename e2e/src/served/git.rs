@@ -1,0 +1,70 @@
+//! Repositories over HTTP: `git http-backend`, with as much of a web server before it as git speaks to.
+
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use super::http::{self, Message};
+
+/// The server. Its threads end with the process.
+pub(super) struct GitServer(SocketAddr);
+
+impl GitServer {
+    /// Serves the bare repositories below `root`.
+    pub(super) fn start(root: PathBuf) -> GitServer {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let root = root.clone();
+                // Who asks may have gone.
+                thread::spawn(move || drop(answer(stream, &root)));
+            }
+        });
+        GitServer(address)
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.0)
+    }
+}
+
+fn answer(mut stream: TcpStream, root: &Path) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let Some(request) = http::read(&mut reader)? else { return Ok(()) };
+    let output = backend(&request, root)?;
+    let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(output.len());
+    let (head, body) = output.split_at(end);
+    let head = String::from_utf8_lossy(head);
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
+    let body = body.get(4..).unwrap_or_default();
+    let length = body.len();
+    write!(stream, "HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n")?;
+    stream.write_all(body)
+}
+
+/// What the CGI program says.
+fn backend(request: &Message, root: &Path) -> std::io::Result<Vec<u8>> {
+    let mut words = request.first.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("REQUEST_METHOD", method)
+        .env("CONTENT_TYPE", request.header("content-type"))
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .env("HTTP_CONTENT_ENCODING", request.header("content-encoding"))
+        .env("GIT_PROTOCOL", request.header("git-protocol"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    // Requests are small: what git wants fits the pipe.
+    child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(&request.body))?;
+    Ok(child.wait_with_output()?.stdout)
+}
