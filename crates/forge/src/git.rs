@@ -17,7 +17,7 @@ use model::Secret;
 use crate::commit::{CommitSpec, Diff, is_commit};
 pub use error::{MirrorError, NoMerge};
 pub use mirror::Mirror;
-pub use mirrors::Mirrors;
+pub use mirrors::{FetchObserver, Mirrors};
 
 /// Where a repository is fetched from.
 #[derive(Clone, Debug)]

@@ -22,6 +22,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -136,6 +137,15 @@ impl ResultsService {
     /// Address and token, as a job takes them.
     pub fn endpoint(&self, grant: &Grant) -> ResultsEndpoint {
         ResultsEndpoint { address: self.address, token: self.issue_token(grant) }
+    }
+
+    /// Removes caches that no job has used since then; how many.
+    ///
+    /// # Errors
+    /// When the folder can't be read, or a cache not be removed.
+    pub async fn forget_caches(&self, unused_since: SystemTime) -> io::Result<usize> {
+        let service = Arc::clone(&self.service);
+        twirp::on_disk(move || service.caches.forget_unused(unused_since)).await
     }
 
     /// Waits until all artifacts that were handed over are unpacked. Gives a warning for each that could

@@ -1,8 +1,11 @@
 //! What is forgotten, and when: a little at a time, so that nobody waits for it.
 
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::Timestamp;
+use model::{RunId, Timestamp};
 
 use crate::error::StoreError;
 use crate::log::LogFolder;
@@ -38,13 +41,18 @@ pub struct Pruned {
     pub is_more: bool,
 }
 
-/// Forgets some of what ended too long ago. Logs go before their runs do, so that none is left over by a crash.
+/// Where the files of a run lie that are not the store's.
+pub type RunFolder = Arc<dyn Fn(RunId) -> PathBuf + Send + Sync>;
+
+/// Forgets some of what ended too long ago. Logs and files go before their runs do, so that none is left over by a
+/// crash.
 ///
 /// # Errors
-/// When the store or a log can't be written; what was forgotten before stays so.
+/// When the store, a log, or a folder can't be written; what was forgotten before stays so.
 pub async fn prune(
     store: &dyn Store,
     logs: &LogFolder,
+    files: &RunFolder,
     keep: &Retention,
     now: Timestamp,
 ) -> Result<Pruned, StoreError> {
@@ -53,12 +61,19 @@ pub async fn prune(
     let mut runs = Vec::new();
     for (run, jobs) in expired {
         pruned.logs += jobs.len();
-        let logs = logs.clone();
-        let removing = tokio::task::spawn_blocking(move || jobs.iter().try_for_each(|job| logs.remove(*job)));
-        removing.await.map_err(|ended| StoreError::Failed {
-            operation: format!("remove the logs of run {run}"),
-            reason: ended.to_string(),
-        })??;
+        let (logs, files) = (logs.clone(), files(run));
+        let failed = |reason: String| StoreError::Failed {
+            operation: format!("remove the logs and files of run {run}"),
+            reason,
+        };
+        let removing = tokio::task::spawn_blocking(move || {
+            jobs.iter().try_for_each(|job| logs.remove(*job))?;
+            Ok::<_, StoreError>(removed(&files))
+        });
+        removing
+            .await
+            .map_err(|ended| failed(ended.to_string()))??
+            .map_err(|error| failed(error.to_string()))?;
         runs.push(run);
     }
     store.forget_runs(runs).await?;
@@ -66,4 +81,12 @@ pub async fn prune(
     pruned.deliveries = store.forget_deliveries(bodies, whole, DELIVERIES).await?;
     pruned.is_more = pruned.runs == RUNS || pruned.deliveries >= DELIVERIES;
     Ok(pruned)
+}
+
+/// Removes a folder, if it is there.
+fn removed(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }

@@ -17,5 +17,7 @@ impl FileLock {
 fn take(path: &Path) -> io::Result<FileLock> {
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     file.lock()?;
+    // Says when the mirror was last wanted; where that can't be told, it is only forgotten too early.
+    let _ = file.set_modified(std::time::SystemTime::now());
     Ok(FileLock(file))
 }

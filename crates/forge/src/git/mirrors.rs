@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -31,11 +31,15 @@ const MAX_SAID: usize = 64 * 1024;
 /// Fetches of a mirror between two looks at whether it should be packed: each look is a process.
 const FETCHES_BETWEEN_GC: u64 = 32;
 
+/// Told of each fetch: whether it succeeded, and how long it took.
+pub type FetchObserver = Arc<dyn Fn(bool, Duration) + Send + Sync>;
+
 /// Mirrors of repositories below one folder. Clones share their knowledge of who is fetching.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Mirrors {
     root: PathBuf,
     timeout: Duration,
+    observer: Option<FetchObserver>,
     known: Arc<Mutex<HashMap<RepositoryName, Arc<AsyncMutex<Last>>>>>,
 }
 
@@ -54,13 +58,20 @@ impl Mirrors {
     /// Uses the mirrors in a folder, and makes it where there is none.
     pub fn open(root: PathBuf) -> Result<Mirrors, MirrorError> {
         fs::create_dir_all(&root).map_err(|source| MirrorError::Folder { path: root.clone(), source })?;
-        Ok(Mirrors { root, timeout: FETCH_TIMEOUT, known: Arc::default() })
+        Ok(Mirrors { root, timeout: FETCH_TIMEOUT, observer: None, known: Arc::default() })
     }
 
     /// Gives fetches this long instead of 20 minutes.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Mirrors {
         self.timeout = timeout;
+        self
+    }
+
+    /// Tells this of each fetch.
+    #[must_use]
+    pub fn observed(mut self, observer: FetchObserver) -> Mirrors {
+        self.observer = Some(observer);
         self
     }
 
@@ -88,7 +99,11 @@ impl Mirrors {
         }
         let _lock = self.lock(&mirror).await?;
         let began = Instant::now();
-        self.fetch_whole(&mirror, remote, want).await?;
+        let fetched = self.fetch_whole(&mirror, remote, want).await;
+        if let Some(observer) = &self.observer {
+            observer(fetched.is_ok(), began.elapsed());
+        }
+        fetched?;
         last.began = Some(began);
         last.pulls = want.iter().filter_map(Want::pull).collect();
         last.count += 1;
@@ -97,6 +112,31 @@ impl Mirrors {
             let _ = mirror.git(self.timeout, MAX_SAID).run(&["gc", "--auto", "--quiet"], b"").await;
         }
         Ok(mirror)
+    }
+
+    /// The mirrors that nobody has fetched since then. Blocks.
+    pub fn unused(&self, since: SystemTime) -> io::Result<Vec<String>> {
+        let mut unused = Vec::new();
+        for owner in fs::read_dir(&self.root)? {
+            let owner = owner?;
+            if !owner.file_type()?.is_dir() {
+                continue;
+            }
+            for mirror in fs::read_dir(owner.path())? {
+                let path = mirror?.path();
+                let (Some(owner), Some(name)) =
+                    (owner.file_name().to_str().map(str::to_owned), path.file_stem())
+                else {
+                    continue;
+                };
+                // Every fetch takes the lock, also one that brings nothing.
+                let fetched = fs::metadata(path.with_extension("lock")).and_then(|file| file.modified());
+                if path.extension().is_some_and(|end| end == "git") && fetched.is_ok_and(|at| at < since) {
+                    unused.push(format!("{owner}/{}", name.to_string_lossy()));
+                }
+            }
+        }
+        Ok(unused)
     }
 
     /// Throws a mirror away.

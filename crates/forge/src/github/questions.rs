@@ -53,6 +53,16 @@ pub async fn app(client: &Client) -> Result<AppFacts, ClientError> {
     })
 }
 
+/// Ranges of addresses that webhooks come from.
+/// <https://docs.github.com/en/rest/meta/meta#get-github-meta-information>
+pub async fn hooks(client: &Client) -> Result<Vec<String>, ClientError> {
+    let call = Call::get("/meta", "ask where webhooks come from");
+    let body = client.call(&call).await?.body;
+    let ranges = body["hooks"].as_array().map(|ranges| ranges.iter().filter_map(Json::as_str));
+    let ranges = ranges.ok_or_else(|| unclear(&call, "there is no list of `hooks`"))?;
+    Ok(ranges.map(str::to_owned).collect())
+}
+
 /// What somebody may do with a repository.
 /// <https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
 pub async fn permission(

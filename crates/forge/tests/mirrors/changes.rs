@@ -87,3 +87,16 @@ async fn what_cannot_be_compared_is_not_known() {
     place.origin.push("apart");
     assert_eq!(changed(&place, Diff::Pull { base: head, head: apart }).await, None);
 }
+
+#[tokio::test]
+async fn a_mirror_that_nobody_has_fetched_for_long_is_named_and_can_go() {
+    let place = Place::new();
+    place.mirror().await;
+    let hour = std::time::Duration::from_secs(3600);
+    assert!(place.mirrors.unused(std::time::SystemTime::now() - hour).unwrap().is_empty());
+    let unused = place.mirrors.unused(std::time::SystemTime::now() + hour).unwrap();
+    assert_eq!(unused, ["octo/hello"]);
+    place.mirrors.remove(&unused[0]).await.unwrap();
+    assert!(place.mirrors.get("octo/hello").unwrap().is_none());
+    assert!(place.mirrors.unused(std::time::SystemTime::now() + hour).unwrap().is_empty());
+}

@@ -175,8 +175,35 @@ impl CacheStore {
         folder.join(format!("{}.{extension}", entry_id(key, version)))
     }
 
+    /// Removes entries that nobody has used since then; how many.
+    pub(super) fn forget_unused(&self, since: SystemTime) -> io::Result<usize> {
+        let _lock = file_lock::exclusive(&self.root.join("lock"))?;
+        let unused = self.blobs()?.into_iter().filter(|(used, _, _)| *used < since);
+        let mut count = 0;
+        for (_, _, path) in unused {
+            remove(&path)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Removes entries, the longest unused first, until the rest fits. The caller holds the lock.
     fn evict(&self) -> io::Result<()> {
+        let mut blobs = self.blobs()?;
+        let mut total: u64 = blobs.iter().map(|(_, size, _)| size).sum();
+        blobs.sort();
+        for (_, size, path) in blobs {
+            if total <= self.bound {
+                break;
+            }
+            remove(&path)?;
+            total = total.saturating_sub(size);
+        }
+        Ok(())
+    }
+
+    /// The content of each entry, with its last use and its size. What is no entry is removed: the caller holds the lock.
+    fn blobs(&self) -> io::Result<Vec<(SystemTime, u64, PathBuf)>> {
         let mut blobs = Vec::new();
         for scope in fs::read_dir(self.root.join("entries"))? {
             let scope = scope?;
@@ -198,18 +225,14 @@ impl CacheStore {
                 blobs.push((metadata.modified()?, metadata.len(), path));
             }
         }
-        let mut total: u64 = blobs.iter().map(|(_, size, _)| size).sum();
-        blobs.sort();
-        for (_, size, path) in blobs {
-            if total <= self.bound {
-                break;
-            }
-            fs::remove_file(path.with_extension("json"))?;
-            fs::remove_file(path)?;
-            total = total.saturating_sub(size);
-        }
-        Ok(())
+        Ok(blobs)
     }
+}
+
+/// Removes an entry, its description first.
+fn remove(blob: &Path) -> io::Result<()> {
+    fs::remove_file(blob.with_extension("json"))?;
+    fs::remove_file(blob)
 }
 
 /// `None` for what is no description: somebody else's file, or one that a broken disk has torn.
@@ -317,6 +340,21 @@ mod tests {
         assert_eq!(there, [true, false, true]);
         let large = Record { size: 300, ..record(&main, "d".into(), "v".into(), 0) };
         assert!(matches!(store.add(&large, Path::new("/")), Err(StoreError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn what_nobody_has_used_for_long_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CacheStore::open(folder.path(), 10_000).unwrap();
+        let main = scope("main", &[]);
+        for (key, age) in [("old", 30), ("used", 30), ("new", 0)] {
+            add(&store, &main, key, 1).unwrap();
+            let blob = File::open(store.file("o/r", "main", key, "v", "blob")).unwrap();
+            blob.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        }
+        assert!(found(&store, &main, "used", &[]).is_some());
+        assert_eq!(store.forget_unused(SystemTime::now() - Duration::from_secs(20)).unwrap(), 1);
+        assert_eq!(["old", "used", "new"].map(|key| store.has(&main, key, "v")), [false, true, true]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What is forgotten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Conclusion, JobId, JobState, Timestamp};
 use store::log::LogFolder;
 use store::record::{Expansion, Receipt};
-use store::retention::{Retention, prune};
+use store::retention::{Retention, RunFolder, prune};
 use store::{Change, Store};
 
 use crate::sample::{NOON, delivery, job, job_ended, later, new_run, run_ended, running_run};
@@ -15,6 +16,12 @@ use crate::world::World;
 fn keep(runs: u64, payloads: u64, deliveries: u64) -> Retention {
     let [runs, payloads, deliveries] = [runs, payloads, deliveries].map(Duration::from_millis);
     Retention { runs, payloads, deliveries }
+}
+
+/// The folder of a run.
+fn files(folder: &tempfile::TempDir) -> RunFolder {
+    let runs = folder.path().join("runs");
+    Arc::new(move |run| runs.join(run.to_string()))
 }
 
 /// A run with one job and its log; the run ends at `later(100)`.
@@ -42,16 +49,21 @@ pub(crate) async fn runs_that_ended_long_ago_go_with_their_logs_and_no_others(wo
     };
     store.apply(vec![again]).await.expect("queued again");
     let running = running_run(&*store).await;
+    let of_run = files(&folder);
+    for run in [old, rerun, running] {
+        std::fs::create_dir_all(of_run(run).join("artifacts/report")).expect("made");
+    }
 
-    let none = prune(&*store, &logs, &keep(1000, 1, 1), later(1100)).await.expect("pruned");
+    let none = prune(&*store, &logs, &files(&folder), &keep(1000, 1, 1), later(1100)).await.expect("pruned");
     assert_eq!((none.runs, none.is_more), (0, false), "it ended a moment too late");
-    let some = prune(&*store, &logs, &keep(1000, 1, 1), later(1101)).await.expect("pruned");
+    let some = prune(&*store, &logs, &files(&folder), &keep(1000, 1, 1), later(1101)).await.expect("pruned");
     assert_eq!((some.runs, some.logs), (1, 1));
     assert_eq!(store.run(old).await.expect("read"), None);
     assert_eq!(store.job(JobId(1)).await.expect("read"), None);
     assert!(store.plan_inputs(old, 1).await.expect("read").is_empty());
     assert_eq!(logs.jobs().expect("listed"), [JobId(2)]);
     assert!(store.run(rerun).await.expect("read").is_some());
+    assert_eq!([old, rerun, running].map(|run| of_run(run).exists()), [false, true, true]);
     store.forget_runs(vec![running, rerun]).await.expect("nothing to do");
     assert!(store.run(running).await.expect("read").is_some(), "a run that runs is never forgotten");
 
@@ -71,13 +83,13 @@ pub(crate) async fn bodies_of_deliveries_go_before_the_deliveries_do(world: &imp
     }
     store.expand(ids[0], Expansion::Ignored("nothing".to_owned()), later(0)).await.expect("done");
     let at = |ms| Timestamp(NOON.0 + ms);
-    let first = prune(&*store, &logs, &keep(1, 10, 100), at(50)).await.expect("pruned");
+    let first = prune(&*store, &logs, &files(&folder), &keep(1, 10, 100), at(50)).await.expect("pruned");
     assert_eq!(first.deliveries, 1);
     let (kept, body) = store.delivery(ids[0]).await.expect("read").expect("there");
     assert_eq!((kept.guid.as_str(), body.len()), ("done", 0));
     assert!(!store.delivery(ids[1]).await.expect("read").expect("there").1.is_empty());
 
-    prune(&*store, &logs, &keep(1, 10, 100), at(5000)).await.expect("pruned");
+    prune(&*store, &logs, &files(&folder), &keep(1, 10, 100), at(5000)).await.expect("pruned");
     assert_eq!(store.delivery(ids[0]).await.expect("read"), None);
     assert!(store.delivery(ids[1]).await.expect("read").is_some(), "nothing has come of it yet");
     let anew = store.receive(delivery("done")).await.expect("received");
@@ -93,7 +105,8 @@ pub(crate) async fn much_is_forgotten_in_several_calls(world: &impl World) {
     }
     let mut calls = Vec::new();
     loop {
-        let pruned = prune(&*store, &logs, &keep(1, 1, 1), later(5000)).await.expect("pruned");
+        let pruned =
+            prune(&*store, &logs, &files(&folder), &keep(1, 1, 1), later(5000)).await.expect("pruned");
         calls.push(pruned.runs);
         if !pruned.is_more {
             break;

@@ -47,6 +47,7 @@ const WORDS: &[&str] = &[
     "installation",
     "installations",
     "issues",
+    "meta",
     "permission",
     "pulls",
     "repos",
