@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use tower::ServiceExt;
 
 use crate::api::events::LISTENERS;
 use crate::pages::WATCHED;
+use crate::tls::Tls;
 
 /// Connections at once; more wait in the listener's backlog. Ten for each of a hundred users,
 /// and below the usual limit of open files.
@@ -48,6 +50,15 @@ pub struct Peer(pub SocketAddr);
 
 /// Serves until `stop`, then lets requests that are under way end, for a while.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    serve_all(listener, None, router, stop).await;
+}
+
+/// The same, with TLS.
+pub async fn serve_tls(listener: TcpListener, tls: Tls, router: Router, stop: CancellationToken) {
+    serve_all(listener, Some(tls), router, stop).await;
+}
+
+async fn serve_all(listener: TcpListener, tls: Option<Tls>, router: Router, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     let abandoned = CancellationToken::new();
@@ -61,9 +72,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             () = stop.cancelled() => break,
         };
         let (router, stop, abandoned) = (router.clone(), stop.clone(), abandoned.clone());
+        let tls = tls.clone();
         connections.spawn(async move {
             tokio::select! {
-                () = converse(stream, Peer(peer), router, stop) => {}
+                () = begin(stream, tls, Peer(peer), router, stop) => {}
                 () = abandoned.cancelled() => {}
             }
             drop(permit);
@@ -88,9 +100,26 @@ async fn next(
     }
 }
 
-async fn converse(stream: TcpStream, peer: Peer, router: Router, stop: CancellationToken) {
+async fn begin(stream: TcpStream, tls: Option<Tls>, peer: Peer, router: Router, stop: CancellationToken) {
     // Interactive shells send single keys.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return converse(stream, peer, router, stop).await };
+    let greeting = tokio::time::timeout(HEAD_DEADLINE, tls.acceptor.accept(stream));
+    tokio::select! {
+        greeted = greeting => {
+            // As with one that breaks off, there is nobody to tell.
+            if let Ok(Ok(stream)) = greeted {
+                converse(stream, peer, router, stop).await;
+            }
+        }
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn converse<S>(stream: S, peer: Peer, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request

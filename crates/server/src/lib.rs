@@ -18,6 +18,7 @@ pub mod pages;
 pub mod rate;
 mod redeliver;
 mod server;
+pub mod tls;
 pub mod webhook;
 
 pub use server::{Parts, Server};
