@@ -9,5 +9,5 @@ mod process;
 mod repository;
 
 pub use forge::{Forge, Heard};
-pub use process::{Server, sign};
+pub use process::{SECRET, Server, Setting, TOKEN, sign, wait_a_moment};
 pub use repository::Repository;

@@ -10,6 +10,7 @@ mod docs;
 mod firecracker;
 mod layers;
 mod metadata;
+mod packaging;
 mod picture;
 mod setup;
 mod stage;

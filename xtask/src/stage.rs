@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::command::{self, cargo, check, program, runs, shown};
-use crate::{codegen, deny, docs, layers, setup};
+use crate::{codegen, deny, docs, layers, packaging, setup};
 
 /// For each target: long enough to try thousands of inputs, short enough for every commit.
 const FUZZ_SECONDS: &str = "10";
@@ -24,6 +24,8 @@ pub(crate) enum Stage {
     Fmt,
     /// Shell scripts
     Shell,
+    /// The unit, the installer, and the alert rules
+    Packaging,
     /// Dependencies between crates point down
     Layers,
     /// Licences, sources, and versions of dependencies
@@ -104,6 +106,7 @@ impl Stage {
             Stage::Setup => setup::run(),
             Stage::Fmt => check(&mut cargo(["fmt", "--all", "--check"])),
             Stage::Shell => shell_scripts(),
+            Stage::Packaging => packaging::run(),
             Stage::Layers => layers::run(),
             Stage::Deny => deny::run(),
             Stage::Codegen => codegen::run(true),
@@ -125,7 +128,7 @@ impl Stage {
 }
 
 fn shell_scripts() -> Result<()> {
-    check(&mut program("shellcheck", [".ci/run"]))
+    check(&mut program("shellcheck", [".ci/run", "packaging/install.sh"]))
 }
 
 fn documentation() -> Result<()> {

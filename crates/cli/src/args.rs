@@ -10,7 +10,8 @@ use machine::network::Destination;
 
 use crate::image::args::ImageCommand;
 pub(crate) use machines::{
-    ADDRESS, ServeArgs, ServeMachinesArgs, ServeWhat, VmArgs, VmExecArgs, VmStartArgs, VmTokenArgs, VmWhat,
+    ADDRESS, LogFormat, ServeArgs, ServeMachinesArgs, ServeWhat, VmArgs, VmExecArgs, VmStartArgs,
+    VmTokenArgs, VmWhat,
 };
 
 /// CI on your own machines: real GitHub Actions workflows, each job in a machine of its own.

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use server::machines::Bounds;
 use server::machines::limits::Tier;
 
-use crate::args::{DriverName, NetworkName};
-use crate::serve::{GithubConfig, WebhooksConfig};
+use crate::args::{DriverName, LogFormat, NetworkName};
+use crate::serve::{DiskConfig, GithubConfig, RetentionConfig, TlsConfig, WebhooksConfig};
 
 /// The configuration file. Unknown keys are refused.
 #[derive(Debug, Default, Deserialize)]
@@ -139,6 +139,16 @@ pub(crate) struct ServeConfig {
     pub(crate) webhooks: WebhooksConfig,
     /// Where people reach the server: `https://ci.example.com`.
     pub(crate) url: Option<String>,
+    /// How much room the disk of the data folder must have for jobs to start.
+    #[serde(default)]
+    pub(crate) disk: DiskConfig,
+    /// How long things are kept.
+    #[serde(default)]
+    pub(crate) retention: RetentionConfig,
+    /// The server's own certificate.
+    pub(crate) tls: Option<TlsConfig>,
+    /// How the log is written.
+    pub(crate) log_format: Option<LogFormat>,
     /// Whether anybody may look, without a token.
     #[serde(default)]
     pub(crate) anonymous_read: bool,

@@ -2,15 +2,24 @@
 
 mod ci;
 mod control;
+mod disk;
+mod log;
 mod machines;
 mod missed;
+mod numbers;
 mod premises;
 mod profiles;
+mod ranges;
+mod retention;
 mod secrets;
 mod senders;
 mod settings;
+mod tls;
 
 pub(crate) use ci::serve;
+pub(crate) use disk::DiskConfig;
 pub(crate) use machines::{key, machines};
+pub(crate) use retention::RetentionConfig;
 pub(crate) use senders::WebhooksConfig;
 pub(crate) use settings::GithubConfig;
+pub(crate) use tls::TlsConfig;

@@ -327,6 +327,9 @@ impl Core {
             return;
         }
         let what = &run.what;
+        let (workflow, event, sha) = (&what.workflow_path, &what.event, &what.sha);
+        let (id, attempt, repository) = (run.id, run.attempt, what.repository);
+        info!(run = %id, attempt, %repository, workflow, event, sha, state = %what.state, "run created");
         self.queue.run_queued(QueuedRun {
             id: run.id,
             repository: what.repository,
@@ -433,6 +436,7 @@ impl Core {
                 let reason = retry.after.clone();
                 if self.queue.retried(id, retry, now) {
                     job.again_because = Some(reason.clone());
+                    warn!(job = %id, %run, reason, "the job's machine has failed; the job is tried again");
                     let requeue = Requeue::Machine;
                     self.write(vec![Change::JobRequeued { job: id, reason, requeue, at: now }]).await;
                     return;
@@ -452,6 +456,11 @@ impl Core {
         self.queue.ended(id, now);
         let Some(live) = self.live.get_mut(&run) else { return };
         let was_tried = live.jobs.get(&id).is_some_and(|job| job.tries > 0);
+        let (conclusion, why) = (result.conclusion, reason.as_deref().unwrap_or_default());
+        match &result.infrastructure_error {
+            Some(_) => error!(job = %id, %run, %conclusion, reason = why, "job ended for want of a machine"),
+            None => info!(job = %id, %run, %conclusion, reason = why, "job ended"),
+        }
         live.job_ended(id, &result);
         let follows = live.follow(now, &BTreeMap::new());
         if was_tried && result.infrastructure_error.is_some() {
@@ -472,6 +481,7 @@ impl Core {
 
     async fn end_run(&mut self, run: RunId, conclusion: Conclusion, reason: Option<String>) {
         let now = Timestamp::now();
+        info!(%run, %conclusion, reason = reason.as_deref().unwrap_or_default(), "run ended");
         self.write(vec![Change::RunEnded { run, conclusion, reason, at: now }]).await;
         self.queue.ended(run, now);
         self.waiting.remove(&run);
@@ -575,7 +585,8 @@ impl Core {
             match self.parts.store.apply(changes.clone()).await {
                 Ok(()) => return true,
                 Err(error @ (StoreError::Illegal { .. } | StoreError::Missing(_))) => {
-                    error!(%error, ?changes, "a change contradicts the store; please report it");
+                    // Not what they say: that is the jobs' own.
+                    error!(%error, changes = changes.len(), "a change contradicts the store; please report it");
                     return false;
                 }
                 Err(error) => error!(%error, "the store does not take a change; trying again"),

@@ -9,6 +9,7 @@ use store::record::Step;
 use store::{Change, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::info;
 
 /// How often buffered lines are written: fast enough for the eye of whoever watches live.
 const FLUSH_EVERY: Duration = Duration::from_millis(50);
@@ -104,6 +105,7 @@ impl EventSink for Journal {
         let now = std::time::SystemTime::now();
         match event {
             JobEvent::JobStarted { at, machine, .. } => {
+                info!(job = %self.job, machine, "job started");
                 self.tell(Change::JobStarted { job: self.job, machine, at: at.into() });
             }
             JobEvent::StepStarted { step, name, at } => {

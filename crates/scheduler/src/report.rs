@@ -24,7 +24,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::recipe::run_of;
 
@@ -147,7 +147,8 @@ impl Reporter {
             }
             Err(reason) => {
                 let wait = self.patience.after(line.failures);
-                info!(reason, wait_s = wait.as_secs(), "a report has failed; trying again");
+                let named = runs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+                warn!(runs = named, reason, wait_s = wait.as_secs(), "a report has failed; trying again");
                 line.failures += 1;
                 line.runs.extend(runs);
                 line.due = Some(Instant::now() + wait);

@@ -9,6 +9,7 @@ mod tally;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use machine::pool::KindStatus;
 use store::{Store, StoreError};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -42,10 +43,23 @@ struct Families {
     step_seconds: Family<Histogram>,
     infrastructure: Family<Counter>,
     pool: Family<Gauge>,
+    pool_leases: Family<Counter>,
+    pool_misses: Family<Counter>,
+    pool_failures: Family<Counter>,
+    closed: Family<Gauge>,
+    disk_free: Family<Gauge>,
+    disk_size: Family<Gauge>,
+    disk_inodes: Family<Gauge>,
     forge_calls: Family<Histogram>,
     errors: Family<Counter>,
+    forgotten: Family<Counter>,
     tally: Mutex<Tally>,
+    /// Asked before the numbers are read.
+    sources: Mutex<Vec<Source>>,
 }
+
+/// Sets numbers that nobody tells of by themselves.
+type Source = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -98,13 +112,38 @@ impl Families {
                 &[],
             ),
             pool: family("hearth_pool_machines", "Machines, by type and state.", &["type", "state"]),
+            pool_leases: family(
+                "hearth_pool_leases_total",
+                "Leases of machines that are kept ready.",
+                &["type"],
+            ),
+            pool_misses: family("hearth_pool_misses_total", "Leases that found no machine ready.", &["type"]),
+            pool_failures: family(
+                "hearth_pool_failures_total",
+                "Machines that could not be made ready, or died while they were.",
+                &["type"],
+            ),
+            closed: family("hearth_closed", "1 while nothing new starts, by why.", &["reason"]),
+            disk_free: family("hearth_disk_free_bytes", "Room left on the data folder's disk.", &[]),
+            disk_size: family("hearth_disk_size_bytes", "Size of the data folder's disk.", &[]),
+            disk_inodes: family(
+                "hearth_disk_free_inodes",
+                "Files that the data folder's disk has room for.",
+                &[],
+            ),
             forge_calls: family(
                 "hearth_forge_call_seconds",
                 "Calls of the forge's API and of git.",
                 &["operation", "outcome"],
             ),
             errors: family("hearth_errors_total", "What went wrong inside the server, by part.", &["part"]),
+            forgotten: family(
+                "hearth_forgotten_total",
+                "What was kept long enough, by what it was.",
+                &["what"],
+            ),
             tally: Mutex::default(),
+            sources: Mutex::default(),
         }
     }
 }
@@ -132,9 +171,38 @@ impl Metrics {
         self.0.forge_calls.change(&[operation, outcome], |histogram| histogram.observe(took.as_secs_f64()));
     }
 
-    /// So many machines of a type are in a state now.
-    pub fn pool(&self, kind: &str, state: &str, machines: u64) {
-        self.0.pool.change(&[kind, state], |gauge| gauge.0 = machines);
+    /// How a type of machine that is kept ready stands now.
+    pub fn pool(&self, status: &KindStatus) {
+        let kind = status.name.as_str();
+        let states = [("ready", status.ready), ("starting", status.starting), ("wanted", status.wanted)];
+        for (state, machines) in states {
+            self.0.pool.change(&[kind, state], |gauge| gauge.0 = machines as u64);
+        }
+        self.0.pool_leases.change(&[kind], |counter| counter.0 = status.leases);
+        self.0.pool_misses.change(&[kind], |counter| counter.0 = status.misses);
+        self.0.pool_failures.change(&[kind], |counter| counter.0 = status.failures + status.deaths);
+    }
+
+    /// Whether nothing new starts for this reason.
+    pub fn closed(&self, reason: &str, is_closed: bool) {
+        self.0.closed.change(&[reason], |gauge| gauge.0 = u64::from(is_closed));
+    }
+
+    /// The disk of the data folder: bytes left, bytes in all, and files left.
+    pub fn disk(&self, free: u64, size: u64, inodes: u64) {
+        self.0.disk_free.change(&[], |gauge| gauge.0 = free);
+        self.0.disk_size.change(&[], |gauge| gauge.0 = size);
+        self.0.disk_inodes.change(&[], |gauge| gauge.0 = inodes);
+    }
+
+    /// So many of something were kept long enough.
+    pub fn forgotten(&self, what: &str, count: u64) {
+        self.0.forgotten.change(&[what], |counter| counter.0 += count);
+    }
+
+    /// Asks this each time before the numbers are read. It must be quick: it holds up who reads them.
+    pub fn ask(&self, source: impl Fn(&Metrics) + Send + Sync + 'static) {
+        self.sources().push(Box::new(source));
     }
 
     /// Something went wrong in a part of the server.
@@ -146,6 +214,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
+        self.sources().iter().for_each(|source| source(self));
         self.tally().show(self);
         let Families { webhooks, webhook_seconds, missed, runs, jobs, runs_ended, jobs_ended, .. } = &*self.0;
         webhooks.write(&mut text);
@@ -159,12 +228,20 @@ impl Metrics {
         for histogram in [queue_wait, lease, first_line, job_seconds, step_seconds] {
             histogram.write(&mut text);
         }
-        let Families { infrastructure, pool, forge_calls, errors, .. } = &*self.0;
-        infrastructure.write(&mut text);
-        pool.write(&mut text);
-        forge_calls.write(&mut text);
-        errors.write(&mut text);
+        let Families { pool_leases, pool_misses, pool_failures, infrastructure, errors, .. } = &*self.0;
+        for counter in [infrastructure, pool_leases, pool_misses, pool_failures, errors, &self.0.forgotten] {
+            counter.write(&mut text);
+        }
+        let Families { pool, closed, disk_free, disk_size, disk_inodes, .. } = &*self.0;
+        for gauge in [pool, closed, disk_free, disk_size, disk_inodes] {
+            gauge.write(&mut text);
+        }
+        self.0.forge_calls.write(&mut text);
         text
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Vec<Source>> {
+        self.0.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {

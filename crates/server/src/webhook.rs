@@ -29,6 +29,7 @@ use serde_json::json;
 use store::record::{NewDelivery, Receipt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use crate::api::error::ApiError;
 use crate::http::Peer;
@@ -108,12 +109,27 @@ pub(crate) async fn receive(State(shared): State<Arc<Shared>>, request: Request)
         Err(error) => ("unknown", error.code()),
     };
     shared.metrics.webhook(event, word, begun.elapsed());
+    match &outcome {
+        Ok(taken) => {
+            let Taken { event, outcome, delivery, repository, .. } = taken;
+            let repository = repository.as_deref().unwrap_or_default();
+            info!(delivery, event, repository, outcome, "webhook accepted");
+        }
+        // Whoever sends too many is not to fill the log with them.
+        Err(error) if error.code() == "too_many_requests" => debug!(reason = %error, "webhook refused"),
+        Err(error) => {
+            let client = shared.proxies.client(parts.extensions.get::<Peer>().copied(), &parts.headers);
+            warn!(%client, code = error.code(), reason = %error, "webhook refused");
+        }
+    }
     outcome.into_response()
 }
 
 /// A webhook that is durable.
 struct Taken {
     event: String,
+    delivery: String,
+    repository: Option<String>,
     /// For metrics.
     outcome: &'static str,
     message: String,
@@ -204,10 +220,13 @@ async fn keep(shared: &Shared, head: Head, payload: Vec<u8>) -> Result<Taken, Ap
             status: "acknowledged",
             outcome: "known",
             event: head.event,
+            delivery: head.guid,
+            repository: head.repository,
         },
         Receipt::New(_) | Receipt::Again(_) => {
             let status = if head.runs() { "success" } else { "acknowledged" };
-            Taken { message, status, outcome: "received", event: head.event }
+            let (delivery, repository) = (head.guid, head.repository);
+            Taken { message, status, outcome: "received", event: head.event, delivery, repository }
         }
     })
 }

@@ -17,7 +17,11 @@ use super::forge::Forge;
 use super::http::ask;
 use super::repository::Repository;
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// What webhooks are signed with.
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// What the server speaks to the forge with.
+pub const TOKEN: &str = "token-of-a-machine-user";
 
 /// Opens nothing: the key of the tests of `forge`.
 const APP_KEY: &str = include_str!("../../../crates/forge/src/github/app/test_key_pkcs1.pem");
@@ -31,9 +35,22 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 /// A running server; it is killed when this is dropped.
 pub struct Server {
     folder: TempDir,
-    api: String,
+    setting: Setting,
     child: Child,
     address: SocketAddr,
+}
+
+/// What a server is started with, besides its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// More of its environment.
+    pub env: Vec<(&'static str, String)>,
+    /// Commands of a shell that come first, in a mount namespace of the server's own; `$DATA` is its data folder.
+    pub mounted: Option<&'static str>,
+    /// Whether what it says on stderr is kept, for [`Server::said`].
+    pub is_heard: bool,
+    /// Where the forge's API is.
+    api: String,
 }
 
 impl Server {
@@ -50,7 +67,12 @@ impl Server {
     }
 
     /// Starts one with more in its configuration.
-    pub fn configured(repository: &Repository, forge: &Forge, mut config: Json) -> Server {
+    pub fn configured(repository: &Repository, forge: &Forge, config: Json) -> Server {
+        Server::set(repository, forge, config, Setting::default())
+    }
+
+    /// The same, in a setting.
+    pub fn set(repository: &Repository, forge: &Forge, mut config: Json, setting: Setting) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
         config["serve"]["github"]["clone-from"] = json!(repository.template());
         if let Some(key) = config.pointer_mut("/serve/github/app/private-key") {
@@ -59,9 +81,10 @@ impl Server {
             *key = path.to_str().expect("text").into();
         }
         std::fs::write(folder.path().join("hearth.yaml"), config.to_string()).expect("written");
-        let api = forge.url();
-        let (child, address) = begin(&folder, &api);
-        Server { folder, api, child, address }
+        std::fs::create_dir(folder.path().join("data")).expect("made");
+        let setting = Setting { api: forge.url(), ..setting };
+        let (child, address) = begin(&folder, &setting);
+        Server { folder, setting, child, address }
     }
 
     /// Where it listens.
@@ -69,9 +92,21 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Its data folder.
+    /// Its data folder, as it sees it.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        let data = self.folder.path().join("data");
+        match self.setting.mounted {
+            Some(_) => {
+                let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+                root.join(data.strip_prefix("/").expect("absolute"))
+            }
+            None => data,
+        }
+    }
+
+    /// What it has said on stderr.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("said")).expect("heard")
     }
 
     /// Its address.
@@ -185,7 +220,8 @@ impl Server {
         });
     }
 
-    fn until(&self, path: &str, is: impl Fn(&Json) -> bool) -> Json {
+    /// Waits until what the API says there is so.
+    pub fn until(&self, path: &str, is: impl Fn(&Json) -> bool) -> Json {
         let begun = Instant::now();
         loop {
             let (_, found) = self.get(path);
@@ -219,12 +255,12 @@ impl Server {
 
     /// Starts it again on the same data folder; its address is another one.
     pub fn start_again(&mut self) {
-        (self.child, self.address) = begin(&self.folder, &self.api);
+        (self.child, self.address) = begin(&self.folder, &self.setting);
     }
 
     /// What a second server on the same data folder says before it ends.
     pub fn second(&self) -> String {
-        let mut second = command(&self.folder, &self.api).stderr(Stdio::piped()).spawn().expect("started");
+        let mut second = command(&self.folder, &self.setting).stderr(Stdio::piped()).spawn().expect("started");
         let mut said = String::new();
         second.stderr.take().expect("piped").read_to_string(&mut said).expect("read");
         assert!(!second.wait().expect("ended").success());
@@ -246,11 +282,12 @@ pub fn sign(body: &str) -> String {
     format!("sha256={digest}")
 }
 
+/// Waits before asking another process again.
 #[expect(
     clippy::disallowed_methods,
     reason = "another process says nothing by itself; it is asked, with a deadline"
 )]
-fn wait_a_moment() {
+pub fn wait_a_moment() {
     std::thread::sleep(ASK_EVERY);
 }
 
@@ -262,22 +299,38 @@ impl Drop for Server {
     }
 }
 
-fn command(folder: &TempDir, api: &str) -> Command {
-    let mut command = Command::new(crate::invocation::binary().expect("built"));
+fn command(folder: &TempDir, setting: &Setting) -> Command {
+    let hearth = crate::invocation::binary().expect("built");
+    let data = folder.path().join("data");
+    let mut command = match setting.mounted {
+        None => Command::new(hearth),
+        Some(first) => {
+            let mut command = Command::new("unshare");
+            let script = format!("set -e; {first}; exec \"$@\"");
+            command.args(["--mount", "sh", "-c", &script, "sh"]).arg(hearth).env("DATA", &data);
+            command
+        }
+    };
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--config"])
         .arg(folder.path().join("hearth.yaml"))
         .arg("--data")
-        .arg(folder.path().join("data"))
+        .arg(data)
         .env("GITHUB_WEBHOOK_SECRET", SECRET)
-        .env("GITHUB_TOKEN", "token-of-a-machine-user")
-        .env("GITHUB_API_URL", api)
+        .env("GITHUB_TOKEN", TOKEN)
+        .env("GITHUB_API_URL", &setting.api)
+        .env_remove("RUST_LOG")
+        .env_remove("HEARTH_JWT_SECRET")
+        .envs(setting.env.iter().map(|(name, value)| (*name, value.as_str())))
         .stdout(Stdio::piped());
+    if setting.is_heard {
+        command.stderr(std::fs::File::create(folder.path().join("said")).expect("made"));
+    }
     command
 }
 
-fn begin(folder: &TempDir, api: &str) -> (Child, SocketAddr) {
-    let mut child = command(folder, api).spawn().expect("started");
+fn begin(folder: &TempDir, setting: &Setting) -> (Child, SocketAddr) {
+    let mut child = command(folder, setting).spawn().expect("started");
     let mut first = String::new();
     let said = BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first);
     assert!(said.is_ok_and(|bytes| bytes > 0), "hearth serve has not said where it listens");

@@ -3,6 +3,7 @@
 
 mod gates;
 mod kills;
+mod operations;
 mod pages;
 mod trust;
 

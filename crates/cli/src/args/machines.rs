@@ -19,8 +19,22 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
 
+    /// How the log on stderr is written [default: text; also serve.log-format]. RUST_LOG says how much of it
+    #[arg(long, value_name = "FORMAT", env = "HEARTH_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+
     #[command(flatten)]
     pub(crate) places: PlaceArgs,
+}
+
+/// How the server's log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// A JSON object a line
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

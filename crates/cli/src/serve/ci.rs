@@ -11,6 +11,7 @@ use axum::Router;
 use forge::git::Mirrors;
 use forge::github::app::App;
 use forge::github::client::{Auth, Client};
+use machine::pool::Pool;
 use machine::{Driver, FindingLevel};
 use model::{RunId, Secret, Timestamp};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
@@ -42,14 +43,20 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
 
 use super::control::EngineControl;
+use super::disk::Disk;
+use super::machines::Beside;
 use super::missed;
 use super::premises::ServerPremises;
 use super::profiles;
+use super::ranges::GithubRanges;
+use super::retention::Forgetter;
 use super::secrets::SealedSecrets;
 use super::settings::Settings;
-use crate::args::ServeArgs;
+use super::{log, numbers};
+use crate::args::{LogFormat, ServeArgs};
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit;
@@ -61,6 +68,8 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 /// Serves until it is interrupted.
 pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     let config = Config::load(args.places.config.as_deref())?;
+    let metrics = Metrics::default();
+    log::start(args.log_format.or(config.serve.log_format).unwrap_or(LogFormat::Text), &metrics)?;
     let settings = Settings::new(&config, args.listen, |name| std::env::var(name).ok())?;
     let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.root())?);
@@ -68,19 +77,28 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("can't listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
-    let url = settings.url.clone().unwrap_or_else(|| format!("http://{address}"));
-    let house = House::open(&config, &settings, &data, Arc::clone(&store), &url).await?;
+    let tls =
+        config.serve.tls.clone().map(|files| Ok::<_, anyhow::Error>((files.open()?, files))).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+    let house = House::open(&config, &settings, &data, Arc::clone(&store), &url, &metrics).await?;
     first_token(&*store, &data).await?;
     let stop_listening = CancellationToken::new();
     let router = house.router(settings, &config, &url, &stop_listening);
-    say!("http://{address}");
-    let serving = tokio::spawn(http::serve(listener, router, stop_listening.clone()));
+    say!("{scheme}://{address}");
+    let serving = match tls {
+        None => tokio::spawn(http::serve(listener, router, stop_listening.clone())),
+        Some((tls, files)) => {
+            house.tasks.spawn(files.watch(tls.clone(), stop_listening.clone()));
+            tokio::spawn(http::serve_tls(listener, tls, router, stop_listening.clone()))
+        }
+    };
     interrupts.next().await;
-    eprintln!(
-        "hearth: stopping: running jobs have {} s to end, what is left is run again by the next start; once more \
-         stops at once",
+    info!(
+        "stopping: running jobs have {} s to end, what is left is run again by the next start; once more stops at once",
         DRAIN_DEADLINE.as_secs()
     );
+    metrics.closed("draining", true);
     house.engine.limit(|limits: &mut Limits| limits.closed = Some(Closed::Draining)).await;
     tokio::select! {
         () = house.engine.quiet() => {}
@@ -108,8 +126,10 @@ struct House {
     workshop: Arc<Workshop>,
     news: Arc<Notify>,
     drivers: Vec<Arc<dyn Driver>>,
+    beside: Option<Beside>,
     profiles: Vec<Profile>,
     data: DataFolder,
+    disk: Disk,
     metrics: Metrics,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -122,13 +142,14 @@ impl House {
         data: &DataFolder,
         store: Arc<dyn Store>,
         url: &str,
+        metrics: &Metrics,
     ) -> Result<House> {
         let machines = profiles::open(config, data).await?;
-        machines.notes.iter().for_each(|note| eprintln!("hearth: {note}"));
+        machines.notes.iter().for_each(|note| info!("{note}"));
         let origin = Arc::new(Origin {
             addresses: settings.addresses.clone(),
             elsewhere: settings.clone_from.clone(),
-            mirrors: Mirrors::open(data.root().join("mirrors"))?,
+            mirrors: Mirrors::open(data.root().join("mirrors"))?.observed(numbers::of_fetches(metrics)),
             token: settings.token.clone(),
         });
         let actions = Arc::new(open_actions(config, data)?);
@@ -141,7 +162,7 @@ impl House {
             permissions: config.serve.github.default_permissions.into(),
         });
         let artifacts = artifacts(data);
-        let client = client(settings)?;
+        let client = client(settings)?.map(|client| client.observed(numbers::of_calls(metrics)));
         let ending = TaskTracker::new();
         let workshop = Arc::new(Workshop {
             benches: machines.benches,
@@ -162,6 +183,7 @@ impl House {
             checked_out: workshop::Trees::default(),
             ending,
         });
+        let beside = Beside::open(config, data).await?;
         let (stop, tasks, news) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Notify::new()));
         let logs = Arc::new(LogFolder::new(&data.root().join("logs/jobs")));
         let parts = Parts {
@@ -172,8 +194,29 @@ impl House {
             retry: Policy::default(),
         };
         let profiles = machines.profiles.as_slice().to_vec();
-        let queue = Queue::new(limits(config, settings), machines.profiles);
+        Forgetter::check(&config.serve.retention, &data.root().join("trees"))?;
+        let disk = Disk::open(data.root(), config.serve.disk)?;
+        disk.measured(metrics);
+        numbers::of_pools(metrics, machines_ready(&workshop));
+        let limits = Limits { closed: disk.closed(), ..limits(config, settings) };
+        let queue = Queue::new(limits, machines.profiles);
         let engine = Engine::start(parts, queue, stop.clone(), &tasks).await?;
+        let forgetter = Forgetter {
+            keep: config.serve.retention,
+            store: Arc::clone(&store),
+            logs: Arc::clone(&logs),
+            results: Arc::clone(&workshop.results),
+            mirrors: origin.mirrors.clone(),
+            data: data.clone(),
+            metrics: metrics.clone(),
+        };
+        if let Some(own) = &settings.senders.beside_github {
+            let (api, allowed) = (settings.addresses.api(), settings.senders.allowed.clone());
+            let ranges = GithubRanges::open(&api, data.root(), own.clone(), allowed).await?;
+            tasks.spawn(ranges.run(stop.clone()));
+        }
+        tasks.spawn(forgetter.run(stop.clone()));
+        tasks.spawn(disk.clone().watch(engine.clone(), stop.clone()));
         let expander = Arc::new(Expander {
             store: Arc::clone(&store),
             origin: Arc::clone(&origin),
@@ -195,14 +238,13 @@ impl House {
         tasks.spawn(chain.run(stop.clone()));
         tasks
             .spawn(Clock::new(Arc::clone(&store), Arc::clone(&origin), dispatcher.clone()).run(stop.clone()));
-        let metrics = Metrics::default();
         match client {
-            None => eprintln!(
-                "hearth: no GITHUB_TOKEN and no App: results are shown on the pages here, and nothing is reported"
+            None => warn!(
+                "no GITHUB_TOKEN and no App: results are shown on the pages here, and nothing is reported"
             ),
             Some(client) => {
                 let missed =
-                    missed::reconciler(Arc::clone(&store), client.clone(), settings.url.clone(), &metrics);
+                    missed::reconciler(Arc::clone(&store), client.clone(), settings.url.clone(), metrics);
                 tasks.spawn(missed.run(stop.clone()));
                 let url = url.to_owned();
                 let patience = Patience::default();
@@ -220,11 +262,13 @@ impl House {
             workshop,
             news,
             drivers: machines.drivers,
+            beside,
             profiles,
             logs,
             key,
             data: data.clone(),
-            metrics,
+            disk,
+            metrics: metrics.clone(),
             stop,
             tasks,
         })
@@ -250,13 +294,15 @@ impl House {
             seal: Arc::clone(&self.key),
             premises: Arc::new(ServerPremises {
                 profiles: self.profiles.clone(),
-                pools: self.workshop.benches.values().filter_map(|bench| bench.pool.clone()).collect(),
+                pools: machines_ready(&self.workshop),
                 data: self.data.clone(),
                 address: settings.url.clone(),
             }),
             stop: stop.clone(),
         });
-        let checks = self.drivers.iter().map(|driver| {
+        let beside = self.beside.iter().map(|beside| &beside.driver);
+        let beside = beside.filter(|one| self.drivers.iter().all(|driver| driver.name() != one.name()));
+        let checks = self.drivers.iter().chain(beside).map(|driver| {
             let name = format!("driver {}", driver.name());
             Arc::new(DriverCheck { name, driver: Arc::clone(driver) }) as Arc<dyn Check>
         });
@@ -270,13 +316,13 @@ impl House {
             },
             auth,
             proxies: settings.senders.proxies,
-            checks: checks.collect(),
+            checks: checks.chain([Arc::new(self.disk.clone()) as Arc<dyn Check>]).collect(),
             metrics: self.metrics.clone(),
             logs: LogFolder::clone(&self.logs),
             artifacts: Arc::clone(&self.artifacts),
             seal: Arc::clone(&self.key),
             stop: self.stop.clone(),
-            machines: None,
+            machines: self.beside.as_ref().map(|beside| beside.machines.clone()),
         });
         server.router().merge(pages.router())
     }
@@ -286,10 +332,18 @@ impl House {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(beside) = &self.beside {
+            beside.machines.shut_down().await.iter().for_each(|failure| warn!("machine API: {failure}"));
+        }
         if tokio::time::timeout(workshop::END_DEADLINE, self.workshop.close()).await.is_err() {
-            eprintln!("hearth: some machines do not go away; the next start removes them");
+            warn!("some machines do not go away; the next start removes them");
         }
     }
+}
+
+/// The pools of all profiles that keep machines ready.
+fn machines_ready(workshop: &Workshop) -> Vec<Pool> {
+    workshop.benches.values().filter_map(|bench| bench.pool.clone()).collect()
 }
 
 /// Whether machines can be had, found out by making one.
@@ -342,7 +396,7 @@ async fn first_token(store: &dyn Store, data: &DataFolder) -> Result<()> {
     let written = written.and_then(|mut file| writeln!(file, "{secret}"));
     written.with_context(|| format!("can't write the administrator's token to {}", path.display()))?;
     store.apply(vec![Change::TokenMade(token)]).await?;
-    eprintln!("hearth: a token for its administrator is in {}", path.display());
+    info!("a token for the administrator of this server is in {}", path.display());
     Ok(())
 }
 

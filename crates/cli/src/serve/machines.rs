@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use machine::network::NetworkPolicy;
-use machine::{FindingLevel, MachineSpec, Network};
+use machine::{Driver, FindingLevel, MachineSpec, Network};
 use model::MachineId;
 use server::http;
 use server::machines::token::{DEFAULT_TIER, Key};
 use server::machines::{Config as Api, Machines, VmType};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::args::{ADDRESS, DriverName, ServeMachinesArgs};
 use crate::config::{Config, ServeConfig};
@@ -31,24 +32,12 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
     let config = Config::load(args.places.config.as_deref())?;
     let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
     let _lock = lock(&data)?;
-    let name = args.driver.or(config.machine).unwrap_or(DriverName::Sandbox);
-    if name == DriverName::Host {
-        bail!(
-            "the host driver has no walls: whoever has a token would be you, on your files; choose another with --machine"
-        );
-    }
     let mut interrupts = Interrupts::new()?;
-    let first = config.serve.vm_types.first();
-    let network = first.and_then(|first| first.network).unwrap_or(name.usual_network());
-    let typical = MachineSpec {
-        image: first.and_then(|first| first.image.clone()),
-        ..MachineSpec::new(MachineId(String::new()), network.into())
-    };
-    let (driver, note) = best(name, &typical, &data, &config).await?;
+    let (driver, note) = chosen_driver(args.driver, &data, &config).await?;
     if let Some(note) = note {
         eprintln!("hearth: {note}");
     }
-    let api = api_config(&args, &config.serve, &data)?;
+    let api = api_config(args.network.map(Network::from), &args.vm_types, &config.serve, &data)?;
     let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
     for what in removed {
         eprintln!("hearth: removed {what}, left by an earlier life");
@@ -68,6 +57,51 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
         None => ADDRESS.parse()?,
     };
     serve(&machines, listen, &mut interrupts).await
+}
+
+/// The machine API beside a CI server, on the same data folder: each leaves alone what lives, and their machines have
+/// names of their own.
+pub(super) struct Beside {
+    pub(super) machines: Machines,
+    pub(super) driver: Arc<dyn Driver>,
+    _lock: File,
+}
+
+impl Beside {
+    /// Where there is a key of tokens, the API.
+    pub(super) async fn open(config: &Config, data: &DataFolder) -> Result<Option<Beside>> {
+        if std::env::var_os(SECRET_VARIABLE).is_none_or(|secret| secret.is_empty()) {
+            return Ok(None);
+        }
+        let key = key()?;
+        let lock = lock(data)?;
+        let (driver, note) = chosen_driver(None, data, config).await?;
+        note.iter().for_each(|note| info!("machine API: {note}"));
+        let api = api_config(None, &[], &config.serve, data)?;
+        let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
+        removed.iter().for_each(|what| info!(what, "removed, left by an earlier life"));
+        Ok(Some(Beside { machines, driver, _lock: lock }))
+    }
+}
+
+async fn chosen_driver(
+    given: Option<DriverName>,
+    data: &DataFolder,
+    config: &Config,
+) -> Result<(Arc<dyn Driver>, Option<String>)> {
+    let name = given.or(config.machine).unwrap_or(DriverName::Sandbox);
+    if name == DriverName::Host {
+        bail!(
+            "the host driver has no walls: whoever has a token would be you, on your files; choose another with --machine"
+        );
+    }
+    let first = config.serve.vm_types.first();
+    let network = first.and_then(|first| first.network).unwrap_or(name.usual_network());
+    let typical = MachineSpec {
+        image: first.and_then(|first| first.image.clone()),
+        ..MachineSpec::new(MachineId(String::new()), network.into())
+    };
+    best(name, &typical, data, config).await
 }
 
 async fn serve(machines: &Machines, listen: SocketAddr, interrupts: &mut Interrupts) -> Result<u8> {
@@ -120,7 +154,7 @@ fn lock(data: &DataFolder) -> Result<File> {
             // The number only helps to find it.
             let _ = file.read_to_string(&mut holder);
             bail!(
-                "another `hearth serve machines` (process {}) has the data folder {}; stop it, or choose another folder with --data",
+                "another `hearth serve machines`, or a `hearth serve` with {SECRET_VARIABLE}, (process {}) has the data folder {}; stop it, or choose another folder with --data",
                 holder.trim(),
                 data.root().display()
             );
@@ -135,10 +169,14 @@ fn lock(data: &DataFolder) -> Result<File> {
     Ok(file)
 }
 
-fn api_config(args: &ServeMachinesArgs, serve: &ServeConfig, data: &DataFolder) -> Result<Api> {
+fn api_config(
+    network: Option<Network>,
+    vm_types: &[String],
+    serve: &ServeConfig,
+    data: &DataFolder,
+) -> Result<Api> {
     let mut api = Api::new(data.root());
-    let network = args.network.map(Network::from);
-    let given: Vec<(String, VmType)> = if args.vm_types.is_empty() {
+    let given: Vec<(String, VmType)> = if vm_types.is_empty() {
         let configured = serve.vm_types.iter().map(|kind| {
             let policy = NetworkPolicy::parse(kind.allow_hosts.iter().map(String::as_str));
             let policy =
@@ -156,7 +194,7 @@ fn api_config(args: &ServeMachinesArgs, serve: &ServeConfig, data: &DataFolder) 
         });
         configured.collect::<Result<_>>()?
     } else {
-        let named = args.vm_types.iter().map(|given| {
+        let named = vm_types.iter().map(|given| {
             let (name, image) = given.split_once('=').map_or((given.as_str(), None), |(n, i)| (n, Some(i)));
             (name.to_owned(), VmType { image: image.map(str::to_owned), network, ..VmType::default() })
         });

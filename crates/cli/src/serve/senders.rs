@@ -7,11 +7,14 @@ use server::address::Proxies;
 use server::rate::Rate;
 use server::webhook::Allowed;
 
+/// Stands for all addresses that GitHub sends webhooks from.
+const GITHUB: &str = "github";
+
 /// Who may send webhooks, in `hearth.yaml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct WebhooksConfig {
-    /// Addresses that may send webhooks, such as `192.30.252.0/22`; everybody where absent.
+    /// Addresses that may send webhooks, such as `192.30.252.0/22`, or `github`; everybody where absent.
     allow: Option<Vec<String>>,
     /// How many webhooks one address may send; as many as it likes where absent.
     per_minute: Option<u32>,
@@ -23,6 +26,8 @@ pub(crate) struct WebhooksConfig {
 #[derive(Debug)]
 pub(crate) struct Senders {
     pub(crate) allowed: Allowed,
+    /// Besides those that GitHub names: these, once it has named them.
+    pub(crate) beside_github: Option<Vec<Cidr>>,
     pub(crate) rate: Option<Rate>,
     pub(crate) proxies: Proxies,
 }
@@ -30,12 +35,16 @@ pub(crate) struct Senders {
 impl WebhooksConfig {
     /// Reads it.
     pub(crate) fn senders(&self) -> Result<Senders> {
-        let allowed = match &self.allow {
+        let (allowed, beside_github) = match &self.allow {
             Some(allow) if allow.is_empty() => {
                 bail!("serve.webhooks.allow of the configuration is empty: nobody could send webhooks")
             }
-            Some(allow) => Allowed::only(ranges("allow", allow)?),
-            None => Allowed::default(),
+            Some(allow) => {
+                let (github, own): (Vec<_>, Vec<_>) = allow.iter().cloned().partition(|name| name == GITHUB);
+                let own = ranges("allow", &own)?;
+                (Allowed::only(own.clone()), (!github.is_empty()).then_some(own))
+            }
+            None => (Allowed::default(), None),
         };
         if self.per_minute == Some(0) {
             bail!("serve.webhooks.per-minute of the configuration is 0: nobody could send webhooks");
@@ -44,7 +53,12 @@ impl WebhooksConfig {
             Some(proxies) => Proxies::new(ranges("trusted-proxies", proxies)?),
             None => Proxies::default(),
         };
-        Ok(Senders { allowed, rate: self.per_minute.map(|per_minute| Rate { per_minute }), proxies })
+        Ok(Senders {
+            allowed,
+            beside_github,
+            rate: self.per_minute.map(|per_minute| Rate { per_minute }),
+            proxies,
+        })
     }
 }
 
@@ -70,6 +84,10 @@ mod tests {
         let all = senders("{allow: [192.30.252.0/22, '2001:db8::1'], per-minute: 60, trusted-proxies: []}")
             .unwrap();
         assert_eq!((all.rate, all.proxies), (Some(Rate { per_minute: 60 }), Proxies::new(Vec::new())));
+        assert!(all.beside_github.is_none());
+        let github = senders("{allow: [github, 10.0.0.0/8]}").unwrap();
+        assert_eq!(github.beside_github.unwrap().len(), 1);
+        assert!(!github.allowed.has("192.30.252.1".parse().unwrap()), "GitHub has not named it yet");
         let usual = senders("{}").unwrap();
         assert_eq!((usual.rate, usual.proxies), (None, Proxies::default()));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{EventSink, JobId, JobResult, Timestamp};
 use runner::Cancellation;
 use store::Change;
+use tracing::info;
 
 use crate::journal::Journal;
 use crate::queue::Placement;
@@ -30,6 +31,8 @@ impl Core {
         let cancellation = Cancellation::default();
         job.cancellation = Some(cancellation.clone());
         job.tries += 1;
+        let (tries, profile) = (job.tries, &machine.profile);
+        info!(job = %id, run = %run.id, repository, profile, tries, "job asks for a machine");
         let (again_because, order) =
             (job.again_because.take(), Order { job: job.job.clone(), run, facts, repository, machine });
         let (store, logs) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.logs));

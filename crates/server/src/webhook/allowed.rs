@@ -22,7 +22,9 @@ impl Allowed {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = ranges;
     }
 
-    pub(super) fn has(&self, address: IpAddr) -> bool {
+    /// Whether this one may.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
         let ranges = self.0.read().unwrap_or_else(PoisonError::into_inner);
         ranges.as_ref().is_none_or(|ranges| ranges.iter().any(|range| range.contains(address)))
     }
