@@ -260,7 +260,8 @@ impl Server {
 
     /// What a second server on the same data folder says before it ends.
     pub fn second(&self) -> String {
-        let mut second = command(&self.folder, &self.setting).stderr(Stdio::piped()).spawn().expect("started");
+        let mut second =
+            command(&self.folder, &self.setting).stderr(Stdio::piped()).spawn().expect("started");
         let mut said = String::new();
         second.stderr.take().expect("piped").read_to_string(&mut said).expect("read");
         assert!(!second.wait().expect("ended").success());

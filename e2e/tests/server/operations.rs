@@ -132,7 +132,11 @@ fn machines_of_the_api_live_beside_those_of_runs_and_none_is_left_after_a_kill()
 /// A token of the machine API.
 fn token(key: &str) -> String {
     let mut hearth = Command::new(hearth_e2e::invocation::binary().expect("built"));
-    let output = hearth.args(["vm", "token", "--subject", "mona"]).env("HEARTH_JWT_SECRET", key).output().expect("started");
+    let output = hearth
+        .args(["vm", "token", "--subject", "mona"])
+        .env("HEARTH_JWT_SECRET", key)
+        .output()
+        .expect("started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
