@@ -260,6 +260,11 @@ fn listening(path: &str, bytes: &[u8]) -> Option<Workflow> {
     workflow.filter(|workflow| workflow.on.iter().any(|trigger| *trigger.event.value == *EVENT))
 }
 
+/// Whether a delivery is one of those that are made here.
+pub(crate) fn is_own(guid: &str) -> bool {
+    guid.starts_with(OWN)
+}
+
 /// The run that an own delivery tells of.
 pub(crate) fn followed(guid: &str) -> Option<RunId> {
     let (run, _) = guid.strip_prefix(OWN)?.split_once('/')?;

@@ -2,6 +2,7 @@
 
 mod again;
 mod approval;
+mod own;
 mod priority;
 mod trust;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forge::git::{MirrorError, Want};
-use forge::github::event::{Meaning, Start, is_of_app, read};
+use forge::github::event::{Meaning, Start, read};
 use forge::repository::RepositoryRef;
 use model::{RepositoryId, RunState, Timestamp};
 use serde_json::Value as Json;
@@ -22,6 +23,7 @@ use workflow::trigger::{Decision, Event, decide, resolve_inputs};
 pub(crate) use again::not_yet;
 pub use approval::Approval;
 pub(crate) use approval::approved_key;
+pub use own::OwnApp;
 pub use priority::Priorities;
 
 use crate::chain;
@@ -51,8 +53,8 @@ pub struct Expander {
     pub approval: Approval,
     /// Who goes before others.
     pub priorities: Priorities,
-    /// Id of the GitHub App that this server is, client id or number.
-    pub app: Option<String>,
+    /// The GitHub App that this server is.
+    pub app: Option<OwnApp>,
 }
 
 /// What comes of a delivery.
@@ -101,7 +103,12 @@ impl Expander {
                 _ => ignored("it is about no repository"),
             };
         };
-        let is_own = self.app.as_deref().is_some_and(|app| is_of_app(&payload, app));
+        let is_own = self.app.as_ref().is_some_and(|app| app.has_made(&payload));
+        match self.has_done(delivery, reading.sender.as_deref()).await {
+            Ok(false) => {}
+            Ok(true) => return ignored("this server's own App did it, as jobs do with their tokens"),
+            Err(hindrance) => return Ok(Outcome::Expansion(not_yet(delivery, hindrance, now))),
+        }
         let starts = match reading.meaning {
             Meaning::Rerequested(again) if is_own => {
                 return self.wanted_again(delivery, &repository, &again, reading.sender, now).await;
@@ -118,6 +125,18 @@ impl Expander {
         }
         let facts = self.facts(&repository, reading.installation);
         self.started(delivery, &repository, facts, starts, &payload, now).await.map(Outcome::Expansion)
+    }
+
+    /// Whether the App itself has caused what would start something. `Err`: why nobody can say now.
+    async fn has_done(&self, delivery: &Delivery, sender: Option<&str>) -> Result<bool, String> {
+        match (&self.app, sender) {
+            (Some(app), Some(login))
+                if !own::is_wished(&delivery.event) && !chain::is_own(&delivery.guid) =>
+            {
+                app.is(login).await.map_err(|error| error.to_string())
+            }
+            _ => Ok(false),
+        }
     }
 
     /// The runs of a delivery's events.

@@ -21,7 +21,7 @@ use scheduler::chain::Chain;
 use scheduler::clock::Clock;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Parts, Preparer};
-use scheduler::expand::Expander;
+use scheduler::expand::{Expander, OwnApp};
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
 use scheduler::queue::{Closed, Limits, Profile, Queue};
@@ -222,7 +222,7 @@ impl House {
             origin: Arc::clone(&origin),
             approval: config.serve.approval,
             priorities: config.serve.priorities.clone(),
-            app: settings.app.as_ref().map(|app| app.id.trim().to_owned()),
+            app: client.clone().and_then(OwnApp::new),
         });
         let dispatcher =
             Dispatcher { store: Arc::clone(&store), expander: Arc::clone(&expander), engine: engine.clone() };

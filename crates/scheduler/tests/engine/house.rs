@@ -13,7 +13,7 @@ use runner::action_store::{ActionStoreConfig, GitActionStore};
 use scheduler::chain::Chain;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Engine, Parts, Preparer, SecretSource};
-use scheduler::expand::{Approval, Expander, Priorities};
+use scheduler::expand::{Approval, Expander, OwnApp, Priorities};
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
 use scheduler::queue::{Capacity, Limits, Profile, Profiles, Queue, Size};
@@ -156,7 +156,7 @@ impl Place {
             origin: Arc::clone(&origin),
             approval: Approval::default(),
             priorities: self.priorities.clone(),
-            app: Some("Iv1.abc".to_owned()),
+            app: Some(OwnApp::named("Iv1.abc", "hearth-octo")),
         });
         let intake = Intake {
             store: Arc::clone(&store),

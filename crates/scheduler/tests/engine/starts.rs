@@ -203,3 +203,25 @@ async fn what_dependabot_causes_runs_as_a_fork_does_and_needs_no_approval() {
     house.deliver("d-3", "issues", &opened).await;
     assert_eq!(house.ended(3).await.what.trust, Trust::Trusted);
 }
+
+#[tokio::test]
+async fn what_jobs_do_with_their_tokens_starts_nothing_but_dispatches() {
+    let flow = "on: [push, repository_dispatch]\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
+    let place = Place::new(flow);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    let by = |login: &str, mut payload: serde_json::Value| {
+        payload["sender"] = json!({"login": login, "id": 77, "type": "Bot"});
+        payload
+    };
+    let dispatch =
+        json!({"action": "deploy", "branch": "main", "client_payload": {}, "repository": repository()});
+    house.deliver("d-1", "push", &by("hearth-octo[bot]", push(&sha))).await;
+    house.deliver("d-2", "repository_dispatch", &by("hearth-octo[bot]", dispatch)).await;
+    house.deliver("d-3", "push", &by("other[bot]", push(&sha))).await;
+    let events = [house.ended(1).await.what.event, house.ended(2).await.what.event];
+    assert_eq!(events, ["repository_dispatch", "push"]);
+    let (first, _) = house.store.delivery(model::DeliveryId(1)).await.expect("read").expect("there");
+    assert_eq!(first.state, DeliveryState::Ignored);
+    assert!(first.reason.as_ref().is_some_and(|reason| reason.contains("own App")), "{first:?}");
+}
