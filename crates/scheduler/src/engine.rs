@@ -6,6 +6,7 @@
 //! it happens, so that a crash at any moment forgets nothing: [`recover`] makes plans anew and tells them what they
 //! were told.
 
+mod again;
 mod hand_back;
 mod live;
 mod naming;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Conclusion, DeliveryId, JobId, JobResult, RunId, RunState, Timestamp};
+use model::{Conclusion, JobId, JobResult, RunId, RunState, Timestamp};
 use store::change::Requeue;
 use store::log::LogFolder;
 use store::record::Run;
@@ -29,10 +30,11 @@ use tracing::{error, info, warn};
 
 use crate::decide::{Command, Wait, decide, waits};
 use crate::queue::{Limits, Queue, QueuedRun, Subject};
-use crate::recipe::{ATTEMPTS, Again, Recipe};
+use crate::recipe::{Again, Recipe};
 use crate::retry::{self, Verdict};
 use crate::worker::Worker;
 
+pub use again::RunAgain;
 pub use prepare::{Preparer, SecretSource};
 
 use hand_back::leaves_log_open;
@@ -71,16 +73,6 @@ enum Message {
     Idle(oneshot::Sender<()>),
     Quiet(oneshot::Sender<()>),
     HandBack(oneshot::Sender<()>),
-}
-
-/// Ended runs that are to run again, all of them or none.
-pub struct RunAgain {
-    /// Which, and what of each.
-    pub runs: Vec<(RunId, Again)>,
-    /// Who asks.
-    pub actor: String,
-    /// The delivery that brought the wish, if one did: it is done with in the same moment, so that it is fulfilled once.
-    pub delivery: Option<DeliveryId>,
 }
 
 /// Why a wish is not fulfilled.
@@ -529,35 +521,6 @@ impl Core {
         }
     }
 
-    async fn again(&mut self, wish: RunAgain) -> Result<Vec<u32>, EngineError> {
-        let (at, mut changes, mut attempts) = (Timestamp::now(), Vec::new(), Vec::new());
-        for (id, again) in &wish.runs {
-            let run = self.parts.store.run(*id).await?.ok_or(EngineError::Missing((*id).into()))?;
-            let unfit =
-                |problem: &str| EngineError::Unfit { subject: (*id).into(), problem: problem.to_owned() };
-            if run.what.state != RunState::Ended {
-                return Err(unfit("has not ended yet: cancel it first"));
-            }
-            if run.attempt >= ATTEMPTS {
-                return Err(unfit("was run again too often; push or dispatch anew"));
-            }
-            let attempt = run.attempt + 1;
-            let again = serde_json::to_value(again).unwrap_or_default();
-            let actor = wish.actor.clone();
-            changes.push(Change::AttemptQueued { run: *id, attempt, actor, again, at });
-            attempts.push(attempt);
-        }
-        if let Some(delivery) = wish.delivery {
-            changes.push(Change::Fulfilled { delivery, reason: what_runs_again(&wish.runs, &attempts), at });
-        }
-        self.parts.store.apply(changes).await?;
-        for (id, _) in wish.runs {
-            let run = self.parts.store.run(id).await?.ok_or(EngineError::Missing(id.into()))?;
-            self.admit(run).await;
-        }
-        Ok(attempts)
-    }
-
     async fn approve(&mut self, id: RunId, actor: &str) -> Result<(), EngineError> {
         let Some(run) = self.waiting.get_mut(&id).filter(|run| run.what.state == RunState::Waiting) else {
             let problem = "does not wait for approval".to_owned();
@@ -609,11 +572,4 @@ impl Core {
             let _ = asked.send(());
         }
     }
-}
-
-/// In words (`run 7 runs again, as attempt 2`).
-fn what_runs_again(runs: &[(RunId, Again)], attempts: &[u32]) -> String {
-    let words = runs.iter().zip(attempts);
-    let words = words.map(|((run, _), attempt)| format!("run {run} runs again, as attempt {attempt}"));
-    words.collect::<Vec<_>>().join("; ")
 }
