@@ -21,6 +21,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("sqfstar", "squashfs-tools"),
     ("chromium", "chromium"),
+    // Clocks that jump, in tests of the server.
+    ("faketime", "faketime"),
 ];
 
 /// The oldest Node that GitHub's own clients (`@actions/cache` 6, `@actions/artifact` 6) run on.

@@ -49,8 +49,8 @@ pub struct Setting {
     pub mounted: Option<&'static str>,
     /// Whether what it says on stderr is kept, for [`Server::said`].
     pub is_heard: bool,
-    /// Where the forge's API is.
-    api: String,
+    /// Where the forge's API is; [`Server::set`] says it.
+    pub api: String,
 }
 
 impl Server {

@@ -71,6 +71,7 @@ fn numbers_tell_of_calls_of_the_forge_and_of_the_disk() {
 #[test]
 fn a_disk_that_is_nearly_full_starts_no_job_until_there_is_room_again() {
     if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED: only root can mount a small disk");
         return;
     }
     let (repository, forge) = (Repository::new(FLOW), Forge::start());
