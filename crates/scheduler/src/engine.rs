@@ -12,6 +12,7 @@ mod live;
 mod naming;
 mod prepare;
 mod recover;
+mod review;
 mod work;
 
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +37,7 @@ use crate::worker::Worker;
 
 pub use again::RunAgain;
 pub use prepare::{Preparer, SecretSource};
+pub use review::{Decision, Review};
 
 use hand_back::leaves_log_open;
 use live::{Consequences, Live, without_machine};
@@ -68,6 +70,7 @@ enum Message {
     Cancel { subject: Subject, reason: String, answer: oneshot::Sender<Result<(), EngineError>> },
     Again { wish: RunAgain, answer: oneshot::Sender<Result<Vec<u32>, EngineError>> },
     Approve { run: RunId, actor: String, answer: oneshot::Sender<Result<(), EngineError>> },
+    Review { job: JobId, review: Review, answer: oneshot::Sender<Result<(), EngineError>> },
     Limits(Box<dyn FnOnce(&mut Limits) + Send>),
     Waits(oneshot::Sender<Vec<Wait>>),
     Idle(oneshot::Sender<()>),
@@ -89,6 +92,9 @@ pub enum EngineError {
         /// Why not.
         problem: String,
     },
+    /// Not by whoever asks.
+    #[error("{0}")]
+    Forbidden(String),
     /// The store refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -122,6 +128,7 @@ impl Engine {
             live: HashMap::new(),
             preparing: HashMap::new(),
             waiting: HashMap::new(),
+            kept_out: Vec::new(),
             retry: parts.retry,
             idle: Vec::new(),
             quiet: Vec::new(),
@@ -174,6 +181,14 @@ impl Engine {
         self.ask(|answer| Message::Approve { run, actor, answer }).await?
     }
 
+    /// Lets a job that waits for it into its environment, or ends it.
+    ///
+    /// # Errors
+    /// It does not wait, is not there, or the environment is not this person's to decide about.
+    pub async fn review(&self, job: JobId, review: Review) -> Result<(), EngineError> {
+        self.ask(|answer| Message::Review { job, review, answer }).await?
+    }
+
     /// Changes what may run at once.
     pub async fn limit(&self, change: impl FnOnce(&mut Limits) + Send + 'static) {
         let _ = self.inbox.send(Message::Limits(Box::new(change))).await;
@@ -221,6 +236,8 @@ struct Core {
     preparing: HashMap<RunId, Option<String>>,
     /// Runs that have not started.
     waiting: HashMap<RunId, Run>,
+    /// Jobs that their environments never let in, and why.
+    kept_out: Vec<(JobId, String)>,
     /// How failures of machines are answered.
     retry: retry::Policy,
     idle: Vec<oneshot::Sender<()>>,
@@ -270,6 +287,7 @@ impl Core {
             Message::Cancel { subject, reason, answer } => drop(answer.send(self.cancel(subject, reason))),
             Message::Again { wish, answer } => drop(answer.send(self.again(wish).await)),
             Message::Approve { run, actor, answer } => drop(answer.send(self.approve(run, &actor).await)),
+            Message::Review { job, review, answer } => drop(answer.send(self.review(job, review).await)),
             Message::Limits(change) => {
                 let mut limits = self.queue.limits().clone();
                 change(&mut limits);
@@ -288,6 +306,9 @@ impl Core {
     /// Carries out what the queue decides until it decides nothing. Gives when that was.
     async fn pump(&mut self) -> Timestamp {
         loop {
+            while let Some((job, reason)) = self.kept_out.pop() {
+                self.end_job(job, without_machine(Conclusion::Failure, None), Some(reason)).await;
+            }
             let now = Timestamp::now();
             let commands = decide(&self.queue, now);
             if commands.is_empty() {
@@ -380,6 +401,7 @@ impl Core {
 
     /// Carries out what a plan says.
     async fn follow(&mut self, run: RunId, known: &BTreeMap<JobId, store::record::Job>) {
+        self.look_at_environments(run).await;
         let Some(live) = self.live.get_mut(&run) else { return };
         let follows = live.follow(Timestamp::now(), known);
         self.carry_out(run, Vec::new(), follows).await;
@@ -395,6 +417,7 @@ impl Core {
         for job in follows.queue {
             self.queue.job_queued(job);
         }
+        self.kept_out.extend(follows.kept_out);
         for job in follows.cancel {
             self.queue.cancel(job, "its run needs it no more");
         }
@@ -446,6 +469,7 @@ impl Core {
         let run = crate::recipe::run_of(id);
         let now = Timestamp::now();
         self.queue.ended(id, now);
+        self.look_at_environments(run).await;
         let Some(live) = self.live.get_mut(&run) else { return };
         let was_tried = live.jobs.get(&id).is_some_and(|job| job.tries > 0);
         let (conclusion, why) = (result.conclusion, reason.as_deref().unwrap_or_default());
@@ -496,6 +520,7 @@ impl Core {
 
     async fn cancel_run(&mut self, id: RunId, reason: String) {
         self.queue.told(id);
+        self.look_at_environments(id).await;
         if let Some(live) = self.live.get_mut(&id) {
             live.cancel();
             let follows = live.follow(Timestamp::now(), &BTreeMap::new());

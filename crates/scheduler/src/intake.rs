@@ -104,7 +104,7 @@ impl Intake {
                 info!(delivery = %delivery.guid, "a check's button has run it again");
                 Ok(())
             }
-            Err(unfit @ EngineError::Unfit { .. }) => {
+            Err(unfit @ (EngineError::Unfit { .. } | EngineError::Forbidden(_))) => {
                 self.write_down(delivery, not_yet(delivery, unfit.to_string(), Timestamp::now())).await
             }
             Err(EngineError::Missing(what)) => {

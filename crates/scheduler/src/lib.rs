@@ -14,6 +14,7 @@ pub mod cron;
 pub mod decide;
 pub mod dispatch;
 pub mod engine;
+pub mod environment;
 pub mod expand;
 pub mod facts;
 pub mod intake;

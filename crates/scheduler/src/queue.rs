@@ -75,8 +75,8 @@ pub struct QueuedJob {
     pub concurrency: Option<Concurrency>,
     /// The calls of reusable workflows around it that are in groups, outermost first.
     pub within: Vec<CallClaim>,
-    /// Whether somebody must approve it (its environment) before it asks for its group.
-    pub needs_approval: bool,
+    /// The environment that somebody must let it into before it asks for its group.
+    pub approval: Option<String>,
     /// It has been tried before, and is tried again.
     pub retry: Option<Retry>,
 }
@@ -157,6 +157,8 @@ pub(crate) struct Asked {
     runs_on: RunsOn,
     within: Vec<CallClaim>,
     pub(crate) placement: Result<Placement, NoProfile>,
+    /// The environment that somebody must let it into.
+    pub(crate) approval: Option<String>,
 }
 
 impl Queue {
@@ -218,10 +220,17 @@ impl Queue {
         let lane = Lane { pool: 0, repository: job.repository, priority: job.priority };
         let member = Member::new(lane, job.queued_at, job.concurrency, job.retry);
         let placement = self.profiles.place(&job.runs_on);
-        self.asked
-            .insert(job.id, Asked { run: job.run, runs_on: job.runs_on, within: job.within, placement });
+        let needs_approval = job.approval.is_some();
+        let asked = Asked {
+            run: job.run,
+            runs_on: job.runs_on,
+            within: job.within,
+            placement,
+            approval: job.approval,
+        };
+        self.asked.insert(job.id, asked);
         self.jobs_of.entry(job.run).or_default().insert(job.id);
-        self.queued(Subject::Job(job.id), member, job.needs_approval);
+        self.queued(Subject::Job(job.id), member, needs_approval);
     }
 
     /// Somebody has approved it.
@@ -376,6 +385,14 @@ impl Queue {
         match subject {
             Subject::Run(_) => None,
             Subject::Job(job) => self.asked.get(&job)?.placement.as_ref().ok(),
+        }
+    }
+
+    /// The environment that somebody must let it into.
+    pub(crate) fn environment(&self, subject: Subject) -> Option<&str> {
+        match subject {
+            Subject::Run(_) => None,
+            Subject::Job(job) => self.asked.get(&job)?.approval.as_deref(),
         }
     }
 

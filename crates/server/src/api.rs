@@ -9,6 +9,7 @@ pub mod wire;
 mod actions;
 mod artifacts;
 mod deliveries;
+mod environments;
 pub(crate) mod events;
 mod gate;
 mod jobs;
@@ -75,10 +76,23 @@ pub fn routes() -> Vec<Route> {
         read("/api/v1/jobs/{job}/log/events", get(log::follow)),
         act("/api/v1/jobs/{job}/cancel", post(actions::cancel_job)),
         act("/api/v1/jobs/{job}/rerun", post(actions::rerun_job)),
+        act("/api/v1/jobs/{job}/approve", post(actions::approve_job)),
+        act("/api/v1/jobs/{job}/reject", post(actions::reject_job)),
         read("/api/v1/repositories", get(repositories::list)),
         read("/api/v1/repositories/{owner}/{name}", get(repositories::show)),
         act("/api/v1/repositories/{owner}/{name}/workflow-dispatch", post(actions::dispatch_workflow)),
         act("/api/v1/repositories/{owner}/{name}/repository-dispatch", post(actions::dispatch_repository)),
+        read("/api/v1/repositories/{owner}/{name}/environments", get(environments::list)),
+        admin(
+            Method::PUT,
+            "/api/v1/repositories/{owner}/{name}/environments/{environment}",
+            put(environments::set),
+        ),
+        admin(
+            Method::DELETE,
+            "/api/v1/repositories/{owner}/{name}/environments/{environment}",
+            delete(environments::remove),
+        ),
         read("/api/v1/queue", get(queue::show)),
         read("/api/v1/events", get(events::all)),
         read("/api/v1/deliveries", get(deliveries::list)),

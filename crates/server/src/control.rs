@@ -3,12 +3,13 @@
 //! The server knows no engine: it asks [`Control`], behind which `hearth serve` puts it, and tests a fake.
 
 use async_trait::async_trait;
-use model::{RepositoryId, RunId};
+use model::{JobId, RepositoryId, RunId};
 use scheduler::decide::Wait;
 use scheduler::queue::Subject;
 use serde_json::Value as Json;
 use store::record::Run;
 
+pub use scheduler::engine::{Decision, Review};
 pub use scheduler::recipe::Again;
 
 /// A start by hand.
@@ -52,6 +53,9 @@ pub enum ControlError {
     /// It is not in a state for that.
     #[error("{0}")]
     Unfit(String),
+    /// Not by whoever asks.
+    #[error("{0}")]
+    Forbidden(String),
     /// What is asked can't be meant: no such workflow, a wrong input.
     #[error("{0}")]
     Invalid(String),
@@ -74,6 +78,9 @@ pub trait Control: Send + Sync {
 
     /// Lets a waiting run go on.
     async fn approve(&self, run: RunId, actor: String) -> Result<(), ControlError>;
+
+    /// Lets a job that waits for it into its environment, or ends it.
+    async fn review(&self, job: JobId, review: Review) -> Result<(), ControlError>;
 
     /// Starts workflows by hand. Gives their runs.
     async fn dispatch(&self, wish: Dispatch) -> Result<Vec<Run>, ControlError>;

@@ -222,6 +222,11 @@ impl Store for SqliteStore {
         self.readers.read("read a setting", move |c| access::setting(c, &key)).await
     }
 
+    async fn settings(&self, prefix: &str) -> Result<Vec<(String, Json)>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.readers.read("read settings", move |c| access::settings(c, &prefix)).await
+    }
+
     async fn expired_runs(
         &self,
         before: Timestamp,

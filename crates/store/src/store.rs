@@ -122,6 +122,9 @@ pub trait Store: Send + Sync {
     /// A setting.
     async fn setting(&self, key: &str) -> Result<Option<Json>, StoreError>;
 
+    /// The settings whose names begin so, by name.
+    async fn settings(&self, prefix: &str) -> Result<Vec<(String, Json)>, StoreError>;
+
     /// Runs whose latest attempt ended before this moment, oldest first and at most `limit`, with all jobs of all their
     /// attempts.
     async fn expired_runs(

@@ -84,3 +84,52 @@ fn code_of_a_fork_gets_a_token_that_reads_and_no_secret() {
     assert!(log.contains("nekot_shg] ["), "it has a token: {log}");
     assert!(log.contains("] []\n") && !log.contains("emases-nepo"), "it has no secret: {log}");
 }
+
+const DEPLOY: &str = "\
+name: CI
+on: push
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    environment: production
+    steps:
+      - env: {KEY: '${{ secrets.KEY }}', REGION: '${{ vars.REGION }}'}
+        run: echo \"to $REGION with [$(printf %s \"$KEY\" | rev)]\"
+";
+
+#[test]
+fn a_job_waits_for_its_environment_across_a_kill_and_deploys_with_its_secrets_once_approved() {
+    let (repository, forge) = (Repository::new(DEPLOY), Forge::start());
+    let sha = repository.commit("word.txt", "tinder");
+    let mut server = Server::start(&repository, &forge);
+    // The server hears of the repository with its first webhook.
+    server.deliver("push", &repository.push(&sha), "d-1");
+    assert_eq!(server.ended(1)["conclusion"], "success", "nobody has configured the environment");
+    for (what, body) in [
+        ("repositories/octo/hello/environments/production", json!({"approval": true, "branches": ["main"]})),
+        ("secrets/KEY?scope=octo/hello@production", json!({"value": "open-sesame"})),
+        ("variables/REGION?scope=octo/hello@Production", json!({"value": "eu"})),
+    ] {
+        let told = server.tell(&format!("PUT /api/v1/{what}"), &body);
+        assert_eq!(told.0, 204, "{what}: {}", told.1);
+    }
+    server.deliver("push", &repository.push(&sha), "d-2");
+    server.job_is(2, "deploy", "waiting");
+    server.kill();
+    server.start_again();
+    let queue = server.get("/api/v1/queue").1;
+    let reason = queue["waiting"][0]["reason"].as_str();
+    assert_eq!(reason, Some("waits for approval to use the environment `production`"), "{queue}");
+    assert!(
+        server.page("/runs/2").contains("into <strong>production</strong>"),
+        "the page offers to let it in"
+    );
+    let job = server.get("/api/v1/runs/2/jobs").1["jobs"][0]["id"].clone();
+    let approve = format!("POST /api/v1/jobs/{job}/approve");
+    assert_eq!(server.tell(&approve, &json!({"comment": "go"})).0, 204);
+    assert_eq!(server.ended(2)["conclusion"], "success");
+    let log = server.log(2, "deploy");
+    assert!(log.contains("to eu with [emases-nepo]"), "{log}");
+    assert!(log.contains("admin has let this job into the environment production: go"), "{log}");
+    assert_eq!(server.tell(&approve, &json!({})).0, 409, "it waits no more");
+}

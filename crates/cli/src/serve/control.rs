@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::RunId;
+use model::{JobId, RunId};
 use scheduler::decide::Wait;
 use scheduler::dispatch::{DispatchError, Dispatcher, Wish};
 use scheduler::engine::{Engine, EngineError};
 use scheduler::queue::Subject;
-use server::control::{Again, Control, ControlError, Dispatch, Dispatched};
+use server::control::{Again, Control, ControlError, Dispatch, Dispatched, Review};
 use store::record::Run;
 use tokio::sync::Notify;
 
@@ -31,6 +31,10 @@ impl Control for EngineControl {
 
     async fn approve(&self, run: RunId, actor: String) -> Result<(), ControlError> {
         self.engine.approve(run, actor).await.map_err(of_engine)
+    }
+
+    async fn review(&self, job: JobId, review: Review) -> Result<(), ControlError> {
+        self.engine.review(job, review).await.map_err(of_engine)
     }
 
     async fn dispatch(&self, wish: Dispatch) -> Result<Vec<Run>, ControlError> {
@@ -65,6 +69,7 @@ fn of_engine(error: EngineError) -> ControlError {
     match &error {
         EngineError::Missing(_) => ControlError::Missing(error.to_string()),
         EngineError::Unfit { .. } => ControlError::Unfit(error.to_string()),
+        EngineError::Forbidden(_) => ControlError::Forbidden(error.to_string()),
         EngineError::Store(_) | EngineError::Stopped => ControlError::Unavailable(error.to_string()),
     }
 }

@@ -29,6 +29,8 @@ pub struct Wait {
 pub enum WaitReason {
     /// Somebody must approve it.
     Approval,
+    /// Somebody must let it into this environment.
+    Environment(String),
     /// Its concurrency group belongs to another.
     Group {
         /// The group.
@@ -141,7 +143,10 @@ fn closed(queue: &Queue) -> Option<WaitReason> {
 /// The wait of somebody who does not compete yet.
 fn held_back(queue: &Queue, subject: Subject, member: &Member, now: Timestamp) -> Option<Wait> {
     let reason = match (&member.stage, &member.retry) {
-        (Stage::Approval, _) => WaitReason::Approval,
+        (Stage::Approval, _) => match queue.environment(subject) {
+            Some(environment) => WaitReason::Environment(environment.to_owned()),
+            None => WaitReason::Approval,
+        },
         (Stage::Group, _) => {
             let groups = queue.groups.get(&member.lane.repository)?;
             let (waiting, group) = queue.awaited_group(subject)?;
@@ -160,6 +165,7 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WaitReason::Approval => f.write_str("waits for approval"),
+            WaitReason::Environment(name) => write!(f, "waits for approval to use the environment `{name}`"),
             WaitReason::Group { group, holder, ahead: 0 } => {
                 write!(f, "its concurrency group `{group}` is held by {holder}")
             }

@@ -9,6 +9,7 @@ use store::Change;
 use store::record::{Job as Record, JobClock, Run};
 use workflow::plan::{PlanCommand, RunPlan, RunsOn};
 
+use crate::environment::{Environment, Gate, gate};
 use crate::facts::RunFacts;
 use crate::queue::{CallClaim, QueuedJob, Retry};
 
@@ -19,6 +20,8 @@ pub(super) struct Live {
     /// `owner/name`.
     pub(super) repository: String,
     plan: RunPlan,
+    /// The rules of its repository's environments, as far as they are known.
+    pub(super) environments: Option<Vec<Environment>>,
     pub(super) jobs: BTreeMap<JobId, LiveJob>,
     /// Calls that are in concurrency groups and have not ended.
     calls: BTreeSet<JobId>,
@@ -40,6 +43,10 @@ pub(super) struct LiveJob {
     /// It was ended so that the next life runs it.
     pub(super) is_handed_back: bool,
     queued_at: Timestamp,
+    /// Somebody must let it into its environment.
+    pub(super) held: bool,
+    /// Who has.
+    pub(super) let_in_by: Option<String>,
 }
 
 impl LiveJob {
@@ -71,6 +78,8 @@ pub(super) struct Consequences {
     pub(super) queue: Vec<QueuedJob>,
     /// To be cancelled.
     pub(super) cancel: Vec<JobId>,
+    /// Jobs that their environments never let in, and why.
+    pub(super) kept_out: Vec<(JobId, String)>,
     /// Calls that have ended, whose groups others may have.
     pub(super) calls: Vec<JobId>,
     /// The run has ended.
@@ -79,7 +88,8 @@ pub(super) struct Consequences {
 
 impl Live {
     pub(super) fn new(run: Arc<Run>, facts: Arc<RunFacts>, repository: String, plan: RunPlan) -> Live {
-        Live { run, facts, repository, plan, jobs: BTreeMap::new(), calls: BTreeSet::new() }
+        let (environments, jobs, calls) = Default::default();
+        Live { run, facts, repository, plan, environments, jobs, calls }
     }
 
     /// A job has ended; its record is the caller's.
@@ -119,9 +129,18 @@ impl Live {
             PlanCommand::Start { job, runs_on } => {
                 let id = job.id;
                 let record = known.get(&id);
-                if record.is_none() {
-                    let record = self.record(id, &job.key, &job.name, labels(&runs_on), now);
-                    follows.changes.push(Change::JobCreated(Box::new(record)));
+                let gate = self.gate(&job, record);
+                match (record, &gate) {
+                    (None, _) => {
+                        let new = self.record(id, &job.key, &job.name, labels(&runs_on), now);
+                        let new = before_gate(new, &job, &gate);
+                        follows.changes.push(Change::JobCreated(Box::new(new)));
+                    }
+                    // The rules were taken away meanwhile.
+                    (Some(record), Gate::Open) if record.state == JobState::Waiting => {
+                        follows.changes.push(Change::JobQueued { job: id, at: now });
+                    }
+                    _ => {}
                 }
                 let queued_at = record.map_or(now, |record| record.clock.queued_at);
                 let tries = record.map_or(0, |record| record.tries);
@@ -136,10 +155,15 @@ impl Live {
                     cancellation: None,
                     is_handed_back: false,
                     queued_at,
+                    held: gate == Gate::Approval,
+                    let_in_by: None,
                 };
                 let queued = self.queued(id, &live, None);
                 self.calls.extend(queued.within.iter().map(|claim| claim.call));
-                follows.queue.push(queued);
+                match gate {
+                    Gate::Closed(reason) => follows.kept_out.push((id, reason)),
+                    Gate::Open | Gate::Approval => follows.queue.push(queued),
+                }
                 self.jobs.insert(id, live);
             }
             PlanCommand::Cancel(job) => follows.cancel.push(job),
@@ -174,8 +198,20 @@ impl Live {
             queued_at: job.queued_at,
             concurrency: self.plan.group_of_job(id).cloned(),
             within,
-            needs_approval: false,
+            approval: job.job.environment.clone().filter(|_| job.held),
             retry,
+        }
+    }
+
+    /// How a job stands before its environment. One that was let in once stays in.
+    fn gate(&self, job: &model::Job, record: Option<&Record>) -> Gate {
+        if record.is_some_and(|record| record.state != JobState::Waiting) {
+            return Gate::Open;
+        }
+        match &self.environments {
+            Some(all) => gate(all, job.environment.as_deref(), &self.run.what.reference),
+            None if job.environment.is_some() => Gate::Approval,
+            None => Gate::Open,
         }
     }
 
@@ -206,6 +242,18 @@ impl Live {
     pub(super) fn id(&self) -> RunId {
         self.run.id
     }
+}
+
+/// The record of a job that stands there.
+fn before_gate(record: Record, job: &model::Job, gate: &Gate) -> Record {
+    let environment = job.environment.clone();
+    let (state, reason) = match (gate, &environment) {
+        (Gate::Open, _) => (JobState::Queued, None),
+        (Gate::Closed(reason), _) => (JobState::Waiting, Some(reason.clone())),
+        (Gate::Approval, Some(name)) => (JobState::Waiting, Some(format!("waits to be let into {name}"))),
+        (Gate::Approval, None) => (JobState::Waiting, None),
+    };
+    Record { environment, state, reason, ..record }
 }
 
 /// `runs-on` as people read it.

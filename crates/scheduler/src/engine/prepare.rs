@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use forge::github::context::{GithubRun, WorkflowRef, github_context};
-use model::Secrets;
+use model::{Secrets, Trust};
 use runner::ActionStore;
 use serde_json::{Map, Value as Json, json};
 use store::Store;
@@ -133,6 +133,27 @@ impl Preparer {
         let mut secrets = self.secrets.secrets(&scopes(repository)).await?;
         token::stand_in(&mut secrets);
         Ok(secrets)
+    }
+
+    /// Puts the secrets and variables of its environment into a job that was let into it. They go before all others.
+    pub(super) async fn furnish(&self, job: &mut model::Job, repository: &str) -> Result<(), String> {
+        let Some(environment) = &job.environment else { return Ok(()) };
+        let scope = Scope::Environment(repository.to_owned(), environment.clone());
+        let variables = self.store.variables(&scope).await.map_err(|error| error.to_string())?;
+        if let (Some(vars), false) = (job.contexts.vars.as_object_mut(), variables.is_empty()) {
+            for variable in variables {
+                vars.retain(|name, _| !name.eq_ignore_ascii_case(&variable.name));
+                vars.insert(variable.name, Json::String(variable.value));
+            }
+        }
+        if job.trust == Trust::Untrusted {
+            return Ok(());
+        }
+        for (name, secret) in self.secrets.secrets(&[scope]).await? {
+            job.secrets.retain(|known, _| !known.eq_ignore_ascii_case(&name));
+            job.secrets.insert(name, secret);
+        }
+        Ok(())
     }
 
     /// What the store knows of a run's repository.

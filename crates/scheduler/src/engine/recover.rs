@@ -54,6 +54,7 @@ impl Core {
             Ok(live) => live,
             Err(reason) => return Ok(Err(reason)),
         };
+        live.environments = self.environments(run.what.repository).await;
         let now = Timestamp::now();
         self.queue.run_queued(QueuedRun {
             id: run.id,
@@ -70,12 +71,14 @@ impl Core {
                 PlanInput::Ended { job, result } => {
                     live.job_ended(job, &result);
                     follows.queue.retain(|queued| queued.id != job);
+                    follows.kept_out.retain(|(id, _)| *id != job);
                 }
                 PlanInput::Cancelled => live.cancel(),
             }
             let next = live.follow(now, &known);
             follows.changes.extend(next.changes);
             follows.queue.extend(next.queue);
+            follows.kept_out.extend(next.kept_out);
             follows.cancel.extend(next.cancel);
             follows.calls.extend(next.calls);
             follows.ended = follows.ended.or(next.ended);

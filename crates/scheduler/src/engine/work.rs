@@ -33,19 +33,22 @@ impl Core {
         job.tries += 1;
         let (tries, profile) = (job.tries, &machine.profile);
         info!(job = %id, run = %run.id, repository, profile, tries, "job asks for a machine");
-        let (again_because, order) =
-            (job.again_because.take(), Order { job: job.job.clone(), run, facts, repository, machine });
+        let notes =
+            [job.again_because.take().map(|reason| format!("Once more: {reason}")), job.let_in_by.clone()];
+        let mut order = Order { job: job.job.clone(), run, facts, repository, machine };
         let (store, logs) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.logs));
         let (worker, sender) = (Arc::clone(&self.parts.worker), self.sender.clone());
+        let preparer = Arc::clone(&self.parts.preparer);
         self.tasks.spawn(async move {
             let result = match logs.append(id) {
                 Ok(writer) => {
                     let (journal, keeper) = Journal::open(id, store, writer);
-                    if let Some(reason) = again_because {
-                        journal.note(&format!("Once more: {reason}"));
-                    }
+                    notes.into_iter().flatten().for_each(|note| journal.note(&note));
                     let sink: Arc<dyn EventSink> = journal.clone();
-                    let result = worker.work(order, sink, cancellation.clone()).await;
+                    let result = match preparer.furnish(&mut order.job, &order.repository).await {
+                        Ok(()) => worker.work(order, sink, cancellation.clone()).await,
+                        Err(reason) => super::without_machine(model::Conclusion::Failure, Some(reason)),
+                    };
                     if let Some(reason) = &result.infrastructure_error {
                         journal.note(&format!("Error: {reason}"));
                     }

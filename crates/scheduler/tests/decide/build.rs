@@ -83,7 +83,7 @@ impl Server {
             queued_at: self.at,
             concurrency: None,
             within: Vec::new(),
-            needs_approval: false,
+            approval: None,
             retry: None,
         }
     }

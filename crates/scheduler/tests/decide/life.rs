@@ -97,7 +97,7 @@ fn a_cancelled_job_is_not_tried_again() {
 fn a_run_that_ends_leaves_no_job_waiting() {
     let mut server = Server::plain();
     server.queue.run_queued(server.run(1));
-    server.queue.job_queued(QueuedJob { needs_approval: true, ..server.job(1) });
+    server.queue.job_queued(QueuedJob { approval: Some("production".to_owned()), ..server.job(1) });
     server.go();
     assert_eq!(server.end(RunId(1)), ["cancel job 1: its run 1 has ended"]);
 }

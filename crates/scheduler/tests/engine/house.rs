@@ -51,13 +51,15 @@ pub(crate) struct House {
     tasks: TaskTracker,
 }
 
-/// The same secrets for everybody.
+/// One secret for everybody, and one for each environment.
 struct OneSecret;
 
 #[async_trait]
 impl SecretSource for OneSecret {
-    async fn secrets(&self, _: &[Scope]) -> Result<Secrets, String> {
-        Ok(Secrets::from([("DEPLOY_KEY".to_owned(), Secret("s3cret".to_owned()))]))
+    async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, String> {
+        let is_of_environment = matches!(scopes, [Scope::Environment(..)]);
+        let name = if is_of_environment { "PRODUCTION_KEY" } else { "DEPLOY_KEY" };
+        Ok(Secrets::from([(name.to_owned(), Secret("s3cret".to_owned()))]))
     }
 }
 

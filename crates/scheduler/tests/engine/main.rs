@@ -5,6 +5,7 @@ mod chain;
 mod clock;
 mod crash;
 mod dispatch;
+mod environments;
 mod faults;
 mod forge;
 mod house;

@@ -16,7 +16,7 @@ use super::read::{Body, Number};
 use super::wire::{Dispatched as Told, NewAttempt};
 use super::{jobs, repositories, runs};
 use crate::auth::Principal;
-use crate::control::{Again, Dispatch, Dispatched};
+use crate::control::{Again, Decision, Dispatch, Dispatched, Review};
 use crate::server::Shared;
 
 /// Longest reason of a cancellation: a sentence or two.
@@ -132,6 +132,46 @@ pub(super) async fn approve(
 ) -> Result<StatusCode, ApiError> {
     let run = runs::one(&shared, run).await?;
     shared.control.approve(run.id, principal.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What somebody says to a job that waits for its environment.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Comment {
+    comment: Option<String>,
+}
+
+pub(super) async fn approve_job(
+    State(shared): State<Arc<Shared>>,
+    Extension(principal): Extension<Principal>,
+    Number(job): Number,
+    Body(comment): Body<Comment>,
+) -> Result<StatusCode, ApiError> {
+    review(&shared, job, principal, Decision::Approve, comment).await
+}
+
+pub(super) async fn reject_job(
+    State(shared): State<Arc<Shared>>,
+    Extension(principal): Extension<Principal>,
+    Number(job): Number,
+    Body(comment): Body<Comment>,
+) -> Result<StatusCode, ApiError> {
+    review(&shared, job, principal, Decision::Reject, comment).await
+}
+
+async fn review(
+    shared: &Shared,
+    job: u64,
+    principal: Principal,
+    decision: Decision,
+    Comment { comment }: Comment,
+) -> Result<StatusCode, ApiError> {
+    if comment.as_ref().is_some_and(|comment| comment.len() > REASON_BYTES) {
+        return Err(ApiError::bad(format!("the comment has more than {REASON_BYTES} bytes")));
+    }
+    let job = jobs::one(shared, job).await?;
+    shared.control.review(job.id, Review { actor: principal.name, decision, comment }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

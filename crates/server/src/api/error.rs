@@ -127,6 +127,7 @@ impl From<ControlError> for ApiError {
         match error {
             ControlError::Missing(message) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
             ControlError::Unfit(message) => Self::conflict(message),
+            ControlError::Forbidden(message) => Self::forbidden(message),
             ControlError::Invalid(message) => Self::bad(message),
             ControlError::Unavailable(message) => Self::unavailable(message, RETRY_SECONDS),
         }

@@ -16,7 +16,7 @@ use store::record;
 use crate::auth::Role;
 
 pub use log::{Found, Happened, Line, Lines, What};
-pub use settings::{NewToken, Secret, Secrets, Token, Tokens, Variable, Variables};
+pub use settings::{Environments, NewToken, Secret, Secrets, Token, Tokens, Variable, Variables};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

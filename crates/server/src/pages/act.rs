@@ -6,12 +6,13 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::Markup;
 use model::{DeliveryId, JobId, RunId, Secret, Timestamp};
+use scheduler::environment::{self, Environment};
 use scheduler::queue::Subject;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use store::Change;
-use store::record::Variable;
+use store::record::{Scope, Variable};
 
 use super::error::PageError;
 use super::layout::{Page, document};
@@ -20,7 +21,7 @@ use super::settings::{self, named, variable_name};
 use super::viewer::{Role, Viewer};
 use super::{Pages, runs};
 use crate::auth::{Principal, token};
-use crate::control::{Again, ControlError};
+use crate::control::{Again, ControlError, Decision, Review};
 use crate::redeliver;
 
 /// Longest value of a secret: GitHub's bound
@@ -59,6 +60,7 @@ pub(super) async fn on_run(
         Action::Cancel => control.cancel(Subject::Run(run), format!("cancelled by {who}")).await?,
         Action::Approve => control.approve(run, who).await?,
         Action::Rerun => drop(control.again(run, Again::All, who).await?),
+        Action::Reject => return Err(PageError::Missing("action")),
         Action::RerunFailed => drop(control.again(run, Again::Failed, who).await?),
     }
     Ok(Redirect::to(&format!("/runs/{run}")).into_response())
@@ -83,6 +85,11 @@ pub(super) async fn on_job(
         }
         Some(Action::Rerun) => {
             control.again(job.run, Again::Jobs(BTreeSet::from([job.path])), who).await?;
+            Ok(Redirect::to(&format!("/runs/{run}")).into_response())
+        }
+        Some(action @ (Action::Approve | Action::Reject)) => {
+            let decision = if action == Action::Approve { Decision::Approve } else { Decision::Reject };
+            control.review(job.id, Review { actor: who, decision, comment: None }).await?;
             Ok(Redirect::to(&format!("/runs/{run}")).into_response())
         }
         _ => Err(PageError::Missing("action")),
@@ -119,6 +126,15 @@ pub(super) struct Settings {
     role: String,
     #[serde(default)]
     days: String,
+    /// There when it is ticked.
+    #[serde(default)]
+    approval: Option<String>,
+    #[serde(default)]
+    reviewers: String,
+    #[serde(default)]
+    branches: String,
+    #[serde(default)]
+    tags: String,
 }
 
 /// `POST /settings/{what}`
@@ -134,6 +150,11 @@ pub(super) async fn on_settings(
     let now = Timestamp::now();
     if what == "make-token" {
         return Ok(make_token(&pages, &viewer, &form, now).await?.into_response());
+    }
+    if what == "set-environment" {
+        set_environment(&pages, &form).await?;
+        let scope = runs::encoded(&form.scope);
+        return Ok(Redirect::to(&format!("/settings?scope={scope}#rules")).into_response());
     }
     let (change, part) = change(&pages, &what, &form, now)?;
     pages.store().apply(vec![change]).await?;
@@ -174,6 +195,28 @@ fn change(
         "remove-variable" => (Change::VariableRemoved { scope, name }, "variables"),
         _ => return Err(PageError::Missing("setting")),
     })
+}
+
+async fn set_environment(pages: &Pages, form: &Settings) -> Result<(), PageError> {
+    let Some(Scope::Environment(name, environment)) = named(&form.scope) else {
+        return Err(PageError::Invalid("rules are for an environment: owner/name@environment".to_owned()));
+    };
+    let list = |text: &str| {
+        let entries = text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
+        entries.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let rules = Environment {
+        name: environment,
+        approval: form.approval.is_some(),
+        reviewers: list(&form.reviewers),
+        branches: list(&form.branches),
+        tags: list(&form.tags),
+    };
+    rules.check().map_err(PageError::Invalid)?;
+    let mut all = pages.store().repositories().await?.into_iter();
+    let repository = all.find(|repository| repository.facts.full_name.eq_ignore_ascii_case(&name));
+    let repository = repository.ok_or(PageError::Missing("repository"))?;
+    Ok(pages.store().apply(vec![environment::set(repository.id, &rules)]).await?)
 }
 
 async fn make_token(

@@ -49,7 +49,7 @@ impl PageError {
             PageError::Auth(AuthError::Store(_)) | PageError::Store(_) | PageError::Seal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
-            PageError::Auth(_) => StatusCode::FORBIDDEN,
+            PageError::Auth(_) | PageError::Control(ControlError::Forbidden(_)) => StatusCode::FORBIDDEN,
             PageError::Invalid(_) | PageError::Control(ControlError::Invalid(_)) => StatusCode::BAD_REQUEST,
             PageError::Control(ControlError::Unfit(_)) => StatusCode::CONFLICT,
             PageError::Control(_) | PageError::Busy => StatusCode::SERVICE_UNAVAILABLE,

@@ -141,6 +141,7 @@ fn waits(view: &View<'_>) -> Markup {
             section.waits aria-label="Waiting" {
                 h2 { "Waiting" }
                 ul { @for (who, why) in view.waits { li { strong { (who) } " " (why) } } }
+                (actions::of_waiting(view.run, view.jobs, view.viewer))
             }
         }
     }

@@ -2,10 +2,12 @@
 
 use maud::{Markup, html};
 use model::Timestamp;
+use scheduler::environment::{self, Environment};
 use store::record::{Repository, Scope, Token, Variable};
 
 use super::format;
 use super::layout::csrf;
+use super::runs::encoded;
 use super::viewer::{Role, Viewer};
 
 /// A secret, as far as anybody ever sees it again.
@@ -22,6 +24,8 @@ pub(super) struct View<'a> {
     pub(super) scope: &'a Scope,
     pub(super) secrets: &'a [SecretName],
     pub(super) variables: &'a [Variable],
+    /// The environments with rules of the repository that is shown, or of the one whose environment is.
+    pub(super) environments: &'a [Environment],
     /// Where this server is reached from outside.
     pub(super) address: Option<&'a str>,
     pub(super) viewer: &'a Viewer,
@@ -75,6 +79,7 @@ pub(super) fn render(view: &View<'_>) -> Markup {
         (webhook(view.address))
         @if view.viewer.role >= Role::Admin {
             (scope(view))
+            (environments(view))
             (secrets(view))
             (variables(view))
             (tokens(view))
@@ -122,6 +127,51 @@ fn scope(view: &View<'_>) -> Markup {
                 datalist id="scopes" { @for name in &known { option value=(name) {} } }
                 button { "Show" }
                 span.dim { "owner, owner/name, or owner/name@environment" }
+            }
+        }
+    }
+}
+
+/// The environments of a repository, or the rules of the one that is shown.
+fn environments(view: &View<'_>) -> Markup {
+    match view.scope {
+        Scope::Organisation(_) => html! {},
+        Scope::Repository(repository) => html! {
+            section id="environments" {
+                h3 { "Environments of " (repository) }
+                @if view.environments.is_empty() { p.dim { "None has rules." } }
+                ul.names {
+                    @for environment in view.environments {
+                        @let scope = format!("{repository}@{}", environment.name);
+                        li data-environment=(environment.name) {
+                            a href={ "/settings?scope=" (encoded(&scope)) } { (environment.name) }
+                        }
+                    }
+                }
+            }
+        },
+        Scope::Environment(_, name) => {
+            let known = environment::named(view.environments, name).cloned().unwrap_or_default();
+            rules(&known, view)
+        }
+    }
+}
+
+fn rules(known: &Environment, view: &View<'_>) -> Markup {
+    let list = |title: &str, name: &str, entries: &[String], hint: &str| {
+        html! { label { span { (title) } input name=(name) value=(entries.join(", ")) placeholder=(hint) autocomplete="off"; } }
+    };
+    html! {
+        section id="rules" {
+            h3 { "Who is let into " (word(view.scope)) }
+            form.filters method="post" action="/settings/set-environment" {
+                (csrf(view.viewer))
+                input type="hidden" name="scope" value=(word(view.scope));
+                label { span { "Approval" } input type="checkbox" name="approval" checked[known.approval]; }
+                (list("Reviewers", "reviewers", &known.reviewers, "all who may operate"))
+                (list("Branches", "branches", &known.branches, "all, if no tags either"))
+                (list("Tags", "tags", &known.tags, "all, if no branches either"))
+                button { "Set" }
             }
         }
     }
@@ -264,6 +314,7 @@ mod tests {
                 scope: &Scope::Repository("octo/hello".to_owned()),
                 secrets: &secrets,
                 variables: &[],
+                environments: &[],
                 address: Some("https://ci.example.org/"),
                 viewer: &viewer,
                 now: Timestamp(9),

@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use maud::Markup;
 use model::{DeliveryId, JobId, JobState, RepositoryId, RunId, Timestamp};
 use scheduler::decide::Wait;
+use scheduler::environment;
 use scheduler::queue::Subject;
 use serde::Deserialize;
 use store::log::{LogReader, Pattern};
@@ -360,11 +361,21 @@ pub(super) async fn settings(
     let scope = scope.unwrap_or_else(|| Scope::Organisation("owner".to_owned()));
     let is_admin = viewer.role >= Role::Admin;
     let (mut secrets, mut variables, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
+    let mut environments = Vec::new();
     if is_admin {
         let sealed = store.secrets(&scope).await?.into_iter();
         secrets =
             sealed.map(|secret| SecretName { name: secret.name, updated_at: secret.updated_at }).collect();
         variables = store.variables(&scope).await?;
+        let shown = match &scope {
+            Scope::Organisation(_) => None,
+            Scope::Repository(name) | Scope::Environment(name, _) => {
+                repositories.iter().find(|repository| repository.facts.full_name.eq_ignore_ascii_case(name))
+            }
+        };
+        if let Some(repository) = shown {
+            environments = environment::of_repository(store, repository.id).await?;
+        }
         tokens = store.tokens().await?;
     }
     let address = pages.parts.premises.address();
@@ -374,6 +385,7 @@ pub(super) async fn settings(
         scope: &scope,
         secrets: &secrets,
         variables: &variables,
+        environments: &environments,
         address: address.as_deref(),
         viewer: &viewer,
         now: Timestamp::now(),

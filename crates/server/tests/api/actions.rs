@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use scheduler::queue::Subject;
 use serde_json::json;
 use server::auth::Role;
-use server::control::{Again, ControlError, Dispatch, Dispatched};
+use server::control::{Again, ControlError, Decision, Dispatch, Dispatched, Review};
 
 use crate::fake::Asked;
 use crate::fixture::World;
@@ -24,7 +24,14 @@ async fn runs_and_jobs_are_cancelled_run_again_and_approved() {
     operator.post(&format!("{run_path}/rerun"), json!({"jobs": "failed"})).await.is(201);
     operator.post(&format!("{job_path}/rerun"), json!({})).await.is(201);
     operator.post(&format!("{run_path}/approve"), json!({})).await.is(204);
+    operator.post(&format!("{job_path}/approve"), json!({"comment": "go"})).await.is(204);
+    operator.post(&format!("{job_path}/reject"), json!({})).await.is(204);
+    operator.post(&format!("{job_path}/reject"), json!({"comment": "x".repeat(501)})).await.refused(400);
     let who = || "operate".to_owned();
+    let review = |decision, comment: Option<&str>| {
+        let comment = comment.map(str::to_owned);
+        Asked::Review(job, Review { actor: who(), decision, comment })
+    };
     let expected = [
         Asked::Cancel(Subject::Run(run), "cancelled by operate".to_owned()),
         Asked::Cancel(Subject::Job(job), "cancelled by operate: too slow".to_owned()),
@@ -32,8 +39,13 @@ async fn runs_and_jobs_are_cancelled_run_again_and_approved() {
         Asked::Again(run, Again::Failed, who()),
         Asked::Again(run, Again::Jobs(BTreeSet::from(["build (1)".to_owned()])), who()),
         Asked::Approve(run, who()),
+        review(Decision::Approve, Some("go")),
+        review(Decision::Reject, None),
     ];
     assert_eq!(world.control.asked(), expected);
+    let forbidden = ControlError::Forbidden("operate is not among the reviewers of production".to_owned());
+    *world.control.refuses.lock().unwrap() = Some(forbidden);
+    operator.post(&format!("{job_path}/approve"), json!({})).await.refused(403);
 }
 
 #[tokio::test]

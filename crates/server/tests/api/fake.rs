@@ -10,7 +10,7 @@ use model::{DeliveryId, JobId, RepositoryId, RunId, RunState, Timestamp};
 use scheduler::decide::Wait;
 use scheduler::queue::Subject;
 use serde_json::Value as Json;
-use server::control::{Again, Control, ControlError, Dispatch};
+use server::control::{Again, Control, ControlError, Dispatch, Review};
 use store::query::RunFilter;
 use store::record::{
     AnnotationOf, Attempt, Delivery, Expansion, Job, NewDelivery, NewRun, PlanInput, Receipt, Repository,
@@ -25,6 +25,7 @@ pub(crate) enum Asked {
     Cancel(Subject, String),
     Again(RunId, Again, String),
     Approve(RunId, String),
+    Review(JobId, Review),
     Dispatch(Dispatch),
 }
 
@@ -67,6 +68,10 @@ impl Control for FakeControl {
 
     async fn approve(&self, run: RunId, actor: String) -> Result<(), ControlError> {
         self.hear(Asked::Approve(run, actor))
+    }
+
+    async fn review(&self, job: JobId, review: Review) -> Result<(), ControlError> {
+        self.hear(Asked::Review(job, review))
     }
 
     async fn dispatch(&self, wish: Dispatch) -> Result<Vec<Run>, ControlError> {
@@ -243,6 +248,10 @@ impl Store for FlakyStore {
 
     async fn setting(&self, key: &str) -> Result<Option<Json>, StoreError> {
         self.inner.setting(key).await
+    }
+
+    async fn settings(&self, prefix: &str) -> Result<Vec<(String, Json)>, StoreError> {
+        self.inner.settings(prefix).await
     }
 
     async fn expired_runs(

@@ -95,3 +95,48 @@ async fn a_token_that_nobody_could_want_is_not_made() {
     }
     assert_eq!(world.store.tokens().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn an_environment_gets_its_rules_and_loses_them_with_all_that_is_in_it() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    crate::sample::failed_run(&*world.store).await;
+    let (all, one) = ("/api/v1/repositories/octo/hello/environments", "environments/Production%20EU");
+    let path = format!("/api/v1/repositories/octo/hello/{one}");
+    let rules = json!({"approval": true, "reviewers": ["mona"], "branches": ["main"], "tags": ["v*"]});
+    admin.put(&path, rules.clone()).await.is(204);
+    let told = admin.get(all).await.is(200).json();
+    let mut expected = rules;
+    expected["name"] = json!("Production EU");
+    assert_eq!(told["environments"], json!([expected]));
+    let secret = "/api/v1/secrets/KEY?scope=octo/hello@production%20eu";
+    admin.put(secret, json!({"value": "x"})).await.is(204);
+    admin.delete(&path).await.is(204);
+    assert_eq!(admin.get(all).await.is(200).json()["environments"], json!([]));
+    let left = admin.get("/api/v1/secrets?scope=octo/hello@Production%20EU").await.is(200).json();
+    assert_eq!(left["secrets"], json!([]), "its secrets go with it");
+    admin.delete(&path).await.refused(404);
+}
+
+#[tokio::test]
+async fn rules_of_an_environment_that_can_not_be_meant_are_refused() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    crate::sample::failed_run(&*world.store).await;
+    let path = "/api/v1/repositories/octo/hello/environments/production";
+    for wrong in [
+        json!({"approval": "yes"}),
+        json!({"reviewers": ["mona"]}),
+        json!({"branches": ["["]}),
+        json!({"tags": ["!v1"]}),
+        json!({"wait": 5}),
+    ] {
+        admin.put(path, wrong).await.refused(400);
+    }
+    admin.put("/api/v1/repositories/octo/hello/environments/%0A", json!({})).await.refused(400);
+    admin.put("/api/v1/repositories/octo/other/environments/production", json!({})).await.refused(404);
+    assert_eq!(
+        admin.get("/api/v1/repositories/octo/hello/environments").await.json()["environments"],
+        json!([])
+    );
+}

@@ -283,6 +283,74 @@ async fn an_admin_sets_secrets_that_are_never_shown_and_makes_tokens_that_are_sh
 }
 
 #[tokio::test]
+async fn an_admin_says_who_is_let_into_an_environment() {
+    let world = World::new().await;
+    world.repository("octo/hello").await;
+    let admin = Browser::signed_in(&world, Role::Admin).await;
+    let scope = format!("{}&scope=octo/hello@production", admin.csrf().await);
+    let form = format!("{scope}&approval=on&reviewers=mona,+eve&branches=main,release/**&tags=");
+    let answer = admin.post("/settings/set-environment", &form).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let page = admin.get("/settings?scope=octo/hello@production").await.text;
+    for part in ["checked", "\"mona, eve\"", "\"main, release/**\""] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    let page = admin.get("/settings?scope=octo/hello").await.text;
+    assert!(page.contains("data-environment=\"production\""), "{page}");
+    let wrong = admin.post("/settings/set-environment", &format!("{scope}&branches=[")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{}", wrong.text);
+    let nowhere = form.replace("octo/hello", "octo/other");
+    assert_eq!(admin.post("/settings/set-environment", &nowhere).await.status, StatusCode::NOT_FOUND);
+    let operator = Browser::signed_in(&world, Role::Operate).await;
+    let form = form.replace(&admin.csrf().await, &operator.csrf().await);
+    assert_eq!(operator.post("/settings/set-environment", &form).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn an_operator_lets_a_job_into_its_environment_or_keeps_it_out() {
+    let world = World::new().await;
+    let repository = world.repository("octo/hello").await;
+    let run = world.run(repository, 100, |_| {}).await.id;
+    world.start(run, WORKFLOW, 99).await;
+    let build = world.job(run, 1, "build", "build", 99).await;
+    let build = world.store.job(build).await.expect("read").expect("there");
+    let deploy = store::record::Job {
+        id: model::JobId(900),
+        path: "deploy".to_owned(),
+        name: "deploy".to_owned(),
+        state: model::JobState::Waiting,
+        environment: Some(HOSTILE.to_owned()),
+        ..build
+    };
+    world.apply(vec![store::Change::JobCreated(Box::new(deploy))]).await;
+    let reason = WaitReason::Environment(HOSTILE.to_owned());
+    let wait = scheduler::decide::Wait { subject: Subject::Job(model::JobId(900)), reason, place: None };
+    world.control.waits.lock().expect("a lock").push(wait);
+    let path = format!("/runs/{run}/jobs/900");
+    let reader = Browser::signed_in(&world, Role::Read).await;
+    assert!(!reader.get(&format!("/runs/{run}")).await.text.contains("/approve"));
+    let operator = Browser::signed_in(&world, Role::Operate).await;
+    for page in [format!("/runs/{run}"), path.clone()] {
+        let page = operator.get(&page).await.text;
+        assert!(
+            page.contains(&format!("{path}/approve")) && page.contains(&format!("{path}/reject")),
+            "{page}"
+        );
+        assert!(
+            page.contains("waits for approval to use the environment") && !page.contains(HOSTILE),
+            "{page}"
+        );
+    }
+    let csrf = operator.csrf().await;
+    for action in ["approve", "reject"] {
+        let answer = operator.post(&format!("{path}/{action}"), &csrf).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    }
+    let wishes = world.control.wishes.lock().expect("a lock").join(", ");
+    assert_eq!(wishes, "Approve 900 by operate, Reject 900 by operate");
+}
+
+#[tokio::test]
 async fn many_changes_at_once_are_told_as_few() {
     let world = World::new().await;
     let repository = world.repository("octo/hello").await;

@@ -13,7 +13,7 @@ use scheduler::decide::{Wait, WaitReason};
 use scheduler::queue::{Capacity, Profile, Size, Subject};
 use serde_json::json;
 use server::auth::{Auth, AuthConfig, Role, token};
-use server::control::{Again, Control, ControlError, Dispatch};
+use server::control::{Again, Control, ControlError, Dispatch, Review};
 use server::pages::premises::{Artifact, Premises};
 use server::pages::{Pages, Parts};
 use store::log::LogFolder;
@@ -64,6 +64,11 @@ impl Control for Fake {
 
     async fn approve(&self, run: RunId, actor: String) -> Result<(), ControlError> {
         self.note(format!("approve {run} by {actor}"));
+        Ok(())
+    }
+
+    async fn review(&self, job: JobId, review: Review) -> Result<(), ControlError> {
+        self.note(format!("{:?} {job} by {}", review.decision, review.actor));
         Ok(())
     }
 

@@ -167,3 +167,13 @@ pub(super) fn setting(connection: &Connection, key: &str) -> Result<Option<Json>
     let mut found = connection.prepare_cached("SELECT value FROM settings WHERE key = ?1")?;
     Ok(found.query_row([key], |row| get_json(row, "value")).optional()?)
 }
+
+pub(super) fn settings(connection: &Connection, prefix: &str) -> Result<Vec<(String, Json)>, Fault> {
+    // No `LIKE`: a prefix may have its wildcards.
+    let mut found = connection.prepare_cached(
+        "SELECT key, value FROM settings WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1 ORDER BY key",
+    )?;
+    let read = |row: &Row<'_>| Ok((row.get("key")?, get_json(row, "value")?));
+    let found = found.query_map([prefix], read)?.collect::<rusqlite::Result<_>>()?;
+    Ok(found)
+}

@@ -1,6 +1,7 @@
 //! Secrets, variables, tokens.
 
 use model::Timestamp;
+use scheduler::environment::Environment;
 use serde::{Deserialize, Serialize};
 
 /// A secret; nobody is told its value.
@@ -35,6 +36,13 @@ pub struct Variable {
 pub struct Variables {
     /// They.
     pub variables: Vec<Variable>,
+}
+
+/// The environments of a repository that have rules, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environments {
+    /// They.
+    pub environments: Vec<Environment>,
 }
 
 /// A token; nobody is told the token itself a second time.

@@ -1,7 +1,7 @@
 //! What can be done with a run: as forms, so that it works without a script.
 
 use maud::{Markup, html};
-use model::{Conclusion, RunState};
+use model::{Conclusion, JobState, RunState};
 use store::record::{Job, Run};
 
 use crate::pages::layout::csrf;
@@ -14,6 +14,8 @@ pub(in crate::pages) enum Action {
     Cancel,
     /// Let it begin.
     Approve,
+    /// Keep it out of its environment.
+    Reject,
     /// All of it again, as a new attempt.
     Rerun,
     /// Again what did not succeed.
@@ -21,13 +23,15 @@ pub(in crate::pages) enum Action {
 }
 
 impl Action {
-    const ALL: [Action; 4] = [Action::Cancel, Action::Approve, Action::Rerun, Action::RerunFailed];
+    const ALL: [Action; 5] =
+        [Action::Cancel, Action::Approve, Action::Reject, Action::Rerun, Action::RerunFailed];
 
     /// The last part of the address.
     pub(in crate::pages) fn word(self) -> &'static str {
         match self {
             Action::Cancel => "cancel",
             Action::Approve => "approve",
+            Action::Reject => "reject",
             Action::Rerun => "rerun",
             Action::RerunFailed => "rerun-failed",
         }
@@ -42,6 +46,7 @@ impl Action {
         match self {
             Action::Cancel => "Cancel",
             Action::Approve => "Approve and run",
+            Action::Reject => "Reject",
             Action::Rerun => "Rerun all",
             Action::RerunFailed => "Rerun failed",
         }
@@ -74,14 +79,37 @@ pub(in crate::pages) fn of_run(run: &Run, viewer: &Viewer) -> Markup {
 /// Buttons for a job.
 pub(in crate::pages) fn of_job(run: &Run, job: &Job, viewer: &Viewer) -> Markup {
     let is_latest = job.attempt == run.attempt;
-    let action = match (run.what.state, job.conclusion) {
-        (RunState::Ended, Some(_)) => Some(Action::Rerun),
-        (_, None) => Some(Action::Cancel),
-        _ => None,
+    let actions = match (run.what.state, job.state, job.conclusion) {
+        (RunState::Ended, _, Some(_)) => vec![Action::Rerun],
+        (_, JobState::Waiting, None) => vec![Action::Approve, Action::Reject],
+        (_, _, None) => vec![Action::Cancel],
+        _ => vec![],
     };
     html! {
-        @if let (true, true, Some(action)) = (viewer.may(Role::Operate), is_latest, action) {
-            div.actions { (button(&format!("/runs/{}/jobs/{}", run.id, job.id), action, of_a_job(action), viewer)) }
+        @if viewer.may(Role::Operate) && is_latest && !actions.is_empty() {
+            div.actions {
+                @for action in actions {
+                    (button(&format!("/runs/{}/jobs/{}", run.id, job.id), action, of_a_job(action), viewer))
+                }
+            }
+        }
+    }
+}
+
+/// Jobs that somebody must let into their environments, with buttons for it.
+pub(in crate::pages) fn of_waiting(run: &Run, jobs: &[Job], viewer: &Viewer) -> Markup {
+    let waiting = || jobs.iter().filter(|job| job.state == JobState::Waiting && viewer.may(Role::Operate));
+    html! {
+        @if waiting().next().is_some() {
+            ul.reviews {
+                @for job in waiting() {
+                    li data-job=(job.id) {
+                        strong { (job.name) }
+                        @if let Some(environment) = &job.environment { " into " strong { (environment) } } " "
+                        (of_job(run, job, viewer))
+                    }
+                }
+            }
         }
     }
 }

@@ -1,0 +1,235 @@
+//! Environments: who lets a job into one, and from which branches and tags it may come.
+//!
+//! <https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments#deployment-protection-rules>
+
+use model::RepositoryId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use store::{Change, Store, StoreError};
+use workflow::trigger::Pattern;
+
+/// Most names and patterns of each kind that one environment has: a page that shows them stays readable.
+const ENTRIES: usize = 100;
+
+/// Longest name of an environment, in bytes: GitHub's bound.
+/// <https://docs.github.com/en/actions/how-tos/deploy/configure-and-manage-deployments/manage-environments>
+const NAME_BYTES: usize = 255;
+
+/// Longest pattern or name of a person, in bytes: no ref is longer.
+const ENTRY_BYTES: usize = 255;
+
+/// The rules of one environment. One that has none, or that nobody has configured, lets every job in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Its name; compared without case.
+    pub name: String,
+    /// Whether somebody must let each job in.
+    #[serde(default)]
+    pub approval: bool,
+    /// Who may, by the names of their tokens; if nobody is named, all who may operate the server.
+    #[serde(default)]
+    pub reviewers: Vec<String>,
+    /// Branches that jobs may come from, as patterns (`release/**`); other refs by their whole names.
+    #[serde(default)]
+    pub branches: Vec<String>,
+    /// Tags that jobs may come from. Without branches and tags they come from anywhere.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// How a job stands before its environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It may begin.
+    Open,
+    /// Somebody must let it in.
+    Approval,
+    /// It never may, for this reason.
+    Closed(String),
+}
+
+impl Environment {
+    /// What is wrong with the rules, if anything is.
+    ///
+    /// # Errors
+    /// The first problem, in a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        if self.name.is_empty() || self.name.len() > NAME_BYTES || self.name.chars().any(char::is_control) {
+            return Err(format!("the name of an environment has 1 to {NAME_BYTES} bytes on one line"));
+        }
+        if !self.approval && !self.reviewers.is_empty() {
+            return Err("`reviewers` are for an environment with `approval`".to_owned());
+        }
+        for (what, entries) in
+            [("reviewers", &self.reviewers), ("branches", &self.branches), ("tags", &self.tags)]
+        {
+            if entries.len() > ENTRIES {
+                return Err(format!("`{what}` has more than {ENTRIES} entries"));
+            }
+            let is_wrong = |entry: &&String| entry.trim().is_empty() || entry.len() > ENTRY_BYTES;
+            if entries.iter().any(|entry| is_wrong(&entry)) {
+                return Err(format!("each of `{what}` has 1 to {ENTRY_BYTES} bytes"));
+            }
+        }
+        for pattern in self.branches.iter().chain(&self.tags) {
+            match Pattern::new(pattern) {
+                Ok(read) if read.negates() => {
+                    return Err(format!("the pattern {pattern:?} begins with !, which has no meaning here"));
+                }
+                Ok(_) => {}
+                Err(error) => return Err(format!("the pattern {pattern:?} is none: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody of this name may let jobs in.
+    #[must_use]
+    pub fn may_approve(&self, actor: &str) -> bool {
+        self.reviewers.is_empty() || self.reviewers.iter().any(|name| name.eq_ignore_ascii_case(actor))
+    }
+
+    fn gate(&self, reference: &str) -> Gate {
+        if !self.lets_in(reference) {
+            let (kind, name) = match reference.strip_prefix("refs/tags/") {
+                Some(tag) => ("Tag", tag),
+                None => ("Branch", reference.strip_prefix("refs/heads/").unwrap_or(reference)),
+            };
+            let environment = &self.name;
+            return Gate::Closed(format!(
+                "{kind} \"{name}\" is not allowed to deploy to {environment} due to environment protection rules."
+            ));
+        }
+        if self.approval { Gate::Approval } else { Gate::Open }
+    }
+
+    fn lets_in(&self, reference: &str) -> bool {
+        if self.branches.is_empty() && self.tags.is_empty() {
+            return true;
+        }
+        let (patterns, name) = match reference.strip_prefix("refs/tags/") {
+            Some(tag) => (&self.tags, tag),
+            None => (&self.branches, reference.strip_prefix("refs/heads/").unwrap_or(reference)),
+        };
+        // They were checked when they were set.
+        patterns.iter().any(|pattern| Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(name)))
+    }
+}
+
+/// The rules of this environment among those of its repository, if somebody has made some.
+#[must_use]
+pub fn named<'a>(all: &'a [Environment], name: &str) -> Option<&'a Environment> {
+    all.iter().find(|environment| environment.name.eq_ignore_ascii_case(name))
+}
+
+/// How a job stands that runs for this ref.
+#[must_use]
+pub fn gate(all: &[Environment], name: Option<&str>, reference: &str) -> Gate {
+    let environment = name.and_then(|name| named(all, name));
+    environment.map_or(Gate::Open, |environment| environment.gate(reference))
+}
+
+/// The environments of a repository that have rules, by name.
+///
+/// # Errors
+/// The store can't be read, or what it has are no rules: then nobody knows whether a job may begin.
+pub async fn of_repository(
+    store: &dyn Store,
+    repository: RepositoryId,
+) -> Result<Vec<Environment>, StoreError> {
+    let found = store.settings(&prefix(repository)).await?.into_iter();
+    let read = |(key, value): (String, Json)| {
+        Environment::deserialize(value).map_err(|error| StoreError::Failed {
+            operation: format!("read the rules of {key}"),
+            reason: format!("{error}; set them again"),
+        })
+    };
+    found.map(read).collect()
+}
+
+/// Sets the rules of an environment.
+#[must_use]
+pub fn set(repository: RepositoryId, environment: &Environment) -> Change {
+    let value = serde_json::to_value(environment).unwrap_or_default();
+    Change::Setting { key: key(repository, &environment.name), value }
+}
+
+/// Takes the rules of an environment away.
+#[must_use]
+pub fn remove(repository: RepositoryId, name: &str) -> Change {
+    Change::Setting { key: key(repository, name), value: Json::Null }
+}
+
+fn prefix(repository: RepositoryId) -> String {
+    format!("environment/{repository}/")
+}
+
+fn key(repository: RepositoryId, name: &str) -> String {
+    format!("{}{}", prefix(repository), name.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn production() -> Environment {
+        Environment {
+            name: "Production".to_owned(),
+            branches: vec!["main".to_owned(), "release/**".to_owned()],
+            tags: vec!["v*".to_owned()],
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn a_job_comes_in_from_the_branches_and_tags_that_are_named() {
+        let all = [production()];
+        let stands = |reference: &str| gate(&all, Some("production"), reference);
+        for let_in in ["refs/heads/main", "refs/heads/release/1/2", "refs/tags/v1"] {
+            assert_eq!(stands(let_in), Gate::Open, "{let_in}");
+        }
+        let closed =
+            "Branch \"topic\" is not allowed to deploy to Production due to environment protection rules.";
+        assert_eq!(stands("refs/heads/topic"), Gate::Closed(closed.to_owned()));
+        for kept_out in ["refs/heads/v1", "refs/tags/main", "refs/pull/7/merge", "refs/heads/maint"] {
+            assert!(matches!(stands(kept_out), Gate::Closed(_)), "{kept_out}");
+        }
+        let pulls = [Environment { branches: vec!["refs/pull/*/merge".to_owned()], ..production() }];
+        assert_eq!(gate(&pulls, Some("production"), "refs/pull/7/merge"), Gate::Open);
+    }
+
+    #[test]
+    fn who_must_be_let_in_waits_unless_the_ref_keeps_it_out_anyway() {
+        let all = [Environment { approval: true, ..production() }];
+        assert_eq!(gate(&all, Some("PRODUCTION"), "refs/heads/main"), Gate::Approval);
+        assert!(matches!(gate(&all, Some("production"), "refs/heads/topic"), Gate::Closed(_)));
+        assert_eq!(gate(&all, Some("staging"), "refs/heads/topic"), Gate::Open, "nobody configured it");
+        assert_eq!(gate(&all, None, "refs/heads/topic"), Gate::Open);
+    }
+
+    #[test]
+    fn who_is_named_lets_jobs_in_and_without_names_everybody_who_operates() {
+        let named = Environment { approval: true, reviewers: vec!["Mona".to_owned()], ..production() };
+        assert!(named.may_approve("mona") && !named.may_approve("eve"));
+        assert!(Environment { approval: true, ..production() }.may_approve("eve"));
+        assert_eq!(named.check(), Ok(()));
+    }
+
+    #[test]
+    fn rules_that_can_not_be_meant_are_refused_with_what_is_wrong() {
+        let list = |text: &str| vec![text.to_owned()];
+        for (wrong, words) in [
+            (Environment::default(), "name of an environment"),
+            (Environment { name: "a\nb".to_owned(), ..production() }, "name of an environment"),
+            (Environment { reviewers: list("mona"), ..production() }, "with `approval`"),
+            (Environment { branches: list("["), ..production() }, "the pattern"),
+            (Environment { tags: list("!v1"), ..production() }, "begins with !"),
+            (Environment { tags: list(" "), ..production() }, "`tags` has 1 to"),
+            (Environment { branches: vec!["a".to_owned(); 101], ..production() }, "more than 100"),
+        ] {
+            let problem = wrong.check().unwrap_err();
+            assert!(problem.contains(words), "{problem}");
+        }
+    }
+}

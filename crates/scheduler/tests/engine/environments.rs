@@ -1,0 +1,156 @@
+//! Jobs that somebody must let into their environments.
+
+use model::{Conclusion, JobState, RepositoryId, Timestamp};
+use scheduler::engine::{Decision, EngineError, Review};
+use scheduler::environment::{self, Environment};
+use scheduler::queue::Limits;
+use store::Change;
+use store::record::{Job, RepositoryFacts, Scope, Variable};
+
+use crate::house::{House, Place, push};
+
+const FLOW: &str = "\
+on: push
+jobs:
+  build: {runs-on: ubuntu-latest, steps: [{run: x}]}
+  deploy: {needs: build, runs-on: ubuntu-latest, environment: Production, steps: [{run: x}]}
+  tell: {needs: deploy, runs-on: ubuntu-latest, steps: [{run: x}]}
+";
+
+/// Gives `production` these rules.
+async fn with(house: &House, rules: Environment) {
+    let facts = RepositoryFacts {
+        forge: "github".to_owned(),
+        full_name: "octo/hello".to_owned(),
+        forge_id: None,
+        default_branch: "main".to_owned(),
+        is_private: false,
+        clone_url: String::new(),
+        installation: None,
+    };
+    let id = house.store.repository_seen(facts, Timestamp(1)).await.expect("written");
+    assert_eq!(id, RepositoryId(1));
+    let rules = Environment { name: "production".to_owned(), ..rules };
+    assert_eq!(rules.check(), Ok(()));
+    house.store.apply(vec![environment::set(id, &rules)]).await.expect("written");
+}
+
+fn approval(reviewers: &[&str]) -> Environment {
+    let reviewers = reviewers.iter().map(|name| (*name).to_owned()).collect();
+    Environment { approval: true, reviewers, ..Environment::default() }
+}
+
+/// The job `deploy`, once it waits.
+async fn waiting(house: &House) -> Job {
+    assert_eq!(house.wait().await, "waits for approval to use the environment `Production`");
+    let run = house.run_is(1, |_| true).await;
+    let jobs = house.jobs(&run).await;
+    let job = jobs.into_iter().find(|job| job.key == "deploy").expect("there");
+    assert_eq!((job.state, job.environment.as_deref()), (JobState::Waiting, Some("Production")));
+    job
+}
+
+fn by(actor: &str, decision: Decision) -> Review {
+    Review { actor: actor.to_owned(), decision, comment: Some("looks good".to_owned()) }
+}
+
+#[tokio::test]
+async fn a_job_waits_until_it_is_let_in_and_only_then_has_the_secrets_of_its_environment() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, approval(&["mona"])).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = waiting(&house).await;
+    let refused = house.engine.review(job.id, by("eve", Decision::Approve)).await;
+    assert!(matches!(refused, Err(EngineError::Forbidden(_))), "{refused:?}");
+    assert_eq!(house.worker.began(), ["build"]);
+    house.engine.review(job.id, by("mona", Decision::Approve)).await.expect("let in");
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "build:success deploy:success tell:success");
+    assert!(!house.worker.secrets_of("build").contains(&"PRODUCTION_KEY".to_owned()));
+    assert!(house.worker.secrets_of("deploy").contains(&"PRODUCTION_KEY".to_owned()));
+    assert!(!house.worker.secrets_of("tell").contains(&"PRODUCTION_KEY".to_owned()));
+    let lines = house.logs.read(job.id).lines(0, 1).await.expect("read");
+    assert_eq!(lines[0].line.text, "mona has let this job into the environment Production: looks good");
+    let again = house.engine.review(job.id, by("mona", Decision::Approve)).await;
+    assert!(matches!(again, Err(EngineError::Unfit { .. })), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_let_in_has_failed_and_says_whose_word_it_was() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, approval(&[])).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = waiting(&house).await;
+    house.engine.review(job.id, by("eve", Decision::Reject)).await.expect("rejected");
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "build:success deploy:failure tell:skipped");
+    let reason = house.jobs(&run).await[1].reason.clone();
+    assert_eq!(reason.as_deref(), Some("eve has not let it into Production: looks good"));
+}
+
+#[tokio::test]
+async fn a_job_from_a_branch_that_may_not_deploy_fails_with_the_rule() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, Environment { branches: vec!["release/**".to_owned()], ..approval(&[]) }).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "build:success deploy:failure tell:skipped");
+    let reason = house.jobs(&run).await[1].reason.clone().unwrap_or_default();
+    assert!(reason.starts_with("Branch \"main\" is not allowed to deploy to production"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_environment_without_rules_lets_every_job_in() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    let scope = Scope::Environment("octo/hello".to_owned(), "production".to_owned());
+    let (name, value) = ("REGION".to_owned(), "eu".to_owned());
+    let variable = Variable { scope, name, value, updated_at: Timestamp(1) };
+    house.store.apply(vec![Change::VariableSet(variable)]).await.expect("written");
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Success));
+    assert_eq!(house.jobs(&run).await[1].environment.as_deref(), Some("Production"));
+}
+
+#[tokio::test]
+async fn a_server_that_dies_while_a_job_waits_still_asks_for_it_and_one_that_was_let_in_stays_in() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, approval(&[])).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    waiting(&house).await;
+    let worker = house.crash().await;
+
+    let house = place.house_with(worker, Limits { jobs: Some(0), ..Limits::default() }, 2).await;
+    let job = waiting(&house).await;
+    house.engine.review(job.id, by("mona", Decision::Approve)).await.expect("let in");
+    let worker = house.crash().await;
+
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "build:success deploy:success tell:success");
+    assert_eq!(house.worker.began(), ["build", "deploy", "tell"]);
+}
+
+#[tokio::test]
+async fn rules_that_were_taken_away_while_a_server_was_down_hold_nobody() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, approval(&[])).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    waiting(&house).await;
+    house.store.apply(vec![environment::remove(RepositoryId(1), "PRODUCTION")]).await.expect("written");
+    let worker = house.crash().await;
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
+}

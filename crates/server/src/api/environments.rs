@@ -1,0 +1,74 @@
+//! Environments, and who is let into them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use scheduler::environment::{self, Environment};
+use serde::Deserialize;
+use store::Change;
+use store::record::Scope;
+
+use super::error::ApiError;
+use super::read::Body;
+use super::repositories;
+use super::wire::Environments;
+use crate::server::Shared;
+
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name)): Path<(String, String)>,
+) -> Result<Json<Environments>, ApiError> {
+    let repository = repositories::named(&shared, &format!("{owner}/{name}")).await?;
+    let environments = environment::of_repository(&*shared.store, repository.id).await?;
+    Ok(Json(Environments { environments }))
+}
+
+/// The rules that an environment shall have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rules {
+    #[serde(default)]
+    approval: bool,
+    #[serde(default)]
+    reviewers: Vec<String>,
+    #[serde(default)]
+    branches: Vec<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+pub(super) async fn set(
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name, environment)): Path<(String, String, String)>,
+    Body(rules): Body<Rules>,
+) -> Result<StatusCode, ApiError> {
+    let Rules { approval, reviewers, branches, tags } = rules;
+    let wanted = Environment { name: environment, approval, reviewers, branches, tags };
+    wanted.check().map_err(ApiError::bad)?;
+    let repository = repositories::named(&shared, &format!("{owner}/{name}")).await?;
+    shared.store.apply(vec![environment::set(repository.id, &wanted)]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The environment goes with all that is in it, as on GitHub.
+pub(super) async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Path((owner, name, wanted)): Path<(String, String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let repository = repositories::named(&shared, &format!("{owner}/{name}")).await?;
+    let all = environment::of_repository(&*shared.store, repository.id).await?;
+    let scope = Scope::Environment(repository.facts.full_name.clone(), wanted.clone());
+    let within = |name| Change::SecretRemoved { scope: scope.clone(), name };
+    let secrets = shared.store.secrets(&scope).await?.into_iter().map(|secret| within(secret.name));
+    let within = |name| Change::VariableRemoved { scope: scope.clone(), name };
+    let variables = shared.store.variables(&scope).await?.into_iter().map(|variable| within(variable.name));
+    let mut changes: Vec<Change> = secrets.chain(variables).collect();
+    if changes.is_empty() && environment::named(&all, &wanted).is_none() {
+        return Err(ApiError::missing(format!("environment {wanted:?} of {owner}/{name}")));
+    }
+    changes.push(environment::remove(repository.id, &wanted));
+    shared.store.apply(changes).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
