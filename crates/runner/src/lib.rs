@@ -92,6 +92,19 @@ pub struct ResultsEndpoint {
     pub address: std::net::SocketAddr,
     /// JWT bound to this job: `ACTIONS_RUNTIME_TOKEN`. A secret.
     pub token: String,
+    /// Where the job asks for OIDC tokens, if it may.
+    pub id_token: Option<IdTokenEndpoint>,
+    /// The tokens end with it.
+    pub lease: Arc<results::Lease>,
+}
+
+/// Where a job asks for OIDC tokens, on the same address.
+#[derive(Clone, Debug)]
+pub struct IdTokenEndpoint {
+    /// Path of `ACTIONS_ID_TOKEN_REQUEST_URL`.
+    pub path: &'static str,
+    /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`. A secret.
+    pub token: String,
 }
 
 /// Gives out the files of remote actions.

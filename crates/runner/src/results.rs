@@ -1,8 +1,8 @@
 //! The results service: caches and artifacts, as the unmodified `@actions/cache` and
 //! `@actions/artifact` clients speak to GitHub's.
 //!
-//! A job reaches it through a tunnel, with a token that is good for its own run and job only. Uploads and
-//! downloads go to signed addresses of the same service; they name the host under which the job
+//! A job reaches it through a tunnel, with a token that is good for its own run and job only, and that ends with it.
+//! Uploads and downloads go to signed addresses of the same service; they name the host under which the job
 //! reached it, whatever port the tunnel has in the machine.
 
 mod artifact;
@@ -10,7 +10,9 @@ mod artifact_store;
 mod blob;
 mod cache;
 mod cache_store;
+mod id_token;
 mod kept;
+mod lease;
 mod time;
 mod token;
 mod twirp;
@@ -27,20 +29,22 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, header};
-use axum::routing::{post, put};
+use axum::routing::{get, post, put};
 use model::JobId;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use artifact_store::ArtifactFolder;
 pub use kept::{KeptArtifact, kept_artifacts};
+pub use lease::{Identity, Lease};
 pub use token::{CacheScope, Grant};
 
-use crate::ResultsEndpoint;
+use crate::{IdTokenEndpoint, ResultsEndpoint};
 use artifact_store::ArtifactStore;
 use blob::BLOB_PATH;
 use cache_store::CacheStore;
-use token::{Key, Purpose};
+use lease::Leases;
+use token::{Address, Key, Purpose};
 use twirp::TwirpError;
 use upload::Uploads;
 
@@ -96,6 +100,7 @@ struct Service {
     pending_caches: Mutex<PendingCaches>,
     artifacts: ArtifactStore,
     unpacking: Mutex<Vec<Unpacking>>,
+    leases: Leases,
 }
 
 impl ResultsService {
@@ -115,6 +120,7 @@ impl ResultsService {
             pending_caches: Mutex::default(),
             artifacts: ArtifactStore::new(config.artifacts),
             unpacking: Mutex::default(),
+            leases: Leases::default(),
         });
         let router = router(Arc::clone(&service));
         let server = tokio::spawn(async move {
@@ -129,14 +135,18 @@ impl ResultsService {
         self.address
     }
 
-    /// A token for one job: `ACTIONS_RUNTIME_TOKEN`. A secret.
-    pub fn issue_token(&self, grant: &Grant) -> String {
-        self.service.key.token(grant)
-    }
-
-    /// Address and token, as a job takes them.
-    pub fn endpoint(&self, grant: &Grant) -> ResultsEndpoint {
-        ResultsEndpoint { address: self.address, token: self.issue_token(grant) }
+    /// Address and tokens, as a job takes them. They end when the endpoint and all its clones are gone. With an
+    /// `identity` the job can also ask for OIDC tokens.
+    pub fn endpoint(&self, grant: &Grant, identity: Option<Arc<dyn Identity>>) -> ResultsEndpoint {
+        let has_identity = identity.is_some();
+        let (key, lease) = (&self.service.key, self.service.leases.begin(identity));
+        ResultsEndpoint {
+            address: self.address,
+            token: key.token(grant, lease.id()),
+            id_token: has_identity
+                .then(|| IdTokenEndpoint { path: id_token::PATH, token: key.identity_token(lease.id()) }),
+            lease: Arc::new(lease),
+        }
     }
 
     /// Removes caches that no job has used since then; how many.
@@ -186,23 +196,37 @@ fn router(service: Arc<Service>) -> Router {
     // An upload bounds its body itself.
     let blobs =
         Router::new().route(BLOB_PATH, put(blob::put).get(blob::get)).layer(DefaultBodyLimit::disable());
-    api.merge(blobs).fallback(async || TwirpError::bad_route()).with_state(service)
+    let id_tokens = Router::new().route(id_token::PATH, get(id_token::give));
+    api.merge(blobs).merge(id_tokens).fallback(async || TwirpError::bad_route()).with_state(service)
 }
 
 impl Service {
     /// Who asks.
     fn grant(&self, headers: &HeaderMap) -> Result<Grant, TwirpError> {
-        twirp::bearer(headers).and_then(|token| self.key.open(token)).ok_or_else(TwirpError::unauthenticated)
+        self.lease_of(headers).map(|(grant, _)| grant).ok_or_else(TwirpError::unauthenticated)
     }
 
-    /// A signed address for one blob, on the host by which the client came.
+    /// Who asks, if that job still runs.
+    fn lease_of(&self, headers: &HeaderMap) -> Option<(Grant, u64)> {
+        let (grant, lease) = self.key.open(twirp::bearer(headers)?)?;
+        self.leases.is_there(lease).then_some((grant, lease))
+    }
+
+    /// What an address allows, if the job that got it still runs.
+    fn allowed(&self, address: &Address) -> Option<Purpose> {
+        self.key.check(address).filter(|_| self.leases.is_there(address.lease))
+    }
+
+    /// A signed address for one blob, on the host by which the client came, as long as its job runs.
     fn blob_url(&self, headers: &HeaderMap, purpose: Purpose, id: &str) -> String {
         let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host =
             host.filter(|host| !host.is_empty() && host.len() <= HOST_BYTES && host.chars().all(allowed));
         let host = host.map_or_else(|| self.address.to_string(), str::to_owned);
-        format!("http://{host}{BLOB_PATH}?{}", self.key.address(purpose, id))
+        // Whoever is given an address has shown a token. Without one it would be good for nobody.
+        let lease = self.lease_of(headers).map_or(0, |(_, lease)| lease);
+        format!("http://{host}{BLOB_PATH}?{}", self.key.address(purpose, id, lease))
     }
 
     fn pending_caches(&self) -> MutexGuard<'_, PendingCaches> {

@@ -1,9 +1,11 @@
 //! What the results service refuses: spoken to by hand, since the real clients behave.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 
 use model::{CacheMode, JobId, RunId};
-use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
+use runner::ResultsEndpoint;
+use runner::results::{CacheScope, Grant, Identity, ResultsConfig, ResultsService};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -11,6 +13,8 @@ use tokio::net::TcpStream;
 struct Fixture {
     folder: tempfile::TempDir,
     service: ResultsService,
+    /// Jobs that run.
+    jobs: Mutex<Vec<ResultsEndpoint>>,
 }
 
 /// An answer: status, head, body.
@@ -33,7 +37,7 @@ impl Fixture {
         let caches = folder.path().join("caches");
         let config = ResultsConfig::new(caches, move |run| artifacts.join(run.to_string()));
         let service = ResultsService::start(ResultsConfig { cache_bytes, ..config }).await.unwrap();
-        Fixture { folder, service }
+        Fixture { folder, service, jobs: Mutex::default() }
     }
 
     async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -65,7 +69,16 @@ impl Fixture {
     fn token(&self, run: u64, job: u64, cache_mode: CacheMode) -> String {
         let caches =
             CacheScope { repository: "o/r".into(), own_ref: "refs/heads/main".into(), read_refs: Vec::new() };
-        self.service.issue_token(&Grant { run: RunId(run), job: JobId(job), cache_mode, caches })
+        let grant = Grant { run: RunId(run), job: JobId(job), cache_mode, caches };
+        let endpoint = self.service.endpoint(&grant, None);
+        let token = endpoint.token.clone();
+        self.jobs.lock().unwrap().push(endpoint);
+        token
+    }
+
+    /// All jobs end.
+    fn end_jobs(&self) {
+        self.jobs.lock().unwrap().clear();
     }
 
     /// Saves a cache; gives the last answer.
@@ -124,6 +137,53 @@ async fn a_token_is_good_for_its_own_run_and_job_only() {
     let thief = fixture.token(1, 2, CacheMode::Write);
     let stolen = fixture.call(&thief, "ArtifactService/FinalizeArtifact", artifact(1, 2, "a")).await;
     assert_eq!(stolen.status, 404, "an upload that another job has begun");
+}
+
+#[tokio::test]
+async fn what_a_job_was_given_ends_with_it() {
+    let fixture = Fixture::new(1000).await;
+    let token = fixture.token(1, 1, CacheMode::Write);
+    let entry = json!({"key": "k", "version": "v"});
+    let created = fixture.call(&token, "CacheService/CreateCacheEntry", entry.clone()).await.json();
+    let url = path_of(created["signed_upload_url"].as_str().unwrap()).to_owned();
+    fixture.end_jobs();
+    let of_another = fixture.token(1, 1, CacheMode::Write);
+    assert_eq!(fixture.call(&token, "CacheService/CreateCacheEntry", entry.clone()).await.status, 401);
+    assert_eq!(fixture.request("PUT", &url, &[], b"x").await.status, 403, "its address too");
+    let entry = json!({"key": "other", "version": "v"});
+    let further = fixture.call(&of_another, "CacheService/CreateCacheEntry", entry).await;
+    assert_eq!(further.status, 200, "a further try of the same job has tokens of its own");
+}
+
+/// Says which audience it was asked for.
+struct Echo;
+
+impl Identity for Echo {
+    fn token(&self, audience: Option<&str>) -> Result<String, String> {
+        Ok(format!("for {}", audience.unwrap_or("the usual one")))
+    }
+}
+
+#[tokio::test]
+async fn a_job_with_an_identity_gets_tokens_of_it_and_no_other_job_does() {
+    let fixture = Fixture::new(1000).await;
+    let caches =
+        CacheScope { repository: "o/r".into(), own_ref: "refs/heads/main".into(), read_refs: Vec::new() };
+    let grant = Grant { run: RunId(1), job: JobId(1), cache_mode: CacheMode::Write, caches };
+    let job = fixture.service.endpoint(&grant, Some(Arc::new(Echo)));
+    let id_token = job.id_token.clone().unwrap();
+    let ask = async |token: &str, query: &str| {
+        let path = format!("{}?api-version=2.0{query}", id_token.path);
+        fixture.request("GET", &path, &[("authorization", &format!("Bearer {token}"))], b"").await
+    };
+    assert_eq!(ask(&id_token.token, "").await.json()["value"], "for the usual one");
+    assert_eq!(ask(&id_token.token, "&audience=a%3Ab").await.json()["value"], "for a:b");
+    assert_eq!(ask(&id_token.token, &format!("&audience={}", "a".repeat(1025))).await.status, 400);
+    assert_eq!(ask(&job.token, "").await.status, 401, "the other token is for caches and artifacts");
+    assert_eq!(ask("", "").await.status, 401);
+    assert!(fixture.service.endpoint(&grant, None).id_token.is_none());
+    drop(job);
+    assert_eq!(ask(&id_token.token, "").await.status, 401, "the job has ended");
 }
 
 #[tokio::test]
@@ -243,7 +303,7 @@ async fn an_upload_that_was_never_finalized_is_gone_with_the_service() {
     fixture.request("PUT", path_of(url), &[], b"half").await;
     let miss = fixture.call(&token, "CacheService/GetCacheEntryDownloadURL", entry).await;
     assert_eq!(miss.json(), json!({"ok": false}));
-    let Fixture { folder, service } = fixture;
+    let Fixture { folder, service, .. } = fixture;
     drop(service);
     // The server's task lets go of the folder when it is next polled.
     for _ in 0..1000 {

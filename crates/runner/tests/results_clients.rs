@@ -4,9 +4,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use model::{CacheMode, JobId, RunId};
-use runner::results::{CacheScope, Grant, ResultsConfig, ResultsService};
+use runner::results::{CacheScope, Grant, Identity, ResultsConfig, ResultsService};
 use serde_json::{Value, json};
 
 /// A service and a place for a job's files.
@@ -44,13 +45,20 @@ impl Fixture {
             "the clients are not installed; run: cargo xtask setup"
         );
         let url = format!("http://{}/", self.service.address());
+        let endpoint = self.service.endpoint(grant, Some(Arc::new(Echo)));
+        let id_token = endpoint.id_token.as_ref().expect("an identity");
         let output = tokio::process::Command::new("node")
             .arg(clients.join("src/call.js"))
             .args([method, &arguments.to_string()])
             .current_dir(self.work())
-            .env("ACTIONS_RESULTS_URL", url)
-            .env("ACTIONS_RUNTIME_TOKEN", self.service.issue_token(grant))
+            .env("ACTIONS_RESULTS_URL", &url)
+            .env("ACTIONS_RUNTIME_TOKEN", &endpoint.token)
             .env("ACTIONS_CACHE_SERVICE_V2", "true")
+            .env(
+                "ACTIONS_ID_TOKEN_REQUEST_URL",
+                format!("{}?api-version=2.0", url.trim_end_matches('/').to_owned() + id_token.path),
+            )
+            .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &id_token.token)
             .env("GITHUB_SERVER_URL", "https://github.com")
             .env("GITHUB_WORKSPACE", self.work())
             .env("RUNNER_TEMP", self.folder.path().join("temp"))
@@ -80,6 +88,23 @@ fn grant(job: u64, own_ref: &str, cache_mode: CacheMode) -> Grant {
 
 fn main_branch() -> Grant {
     grant(1, "refs/heads/main", CacheMode::Write)
+}
+
+/// Says for whom its token is.
+struct Echo;
+
+impl Identity for Echo {
+    fn token(&self, audience: Option<&str>) -> Result<String, String> {
+        Ok(format!("token for {}", audience.unwrap_or("the usual one")))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_client_gets_oidc_tokens_for_the_audience_that_it_names() {
+    let fixture = Fixture::new().await;
+    assert_eq!(fixture.ok(&main_branch(), "getIDToken", json!({})).await, json!("token for the usual one"));
+    let audience = json!({"audience": "api://Azure ä"});
+    assert_eq!(fixture.ok(&main_branch(), "getIDToken", audience).await, json!("token for api://Azure ä"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

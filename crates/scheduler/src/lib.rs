@@ -17,6 +17,7 @@ pub mod engine;
 pub mod environment;
 pub mod expand;
 pub mod facts;
+pub mod identity;
 pub mod intake;
 mod journal;
 pub mod origin;

@@ -12,12 +12,10 @@ use forge::github::client::{Client, ClientError};
 use forge::github::questions;
 use forge::repository::RepositoryName;
 use model::token::ID_TOKEN;
-use model::{Access, Job, Permissions, Secret, Secrets, TokenTerms};
+use model::{Access, Job, Permissions, RepositoryId, Secret, Secrets, TokenTerms};
 use store::Store;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
-
-use crate::worker::Order;
 
 /// Name of the secret.
 const NAME: &str = "GITHUB_TOKEN";
@@ -69,25 +67,30 @@ pub(crate) fn stand_in(secrets: &mut Secrets) {
 }
 
 impl Tokens {
-    /// Makes the token of a job.
+    /// Makes the token of a job of this repository (`owner/name`) that asks for this.
     ///
     /// # Errors
     /// GitHub can't be reached, or refuses: the job can't run as its workflow says.
-    pub async fn mint(&self, order: &Order) -> Result<JobToken, String> {
+    pub async fn mint(
+        &self,
+        repository: RepositoryId,
+        name: &str,
+        asked: &Permissions,
+    ) -> Result<JobToken, String> {
         let Some(app) = &self.app else {
             let why = "the server speaks to GitHub without an App, and its own token is not for jobs";
             return Ok(JobToken::withheld(why));
         };
         let say = |error: ClientError| format!("there is no GITHUB_TOKEN for the job: {error}");
-        let name: RepositoryName = order.repository.parse().map_err(|error| format!("{error}"))?;
-        let Some(installation) = self.installation(app, order, &name).await.map_err(say)? else {
+        let name: RepositoryName = name.parse().map_err(|error| format!("{error}"))?;
+        let Some(installation) = self.installation(app, repository, &name).await.map_err(say)? else {
             return Ok(JobToken::withheld(&format!("the GitHub App is not installed on {name}")));
         };
         let installed = self.installed.of(app, installation).await.map_err(say)?;
         let request = TokenRequest {
             installation,
             repositories: vec![name.name().to_owned()],
-            permissions: Some(wanted(&order.job.permissions, &installed)),
+            permissions: Some(wanted(asked, &installed)),
         };
         let minted = app.mint(&request).await.map_err(say)?;
         Ok(JobToken {
@@ -100,11 +103,11 @@ impl Tokens {
     async fn installation(
         &self,
         app: &Client,
-        order: &Order,
+        repository: RepositoryId,
         name: &RepositoryName,
     ) -> Result<Option<u64>, ClientError> {
         // What can't be read is asked for.
-        let known = self.store.repository(order.run.what.repository).await.ok().flatten();
+        let known = self.store.repository(repository).await.ok().flatten();
         if let Some(id) = known.and_then(|repository| repository.facts.installation) {
             return Ok(Some(id));
         }
@@ -135,6 +138,12 @@ impl Installed {
 impl JobToken {
     fn withheld(why: &str) -> JobToken {
         JobToken { terms: TokenTerms::Withheld(why.to_owned()), held: None }
+    }
+
+    /// What it may do, or why there is none.
+    #[must_use]
+    pub fn terms(&self) -> &TokenTerms {
+        &self.terms
     }
 
     /// Puts the token, or that there is none, into its job.

@@ -16,9 +16,10 @@ use runner::{ActionStore, Cancellation, RunnerOptions, Services, SourceProvider}
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
+use crate::identity::Issuer;
 use crate::origin::Origin;
 use crate::queue::{Placement, Size};
-use crate::token::Tokens;
+use crate::token::{JobToken, Tokens};
 use crate::worker::{Order, Worker};
 
 /// Machines of one profile.
@@ -45,6 +46,8 @@ pub struct Workshop {
     pub remotes: Arc<RemoteRepositories>,
     /// Their tokens.
     pub tokens: Tokens,
+    /// Signs who they are.
+    pub issuer: Arc<Issuer>,
     /// Caches and artifacts.
     pub results: Arc<ResultsService>,
     /// How jobs are run.
@@ -115,7 +118,7 @@ impl Worker for Workshop {
         };
         let started = tokio::select! {
             started = async {
-                tokio::try_join!(self.machine(&order), self.tree(&order), self.tokens.mint(&order))
+                tokio::try_join!(self.machine(&order), self.tree(&order), self.token(&order))
             } => started,
             () = cancellation.cancelled() => return end(Conclusion::Cancelled, None),
         };
@@ -183,6 +186,10 @@ impl Workshop {
         }
     }
 
+    async fn token(&self, order: &Order) -> Result<JobToken, String> {
+        self.tokens.mint(order.run.what.repository, &order.repository, &order.job.permissions).await
+    }
+
     /// The tree of the run's commit.
     async fn tree(&self, order: &Order) -> Result<Arc<OnceCell<Tree>>, String> {
         let cell = {
@@ -226,7 +233,7 @@ impl Workshop {
             actions: Arc::clone(&self.actions),
             checkout: Some(Arc::clone(&sources)),
             source: Some(sources),
-            results: Some(self.results.endpoint(&grant)),
+            results: Some(self.results.endpoint(&grant, self.issuer.identity(&order.job))),
         }
     }
 }

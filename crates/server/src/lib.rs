@@ -10,6 +10,7 @@ pub mod address;
 pub mod api;
 pub mod auth;
 pub mod control;
+pub mod discovery;
 pub mod health;
 pub mod http;
 pub mod machines;

@@ -4,6 +4,7 @@
 //   node call.js METHOD ARGUMENTS-AS-JSON
 import { DefaultArtifactClient } from "@actions/artifact";
 import * as cache from "@actions/cache";
+import * as core from "@actions/core";
 
 const artifact = new DefaultArtifactClient();
 const methods = {
@@ -13,6 +14,7 @@ const methods = {
   listArtifacts: ({ options }) => artifact.listArtifacts(options),
   getArtifact: ({ name }) => artifact.getArtifact(name),
   downloadArtifact: ({ id, options }) => artifact.downloadArtifact(id, options),
+  getIDToken: ({ audience }) => core.getIDToken(audience),
   deleteArtifact: ({ name }) => artifact.deleteArtifact(name),
 };
 

@@ -46,28 +46,6 @@ impl Repository {
         git(&self.work(), &["rev-parse", "HEAD"])
     }
 
-    /// Pull request 7 of a fork: its head and the trial merge are there. What a webhook says of it.
-    pub fn pull_of_a_fork(&self) -> Json {
-        let base = git(&self.work(), &["rev-parse", "HEAD"]);
-        git(&self.work(), &["checkout", "-q", "-B", "patch"]);
-        git(&self.work(), &["commit", "-q", "--allow-empty", "-m", "Patch it"]);
-        let head = git(&self.work(), &["rev-parse", "HEAD"]);
-        git(&self.work(), &["checkout", "-q", "--detach", &base]);
-        git(&self.work(), &["merge", "-q", "--no-ff", "-m", "Merge it", "patch"]);
-        let refs = ["patch:refs/pull/7/head", "HEAD:refs/pull/7/merge"];
-        git(&self.work(), &[&["push", "-q", "../git/octo/hello.git"], refs.as_slice()].concat());
-        git(&self.work(), &["checkout", "-q", "main"]);
-        let repository = self.push(&base)["repository"].clone();
-        json!({
-            "action": "opened", "number": 7, "repository": repository, "sender": {"login": "eve", "id": 9},
-            "pull_request": {
-                "number": 7, "title": "Patch it", "author_association": "NONE", "user": {"login": "eve", "id": 9},
-                "head": {"ref": "patch", "sha": head, "repo": {"id": 2, "full_name": "eve/hello"}},
-                "base": {"ref": "main", "sha": base, "repo": {"id": 1, "full_name": "octo/hello"}},
-            },
-        })
-    }
-
     /// The payload of a push of this commit to main.
     pub fn push(&self, sha: &str) -> Json {
         json!({

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 const CURIOUS: &str = "\
 name: CI
 on: [push, pull_request]
-permissions: {contents: read, issues: write, pull-requests: write}
+permissions: {contents: read, issues: write, pull-requests: write, id-token: write}
 jobs:
   build:
     runs-on: ubuntu-latest
@@ -17,6 +17,7 @@ jobs:
           SAME: '${{ github.token }}'
           KEY: '${{ secrets.DEPLOY_KEY }}'
         run: |
+          echo \"identity [$ACTIONS_ID_TOKEN_REQUEST_URL]\"
           echo \"token $TOKEN\"
           echo \"backwards [$(printf %s \"$TOKEN\" | rev)] [$(printf %s \"$SAME\" | rev)] [$(printf %s \"$KEY\" | rev)]\"
 ";
@@ -72,16 +73,18 @@ fn without_an_app_a_job_has_no_token_and_never_the_servers() {
 #[test]
 fn code_of_a_fork_gets_a_token_that_reads_and_no_secret() {
     let (repository, forge) = (Repository::new(CURIOUS), Forge::start());
+    let sha = repository.commit("word.txt", "tinder");
     let serve = json!({"approval": "never", "untrusted-isolation": "namespaces"});
     let server = Server::as_app(&repository, &forge, serve);
     with_key(&server);
-    server.deliver("pull_request", &repository.pull_of_a_fork(), "d-1");
+    server.deliver("pull_request", &repository.pull(&sha), "d-1");
     let run = server.ended(1);
     assert_eq!(run["conclusion"], "success", "{run}");
     let may = json!({"contents": "read", "metadata": "read", "pull_requests": "read"});
     assert_eq!(asked_token(&forge)["permissions"], may);
     let log = server.log(1, "build");
     assert!(log.contains("nekot_shg] ["), "it has a token: {log}");
+    assert!(log.contains("identity []"), "it can't say who it is: {log}");
     assert!(log.contains("] []\n") && !log.contains("emases-nepo"), "it has no secret: {log}");
 }
 
@@ -120,10 +123,8 @@ fn a_job_waits_for_its_environment_across_a_kill_and_deploys_with_its_secrets_on
     let queue = server.get("/api/v1/queue").1;
     let reason = queue["waiting"][0]["reason"].as_str();
     assert_eq!(reason, Some("waits for approval to use the environment `production`"), "{queue}");
-    assert!(
-        server.page("/runs/2").contains("into <strong>production</strong>"),
-        "the page offers to let it in"
-    );
+    let page = server.page("/runs/2");
+    assert!(page.contains("waits for approval to use the environment"), "{page}");
     let job = server.get("/api/v1/runs/2/jobs").1["jobs"][0]["id"].clone();
     let approve = format!("POST /api/v1/jobs/{job}/approve");
     assert_eq!(server.tell(&approve, &json!({"comment": "go"})).0, 204);
@@ -132,4 +133,63 @@ fn a_job_waits_for_its_environment_across_a_kill_and_deploys_with_its_secrets_on
     assert!(log.contains("to eu with [emases-nepo]"), "{log}");
     assert!(log.contains("admin has let this job into the environment production: go"), "{log}");
     assert_eq!(server.tell(&approve, &json!({})).0, 409, "it waits no more");
+}
+
+const IDENTITY: &str = "\
+name: CI
+on: push
+permissions: {id-token: write}
+jobs:
+  trade:
+    runs-on: ubuntu-latest
+    steps:
+      - run: |
+          ask() { curl -sS -H \"Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN\" \"$ACTIONS_ID_TOKEN_REQUEST_URL$1\"; }
+          ask '&audience=sts.example.com' | sed 's/.*\"value\":\"\\([^\"]*\\)\".*/signed \\1 end/'
+  silent:
+    permissions: {}
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo \"identity [$ACTIONS_ID_TOKEN_REQUEST_URL]\"
+";
+
+/// Checks a token with the keys that the server shows, as anybody can, and gives its claims.
+const CHECK: &str = "\
+const [token, jwks] = process.argv.slice(1); const [head, body, signature] = token.split('.'); \
+const { kid } = JSON.parse(Buffer.from(head, 'base64url')); \
+const jwk = JSON.parse(jwks).keys.find((key) => key.kid === kid); \
+const key = { key: require('node:crypto').createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' }; \
+const good = require('node:crypto').verify('sha256', `${head}.${body}`, key, Buffer.from(signature, 'base64url')); \
+console.log(good ? Buffer.from(body, 'base64url').toString() : 'null');";
+
+#[test]
+fn a_job_says_who_it_is_in_a_token_that_others_can_check() {
+    let (repository, forge) = (Repository::new(IDENTITY), Forge::start());
+    let sha = repository.commit("word.txt", "tinder");
+    let server = Server::start(&repository, &forge);
+    server.deliver("push", &repository.push(&sha), "d-1");
+    assert_eq!(server.ended(1)["conclusion"], "success");
+    let log = server.log(1, "trade");
+    // The script itself is in the log before what it says.
+    let token = log.rsplit("signed ").next().and_then(|rest| rest.split(" end").next()).expect("a token");
+    let open = |path: &str| -> Json { serde_json::from_slice(&server.without_token(path).1).expect("JSON") };
+    let issuer = open("/.well-known/openid-configuration");
+    assert_eq!(issuer["issuer"], server.url());
+    let keys =
+        issuer["jwks_uri"].as_str().and_then(|keys| keys.strip_prefix(&server.url())).expect("its own");
+    let checked =
+        std::process::Command::new("node").args(["-e", CHECK, token, &open(keys).to_string()]).output();
+    let claims: Json = serde_json::from_slice(&checked.expect("node").stdout).expect("claims");
+    for (name, value) in [
+        ("iss", server.url().as_str()),
+        ("aud", "sts.example.com"),
+        ("sub", "repo:octo/hello:ref:refs/heads/main"),
+        ("sha", &sha),
+        ("job_workflow_ref", "octo/hello/.github/workflows/ci.yml@refs/heads/main"),
+        ("event_name", "push"),
+        ("runner_environment", "self-hosted"),
+    ] {
+        assert_eq!(claims[name], value, "{name}");
+    }
+    assert!(server.log(1, "silent").contains("identity []"), "it has not asked for it");
 }

@@ -444,7 +444,7 @@ impl Session {
                 actions: actions.clone(),
                 checkout: checkout.clone(),
                 source: Some(Arc::clone(&sources)),
-                results: Some(results.endpoint(&grant)),
+                results: Some(results.endpoint(&grant, None)),
             }
         })
     }

@@ -22,6 +22,7 @@ use scheduler::clock::Clock;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Parts, Preparer};
 use scheduler::expand::{Expander, OwnApp};
+use scheduler::identity::Issuer;
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
 use scheduler::queue::{Closed, Limits, Profile, Queue};
@@ -35,7 +36,7 @@ use server::health::Check;
 use server::metrics::{Metrics, watch};
 use server::pages::{self, Pages};
 use server::webhook::WebhookConfig;
-use server::{Server, http};
+use server::{Server, discovery, http};
 use store::log::LogFolder;
 use store::seal::{KEY_FILE, SealKey};
 use store::{Change, SqliteStore, Store};
@@ -175,6 +176,7 @@ impl House {
                 ending: ending.clone(),
                 installed: Installed::default(),
             },
+            issuer: Arc::new(Issuer::open(data.root(), url)?),
             results: Arc::new(open_results(data, Arc::clone(&artifacts)).await?),
             options: runner::RunnerOptions::default(),
             untrusted_isolation: config.serve.untrusted_isolation.into(),
@@ -324,7 +326,7 @@ impl House {
             stop: self.stop.clone(),
             machines: self.beside.as_ref().map(|beside| beside.machines.clone()),
         });
-        server.router().merge(pages.router())
+        server.router().merge(pages.router()).merge(discovery::router(&self.workshop.issuer))
     }
 
     /// Ends what still runs, and waits until the machines are gone.

@@ -41,6 +41,7 @@ impl<'a> JobRun<'a> {
         place.prepare(&guest, github.get("event").unwrap_or(&Json::Null)).await?;
         let debug = options.debug || debug_wanted(job);
         let (tunnel, service_variables) = results_service(&guest, services, job.cache_mode, log).await?;
+        let id_token_variables = id_token_variables(services, tunnel.as_ref(), log);
         let fixed = Arc::new(Fixed {
             event: github.get("event").map_or(Value::Null, Value::from_json),
             github: job_github(github, job, &place, log),
@@ -49,6 +50,7 @@ impl<'a> JobRun<'a> {
             machine_variables: {
                 let mut variables = machine_variables(&info, &place.home);
                 variables.extend(options.machine_env.iter().cloned());
+                variables.extend(id_token_variables);
                 variables
             },
             service_variables,
@@ -222,6 +224,23 @@ async fn results_service(
         variables.insert(name.to_owned(), value.to_owned());
     }
     Ok((Some(tunnel), variables))
+}
+
+/// The way to OIDC tokens, for every step of a job that may have them: scripts ask with curl.
+fn id_token_variables(
+    services: &Services,
+    tunnel: Option<&guest::client::Tunnel>,
+    log: &JobLog,
+) -> Vec<(String, String)> {
+    let id_token = services.results.as_ref().and_then(|results| results.id_token.as_ref());
+    let (Some(id_token), Some(tunnel)) = (id_token, tunnel) else { return Vec::new() };
+    log.masker.add(&id_token.token);
+    // Clients add `&audience=...`.
+    let url = format!("http://127.0.0.1:{}{}?api-version=2.0", tunnel.guest_port, id_token.path);
+    vec![
+        ("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), url),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), id_token.token.clone()),
+    ]
 }
 
 /// Says what the job may do with caches, as GitHub does, which warns of a mode that lets runs that anybody can cause

@@ -82,7 +82,7 @@ pub(super) async fn put(
 }
 
 async fn put_blob(service: &Service, address: &Address, body: Body) -> Result<(), BlobError> {
-    if service.key.check(address) != Some(Purpose::Upload) {
+    if service.allowed(address) != Some(Purpose::Upload) {
         return Err(BlobError::forbidden());
     }
     let upload = service.uploads.get(&address.id).ok_or_else(BlobError::gone)?;
@@ -148,7 +148,7 @@ pub(super) async fn get(
 }
 
 async fn get_blob(service: &Service, address: &Address, headers: &HeaderMap) -> Result<Response, BlobError> {
-    let download = match service.key.check(address) {
+    let download = match service.allowed(address) {
         Some(Purpose::Cache) => service.cache_download(&address.id),
         Some(Purpose::Artifact) => service.artifact_download(&address.id),
         _ => return Err(BlobError::forbidden()),

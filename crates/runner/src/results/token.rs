@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use model::{CacheMode, JobId, RunId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::Sha256;
@@ -51,6 +52,14 @@ pub struct CacheScope {
 struct Claims {
     exp: u64,
     hearth: Grant,
+    lease: u64,
+}
+
+/// The claims of a token that is good for asking for OIDC tokens, and for nothing else.
+#[derive(Serialize, Deserialize)]
+struct IdentityClaims {
+    exp: u64,
+    identity_of: u64,
 }
 
 /// What a blob address allows.
@@ -84,6 +93,7 @@ pub(super) struct Address {
     pub(super) purpose: String,
     pub(super) id: String,
     pub(super) se: u64,
+    pub(super) lease: u64,
     pub(super) sig: String,
     #[serde(default)]
     pub(super) comp: String,
@@ -117,8 +127,8 @@ impl Key {
         URL_SAFE_NO_PAD.decode(signature).is_ok_and(|bytes| self.mac(text).verify_slice(&bytes).is_ok())
     }
 
-    /// A JWT (HS256) for one job.
-    pub(super) fn token(&self, grant: &Grant) -> String {
+    /// A JWT (HS256) for one job, for as long as its lease is there.
+    pub(super) fn token(&self, grant: &Grant, lease: u64) -> String {
         let now = seconds(SystemTime::now());
         let scope = |name: &String, permission: u8| json!({"Scope": name, "Permission": permission});
         let (read, write) = (grant.cache_mode.reads(), grant.cache_mode.writes());
@@ -137,8 +147,15 @@ impl Key {
             "scp": format!("Actions.Results:{}:{}", grant.run, grant.job),
             "ac": serde_json::Value::Array(access).to_string(),
             "hearth": grant,
+            "lease": lease,
         });
         self.encode(&claims)
+    }
+
+    /// A JWT (HS256) with which one job asks for OIDC tokens.
+    pub(super) fn identity_token(&self, lease: u64) -> String {
+        let exp = seconds(SystemTime::now()) + TOKEN_LIFETIME.as_secs();
+        self.encode(&json!({"exp": exp, "identity_of": lease}))
     }
 
     fn encode(&self, claims: &serde_json::Value) -> String {
@@ -147,8 +164,19 @@ impl Key {
         format!("{signed}.{}", self.sign(&signed))
     }
 
-    /// The grant of a token; `None` when it is forged, of another service, or over.
-    pub(super) fn open(&self, token: &str) -> Option<Grant> {
+    /// The grant and the lease of a token; `None` when it is forged, of another service, or over.
+    pub(super) fn open(&self, token: &str) -> Option<(Grant, u64)> {
+        let claims: Claims = self.read(token)?;
+        (claims.exp > seconds(SystemTime::now())).then_some((claims.hearth, claims.lease))
+    }
+
+    /// The lease of a token that asks for OIDC tokens.
+    pub(super) fn open_identity(&self, token: &str) -> Option<u64> {
+        let claims: IdentityClaims = self.read(token)?;
+        (claims.exp > seconds(SystemTime::now())).then_some(claims.identity_of)
+    }
+
+    fn read<T: DeserializeOwned>(&self, token: &str) -> Option<T> {
         if token.len() > TOKEN_BYTES {
             return None;
         }
@@ -157,27 +185,27 @@ impl Key {
         if !self.verify(signed, signature) {
             return None;
         }
-        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-        (claims.exp > seconds(SystemTime::now())).then_some(claims.hearth)
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
     }
 
     /// The query of an address for one blob. `id` consists of letters, digits, and dashes.
-    pub(super) fn address(&self, purpose: Purpose, id: &str) -> String {
+    pub(super) fn address(&self, purpose: Purpose, id: &str, lease: u64) -> String {
         let expiry = seconds(SystemTime::now()) + ADDRESS_LIFETIME.as_secs();
-        let signature = self.sign(&signed_address(purpose, id, expiry));
-        format!("purpose={}&id={id}&se={expiry}&sig={signature}", purpose.as_str())
+        let signature = self.sign(&signed_address(purpose, id, expiry, lease));
+        format!("purpose={}&id={id}&se={expiry}&lease={lease}&sig={signature}", purpose.as_str())
     }
 
     /// What an address allows; `None` when it is forged or over.
     pub(super) fn check(&self, address: &Address) -> Option<Purpose> {
         let purpose = Purpose::named(&address.purpose)?;
-        let is_ours = self.verify(&signed_address(purpose, &address.id, address.se), &address.sig);
+        let is_ours =
+            self.verify(&signed_address(purpose, &address.id, address.se, address.lease), &address.sig);
         (is_ours && address.se > seconds(SystemTime::now())).then_some(purpose)
     }
 }
 
-fn signed_address(purpose: Purpose, id: &str, expiry: u64) -> String {
-    format!("blob\n{}\n{id}\n{expiry}", purpose.as_str())
+fn signed_address(purpose: Purpose, id: &str, expiry: u64, lease: u64) -> String {
+    format!("blob\n{}\n{id}\n{expiry}\n{lease}", purpose.as_str())
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -197,8 +225,11 @@ mod tests {
     #[test]
     fn a_token_opens_to_its_grant_and_names_the_job_to_the_clients() {
         let key = Key::random().unwrap();
-        let token = key.token(&grant());
-        assert_eq!(key.open(&token), Some(grant()));
+        let token = key.token(&grant(), 5);
+        assert_eq!(key.open(&token), Some((grant(), 5)));
+        assert_eq!(key.open_identity(&token), None, "each token is for one thing");
+        assert_eq!(key.open_identity(&key.identity_token(5)), Some(5));
+        assert_eq!(key.open(&key.identity_token(5)), None);
         let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
         let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
         assert_eq!(claims["scp"], "Actions.Results:7:3");
@@ -207,7 +238,7 @@ mod tests {
     #[test]
     fn a_forged_foreign_or_expired_token_is_refused() {
         let key = Key::random().unwrap();
-        let token = key.token(&grant());
+        let token = key.token(&grant(), 5);
         assert_eq!(Key::random().unwrap().open(&token), None);
         let mut parts: Vec<&str> = token.split('.').collect();
         let other = URL_SAFE_NO_PAD.encode(r#"{"exp":99999999999,"hearth":{}}"#);
@@ -215,7 +246,7 @@ mod tests {
         assert_eq!(key.open(&parts.join(".")), None);
         assert_eq!(key.open(&token[..token.len() - 2]), None);
         assert_eq!(key.open(""), None);
-        let expired = key.encode(&json!({"exp": 1, "hearth": grant()}));
+        let expired = key.encode(&json!({"exp": 1, "hearth": grant(), "lease": 5}));
         assert_eq!(key.open(&expired), None);
         let unsigned = format!("{}.", token.rsplit_once('.').unwrap().0);
         assert_eq!(key.open(&unsigned), None);
@@ -224,13 +255,14 @@ mod tests {
     #[test]
     fn an_address_is_good_for_its_purpose_and_blob_only() {
         let key = Key::random().unwrap();
-        let query = key.address(Purpose::Upload, "abc");
+        let query = key.address(Purpose::Upload, "abc", 5);
         let mut fields = query.split('&').map(|pair| pair.split_once('=').unwrap().1.to_owned());
         let mut field = || fields.next().unwrap();
         let address = Address {
             purpose: field(),
             id: field(),
             se: field().parse().unwrap(),
+            lease: field().parse().unwrap(),
             sig: field(),
             comp: String::new(),
             blockid: String::new(),
@@ -240,6 +272,7 @@ mod tests {
             Address { id: "abd".into(), ..address.clone() },
             Address { purpose: "cache".into(), ..address.clone() },
             Address { se: address.se + 1, ..address.clone() },
+            Address { lease: 6, ..address.clone() },
         ] {
             assert_eq!(key.check(&changed), None);
         }

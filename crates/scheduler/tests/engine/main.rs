@@ -14,3 +14,4 @@ mod queue;
 mod reports;
 mod reruns;
 mod starts;
+mod tokens;
