@@ -7,6 +7,7 @@ mod log;
 mod machines;
 mod missed;
 mod numbers;
+mod people;
 mod premises;
 mod profiles;
 mod ranges;

@@ -5,6 +5,7 @@ pub mod client;
 pub mod context;
 pub mod deliveries;
 pub mod event;
+pub mod oauth;
 pub mod questions;
 pub mod refs;
 pub mod report;

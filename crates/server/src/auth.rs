@@ -3,6 +3,7 @@
 //! [`Auth::identify`] finds out who a request comes from, and [`Principal::may_change`] whether a browser meant to
 //! send it. What each [`Role`] may do is said where the routes are.
 
+pub mod people;
 mod random;
 mod role;
 pub mod session;
@@ -16,8 +17,9 @@ use model::Timestamp;
 use store::record::Token;
 use store::{Store, StoreError};
 
+use people::People;
 pub use role::Role;
-use session::{Session, Sessions};
+use session::{Holder, Session, Sessions};
 
 /// The header in which a page's script sends back the session's secret.
 pub const CSRF_HEADER: &str = "x-csrf-token";
@@ -39,6 +41,7 @@ pub struct Auth {
     store: Arc<dyn Store>,
     config: AuthConfig,
     sessions: Sessions,
+    people: Option<People>,
 }
 
 /// Who a request comes from.
@@ -86,7 +89,19 @@ impl Auth {
     /// With no session yet.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, config: AuthConfig) -> Auth {
-        Auth { store, config, sessions: Sessions::default() }
+        Auth { store, config, sessions: Sessions::default(), people: None }
+    }
+
+    /// The same, and people whom the forge knows may sign in there.
+    #[must_use]
+    pub fn with_people(self, people: People) -> Auth {
+        Auth { people: Some(people), ..self }
+    }
+
+    /// Who may sign in at the forge, if anybody may.
+    #[must_use]
+    pub fn people(&self) -> Option<&People> {
+        self.people.as_ref()
     }
 
     /// Who a request comes from: its token's holder, or else its session's, or else anybody, where anybody may read.
@@ -109,9 +124,15 @@ impl Auth {
         }
     }
 
-    /// Who a session belongs to. It ends with its token.
+    /// Who a session belongs to. One that was begun with a token ends with it.
     async fn holder(&self, session: Session, now: Timestamp) -> Result<Principal, AuthError> {
-        let Some(token) = self.token(&session.token, now).await? else {
+        let digest = match &session.holder {
+            Holder::Person { login, role } => {
+                return Ok(Principal { name: format!("@{login}"), role: *role, session: Some(session) });
+            }
+            Holder::Token(digest) => digest,
+        };
+        let Some(token) = self.token(digest, now).await? else {
             self.sessions.end(&session.id);
             return Err(AuthError::Over);
         };
@@ -132,8 +153,20 @@ impl Auth {
         let token = self.token(&digest, now).await?.ok_or(AuthError::Unknown)?;
         let longest = now.after(SESSION_LIFE);
         let end = token.expires_at.map_or(longest, |end| end.min(longest));
-        let session = self.sessions.begin(digest, end, now);
+        let session = self.sessions.begin(Holder::Token(digest), end, now);
         Ok(session::set_cookie(&session, now, self.config.secure_cookies))
+    }
+
+    /// Begins a session for somebody whom the forge knows. Gives the value of `Set-Cookie`.
+    pub(crate) fn let_in(&self, login: String, role: Role, now: Timestamp) -> String {
+        let session =
+            self.sessions.begin(Holder::Person { login, role }, now.after(people::SESSION_LIFE), now);
+        session::set_cookie(&session, now, self.config.secure_cookies)
+    }
+
+    /// Whether cookies go over TLS only.
+    pub(crate) fn has_secure_cookies(&self) -> bool {
+        self.config.secure_cookies
     }
 
     /// Ends the session of a request. Gives the value of `Set-Cookie` that makes the browser forget it.

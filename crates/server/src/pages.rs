@@ -48,6 +48,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::auth::Auth;
+use crate::auth::people::BACK;
 use crate::control::Control;
 use error::PageError;
 use premises::Premises;
@@ -114,6 +115,8 @@ impl Pages {
             .layer(from_fn_with_state(self.clone(), viewer::recognise));
         Router::new()
             .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+            .route("/sign-in/github", get(sign_in::github::leave))
+            .route(BACK, get(sign_in::github::back))
             .route("/assets/{hash}/{name}", get(assets::serve))
             .merge(inside)
             .layer(from_fn(security::harden))

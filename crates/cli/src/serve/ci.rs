@@ -287,7 +287,11 @@ impl House {
             anonymous_read: config.serve.anonymous_read,
             secure_cookies: url.starts_with("https://"),
         };
-        let auth = Arc::new(server::auth::Auth::new(Arc::clone(&self.store), auth));
+        let auth = server::auth::Auth::new(Arc::clone(&self.store), auth);
+        let auth = Arc::new(match settings.people {
+            Some(people) => auth.with_people(people),
+            None => auth,
+        });
         let pages = Pages::new(pages::Parts {
             store: Arc::clone(&self.store),
             logs: LogFolder::clone(&self.logs),

@@ -10,8 +10,10 @@ use forge::github::signature::Secrets;
 use model::Secret;
 use runner::action_store::MirrorTemplate;
 use serde::Deserialize;
+use server::auth::people::People;
 use workflow::resolve::DefaultPermissions;
 
+use super::people::OAuthConfig;
 use super::senders::Senders;
 use crate::config::Config;
 
@@ -37,6 +39,8 @@ pub(crate) struct GithubConfig {
     /// What tokens of jobs may do where no workflow says anything.
     #[serde(default)]
     pub(crate) default_permissions: TokenDefault,
+    /// The OAuth app with which people sign in.
+    pub(crate) oauth: Option<OAuthConfig>,
 }
 
 /// GitHub's two settings of what tokens may do by default.
@@ -79,6 +83,8 @@ pub(crate) struct Settings {
     pub(crate) clone_from: Option<MirrorTemplate>,
     pub(crate) token: Option<Secret>,
     pub(crate) app: Option<AppConfig>,
+    /// Who may sign in at the forge.
+    pub(crate) people: Option<People>,
     /// Where people reach the server; where it listens if not said.
     pub(crate) url: Option<String>,
     pub(crate) running_workflows: Option<usize>,
@@ -109,16 +115,21 @@ impl Settings {
             Some(url) => url.parse::<ServerUrl>().context("GITHUB_SERVER_URL is wrong")?,
             None => config.server_url.clone().unwrap_or_default(),
         };
+        let addresses =
+            Addresses { server, api: variable("GITHUB_API_URL").or_else(|| github.api_url.clone()) };
+        let oauth_secret = variable("GITHUB_OAUTH_CLIENT_SECRET").map(Secret);
+        let people = github
+            .oauth
+            .as_ref()
+            .map(|oauth| oauth.people(oauth_secret, &addresses, config.serve.url.as_deref()));
         let clone_from = github.clone_from.as_deref().map(str::parse).transpose();
         Ok(Settings {
             listen: listen_address(config, listen, &variable)?,
             webhook_secrets: Secrets::new(secrets.iter().map(|secret| &secret.0))
                 .context("a webhook secret is wrong")?,
             senders: config.serve.webhooks.senders()?,
-            addresses: Addresses {
-                server,
-                api: variable("GITHUB_API_URL").or_else(|| github.api_url.clone()),
-            },
+            addresses,
+            people: people.transpose()?,
             clone_from: clone_from.context("serve.github.clone-from of the configuration is wrong")?,
             token: variable("GITHUB_TOKEN").map(Secret).or_else(|| github.token.clone()),
             app: github.app.clone(),
@@ -227,6 +238,26 @@ mod tests {
                 "clone-from of the configuration is wrong",
             ),
             ("serve: {github: {tokn: x}}", ("X", ""), "tokn"),
+            (
+                "serve: {url: 'https://ci.example', github: {oauth: {client-id: a, people: {mona: read}}}}",
+                ("X", ""),
+                "GITHUB_OAUTH_CLIENT_SECRET",
+            ),
+            (
+                "serve: {github: {oauth: {client-id: a, client-secret: b, people: {mona: read}}}}",
+                ("X", ""),
+                "needs serve.url",
+            ),
+            (
+                "serve: {url: 'https://ci.example', github: {oauth: {client-id: a}}}",
+                ("GITHUB_OAUTH_CLIENT_SECRET", "b"),
+                "lets nobody in",
+            ),
+            (
+                "serve: {url: 'https://ci.example', github: {oauth: {client-id: a, client-secret: b, teams: {core: admin}}}}",
+                ("X", ""),
+                "write organisation/team",
+            ),
         ] {
             let error = error(file, &[SECRET, variable]);
             assert!(error.contains(words), "{error}");

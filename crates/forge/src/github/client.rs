@@ -34,6 +34,9 @@ use transport::{NotReceived, Received, Transport};
 /// <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
 pub const API_VERSION: &str = "2022-11-28";
 
+/// What the API answers with.
+const ACCEPTED: &str = "application/vnd.github+json, application/json";
+
 /// How long a call may take; GitHub itself ends them after 10 seconds.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -67,6 +70,7 @@ pub struct Client {
     shared: Arc<Shared>,
     identity: Identity,
     observer: Option<Observer>,
+    accept: &'static str,
 }
 
 #[derive(Clone, Debug)]
@@ -122,7 +126,7 @@ impl Client {
             closed: Mutex::default(),
             random: SystemRandom::new(),
         };
-        Ok(Client { shared: Arc::new(shared), identity, observer: None })
+        Ok(Client { shared: Arc::new(shared), identity, observer: None, accept: ACCEPTED })
     }
 
     /// The App as which calls are made, if it is one.
@@ -153,6 +157,12 @@ impl Client {
     #[must_use]
     pub fn holding(&self, token: Secret) -> Client {
         Client { identity: Identity::Token(token), ..self.clone() }
+    }
+
+    /// The same client, for what is beside the API and answers in other forms unless it is told.
+    #[must_use]
+    pub(super) fn json_only(self) -> Client {
+        Client { accept: "application/json", ..self }
     }
 
     /// A token of an installation, cut down to some repositories and permissions. One that was made before and is
@@ -276,7 +286,7 @@ impl Client {
         let mut request = Request::builder()
             .method(call.method.as_str())
             .uri(format!("{}{}", self.shared.base, call.path))
-            .header(ACCEPT, "application/vnd.github+json, application/json")
+            .header(ACCEPT, self.accept)
             .header(USER_AGENT, concat!("hearth/", env!("CARGO_PKG_VERSION")))
             .header("X-GitHub-Api-Version", API_VERSION);
         if call.body.is_some() {

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use model::Timestamp;
 
 use super::random;
+use super::role::Role;
 use super::token::digest;
 
 /// The cookie's name over TLS: with this prefix browsers take it from this host alone, and only over TLS.
@@ -26,10 +27,24 @@ pub struct Session {
     pub(super) id: String,
     /// What the server's own pages send back with every change.
     pub csrf: String,
-    /// Hash of the token that it was begun with.
-    pub(super) token: [u8; 32],
+    /// Whose it is.
+    pub(super) holder: Holder,
     /// When it ends.
     pub ends_at: Timestamp,
+}
+
+/// Whose a session is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// The hash of the token that it was begun with, which may be revoked.
+    Token([u8; 32]),
+    /// Somebody whom the forge knows, and what they could do when they signed in.
+    Person {
+        /// Their name there.
+        login: String,
+        /// What they may do.
+        role: Role,
+    },
 }
 
 /// All sessions, by the hash of their ids: looking one up tells nothing of another.
@@ -37,8 +52,8 @@ pub struct Session {
 pub(super) struct Sessions(Mutex<HashMap<[u8; 32], Session>>);
 
 impl Sessions {
-    pub(super) fn begin(&self, token: [u8; 32], ends_at: Timestamp, now: Timestamp) -> Session {
-        let session = Session { id: random::secret(), csrf: random::secret(), token, ends_at };
+    pub(super) fn begin(&self, holder: Holder, ends_at: Timestamp, now: Timestamp) -> Session {
+        let session = Session { id: random::secret(), csrf: random::secret(), holder, ends_at };
         let mut sessions = self.lock();
         if sessions.len() >= SESSIONS {
             sessions.retain(|_, session| session.ends_at > now);
@@ -101,7 +116,7 @@ mod tests {
     #[test]
     fn a_session_is_found_until_it_ends() {
         let sessions = Sessions::default();
-        let session = sessions.begin([1; 32], Timestamp(10), Timestamp(0));
+        let session = sessions.begin(Holder::Token([1; 32]), Timestamp(10), Timestamp(0));
         assert_eq!(sessions.find(&session.id, Timestamp(9)), Some(session.clone()));
         assert_eq!(sessions.find(&session.csrf, Timestamp(9)), None);
         assert_eq!(sessions.find(&session.id, Timestamp(10)), None);
@@ -111,10 +126,10 @@ mod tests {
     #[test]
     fn when_there_are_too_many_the_one_that_ends_first_goes() {
         let sessions = Sessions::default();
-        let first = sessions.begin([1; 32], Timestamp(10), Timestamp(0));
-        let second = sessions.begin([1; 32], Timestamp(11), Timestamp(0));
+        let first = sessions.begin(Holder::Token([1; 32]), Timestamp(10), Timestamp(0));
+        let second = sessions.begin(Holder::Token([1; 32]), Timestamp(11), Timestamp(0));
         for _ in 2..=SESSIONS {
-            sessions.begin([1; 32], Timestamp(20), Timestamp(0));
+            sessions.begin(Holder::Token([1; 32]), Timestamp(20), Timestamp(0));
         }
         assert_eq!(sessions.lock().len(), SESSIONS);
         assert_eq!(sessions.find(&first.id, Timestamp(0)), None);
@@ -123,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_cookie_is_for_this_server_only() {
-        let session = Sessions::default().begin([1; 32], Timestamp(90_000), Timestamp(0));
+        let session = Sessions::default().begin(Holder::Token([1; 32]), Timestamp(90_000), Timestamp(0));
         let id = &session.id;
         let plain = set_cookie(&session, Timestamp(0), false);
         assert_eq!(plain, format!("hearth={id}; Path=/; Max-Age=90; HttpOnly; SameSite=Strict"));

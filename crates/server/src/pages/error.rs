@@ -88,7 +88,7 @@ impl Told {
 }
 
 /// An error's words, as people write: an error itself begins small, because others quote it.
-fn sentence(words: &str) -> String {
+pub(super) fn sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
     let end = if words.ends_with(['.', '!', '?']) { "" } else { "." };

@@ -1,4 +1,6 @@
-//! `/sign-in`: a token for a session.
+//! `/sign-in`: a token for a session, or who somebody is at the forge.
+
+pub(super) mod github;
 
 use axum::Extension;
 use axum::extract::{Form, Query, State};
@@ -11,6 +13,7 @@ use serde::Deserialize;
 use super::Pages;
 use super::error::PageError;
 use super::layout::{Page, document};
+use super::runs::encoded;
 use crate::auth::{self, AuthError, Principal};
 
 /// Where to go after.
@@ -42,8 +45,8 @@ fn own(next: &str) -> &str {
 }
 
 /// `GET /sign-in`
-pub(super) async fn show(Query(wanted): Query<Wanted>) -> Markup {
-    page(own(&wanted.next), None)
+pub(super) async fn show(State(pages): State<Pages>, Query(wanted): Query<Wanted>) -> Markup {
+    page(&pages, own(&wanted.next), None)
 }
 
 /// `POST /sign-in`
@@ -59,7 +62,7 @@ pub(super) async fn sign_in(
         Ok(cookie) => Ok(([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()),
         Err(AuthError::Unknown) => {
             let reason = "This token is not one of this server's, was revoked, or has expired.";
-            Ok((StatusCode::UNAUTHORIZED, page(next, Some(reason))).into_response())
+            Ok((StatusCode::UNAUTHORIZED, page(&pages, next, Some(reason))).into_response())
         }
         Err(error) => Err(error.into()),
     }
@@ -77,7 +80,7 @@ pub(super) async fn sign_out(
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/sign-in")).into_response())
 }
 
-fn page(next: &str, problem: Option<&str>) -> Markup {
+fn page(pages: &Pages, next: &str, problem: Option<&str>) -> Markup {
     let body = html! {
         div.sign-in {
             h1 { "Sign in" }
@@ -89,6 +92,10 @@ fn page(next: &str, problem: Option<&str>) -> Markup {
                     input type="password" name="token" required autofocus autocomplete="current-password" spellcheck="false";
                 }
                 button.primary { "Sign in" }
+            }
+            @if pages.parts.auth.people().is_some() {
+                p.or { "or" }
+                a.button href={ "/sign-in/github?next=" (encoded(next)) } { "Sign in with GitHub" }
             }
             p.dim { "On the server, " code { "hearth token" } " makes one." }
         }

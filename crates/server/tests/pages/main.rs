@@ -1,5 +1,6 @@
 //! Pages as a browser gets them.
 
+mod github;
 mod world;
 
 use axum::Router;
@@ -29,6 +30,13 @@ async fn send(router: &Router, request: Request<Body>) -> Answer {
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.expect("a body").to_bytes();
     Answer { status: head.status, headers: head.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+}
+
+impl Answer {
+    /// A header's text; nothing where there is none.
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
 }
 
 /// A browser that may be signed in.

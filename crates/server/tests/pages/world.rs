@@ -12,6 +12,7 @@ use model::{
 use scheduler::decide::{Wait, WaitReason};
 use scheduler::queue::{Capacity, Profile, Size, Subject};
 use serde_json::json;
+use server::auth::people::People;
 use server::auth::{Auth, AuthConfig, Role, token};
 use server::control::{Again, Control, ControlError, Dispatch, Review};
 use server::pages::premises::{Artifact, Premises};
@@ -150,12 +151,22 @@ impl World {
 
     /// The pages, for whoever has a token or may look without one.
     pub(crate) fn pages(&self, anonymous_read: bool) -> Pages {
+        self.pages_with(anonymous_read, None)
+    }
+
+    /// The pages, also for people whom the forge knows.
+    pub(crate) fn pages_with(&self, anonymous_read: bool, people: Option<People>) -> Pages {
         let config = AuthConfig { anonymous_read, secure_cookies: false };
+        let auth = Auth::new(Arc::clone(&self.store), config);
+        let auth = match people {
+            Some(people) => auth.with_people(people),
+            None => auth,
+        };
         Pages::new(Parts {
             store: Arc::clone(&self.store),
             logs: self.logs.clone(),
             control: Arc::clone(&self.control) as Arc<dyn Control>,
-            auth: Arc::new(Auth::new(Arc::clone(&self.store), config)),
+            auth: Arc::new(auth),
             seal: Arc::new(SealKey::load_or_make(&self.folder.path().join("key")).expect("a key")),
             premises: Arc::new(House),
             stop: self.stop.clone(),
