@@ -61,8 +61,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Draws a run of the example for the README
-    Picture,
+    /// Draws a run of the example for the README, or the pages of a server for the guide
+    Picture {
+        /// Of what
+        #[arg(value_enum, default_value = "run")]
+        subject: picture::Subject,
+    },
     /// Runs the Firecracker driver's tests with a real Firecracker, in a host that QEMU emulates
     TestFirecracker {
         /// The `firecracker` binary, static, with the `jailer` of the same release beside it
@@ -91,7 +95,7 @@ fn main() -> ExitCode {
         Task::TestFirecracker { binary, data, only } => {
             firecracker::run(&firecracker::What { binary, data, only })
         }
-        Task::Picture => picture::run(),
+        Task::Picture { subject } => picture::run(subject),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,15 +1,34 @@
-//! `cargo xtask picture`: runs the example in a terminal and draws what it shows, as it goes, for the README.
+//! `cargo xtask picture`: pictures for the README and the guide.
 
+mod pages;
 mod recording;
 mod svg;
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 
 use crate::command::{cargo, check, output, program, root};
 
 use recording::Size;
+
+/// Of what.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Subject {
+    /// A run of the example in a terminal, as it goes, for the README
+    Run,
+    /// The pages of a server, for the guide
+    Pages,
+}
+
+/// Draws them.
+pub(crate) fn run(subject: Subject) -> Result<()> {
+    match subject {
+        Subject::Run => example(),
+        Subject::Pages => pages::run(),
+    }
+}
 
 /// Where the README looks for it.
 const PICTURE: &str = "docs/run.svg";
@@ -21,7 +40,7 @@ const EXAMPLE: &str = "examples/hello";
 const SIZE: Size = Size { columns: 92, rows: 32 };
 
 /// Runs the example, as a repository of its own and with nothing cached, and writes the picture.
-pub(crate) fn run() -> Result<()> {
+fn example() -> Result<()> {
     let root = root();
     check(&mut cargo(["build", "--release", "--quiet", "-p", "hearth"]))?;
     let folder = std::env::temp_dir().join("hearth-picture");
