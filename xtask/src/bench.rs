@@ -4,6 +4,7 @@
 //! round, so that a machine that slows down or warms up treats all alike; medians are compared.
 
 mod measure;
+mod pages;
 mod server;
 
 use std::fmt::Write as _;
@@ -38,6 +39,8 @@ pub(crate) enum Bench {
     Machines,
     /// The server: decisions with 10,000 queued jobs
     Server,
+    /// A log of a million lines in a browser
+    Pages,
 }
 
 /// A workflow that all contestants run, and what is to be reached.
@@ -78,6 +81,7 @@ pub(crate) fn run(only: &[Bench], rounds: usize) -> Result<()> {
             Some(race) => race.run(&place, rounds)?,
             None if *bench == Bench::Machines => machines(rounds)?,
             None if *bench == Bench::Server => server::run(&place.folder)?,
+            None if *bench == Bench::Pages => pages::run(&place.folder)?,
             None => bench.example()?,
         };
         println!("{section}");
@@ -204,7 +208,7 @@ impl Bench {
                 bash: "for i in {1..50}; do bash -e step.sh; done",
                 targets: &[Target { what: Wall, against: Act, factor: 0.2 }],
             },
-            Bench::Mask | Bench::Expr | Bench::Machines | Bench::Server => return None,
+            Bench::Mask | Bench::Expr | Bench::Machines | Bench::Server | Bench::Pages => return None,
         };
         Some(race)
     }

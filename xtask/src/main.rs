@@ -3,6 +3,7 @@
 //! `cargo xtask --help` lists them. Each task is one module; [`stage`] strings them into `cargo xtask test`.
 
 mod bench;
+mod browser;
 mod codegen;
 mod command;
 mod deny;

@@ -1,4 +1,4 @@
-// Pictures of the main pages for the guide, of the made-up records of `cargo run -p hearth-server --example pages`.
+// Pictures of the main pages for the guide, of made-up records; `cargo xtask picture pages` takes them.
 import { join } from "node:path";
 import { hold, line } from "./stage.js";
 

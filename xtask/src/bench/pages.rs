@@ -1,0 +1,36 @@
+//! How a log of a million lines feels in a browser.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::browser::{Build, play};
+
+/// Longest that a page may not answer: beyond, people see it stutter (<https://web.dev/articles/rail#response>).
+const LONGEST_MS: u64 = 100;
+
+/// What was done, as the story tells it.
+#[derive(Deserialize)]
+struct Done {
+    name: String,
+    took_ms: u64,
+    longest_task_ms: u64,
+}
+
+/// Measures it; the section of the report.
+pub(super) fn run(folder: &Path) -> Result<String> {
+    let said = play("million", Build::Release, folder)?;
+    let mut section =
+        "\n### A log of 1,000,000 lines in a browser\n\n| | Took | Longest task |\n|---|---|---|\n"
+            .to_owned();
+    for line in said.lines() {
+        let done: Done = serde_json::from_str(line).with_context(|| format!("the story says {line:?}"))?;
+        let mark = if done.longest_task_ms > LONGEST_MS { " **too long**" } else { "" };
+        section.push_str(&format!(
+            "| {} | {} ms | {} ms{mark} |\n",
+            done.name, done.took_ms, done.longest_task_ms
+        ));
+    }
+    Ok(section)
+}
