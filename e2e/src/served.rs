@@ -7,7 +7,9 @@ mod git;
 pub mod http;
 mod process;
 mod repository;
+mod terminal;
 
 pub use forge::{Forge, Heard};
 pub use process::{SECRET, Server, Setting, TOKEN, sign, wait_a_moment};
 pub use repository::Repository;
+pub use terminal::Ended;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod machines;
+mod remote;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ pub(crate) use machines::{
     ADDRESS, LogFormat, ServeArgs, ServeMachinesArgs, ServeWhat, VmArgs, VmExecArgs, VmStartArgs,
     VmTokenArgs, VmWhat,
 };
+pub(crate) use remote::*;
 
 /// CI on your own machines: real GitHub Actions workflows, each job in a machine of its own.
 #[derive(Debug, Parser)]
@@ -45,6 +47,12 @@ pub(crate) enum Command {
     Vm(Box<VmArgs>),
     /// Open a shell in the kept machine of a failed job, as its failed step left it
     Debug(Box<DebugArgs>),
+    #[command(flatten)]
+    Remote(Box<Remote>),
+    /// Copy the data folder of a server, which goes on meanwhile
+    Backup(BackupArgs),
+    /// Put a backup in the place of a data folder that no server has
+    Restore(RestoreArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -198,6 +206,30 @@ pub(crate) struct PlaceArgs {
     /// Configuration file [default: $XDG_CONFIG_HOME/hearth/hearth.yaml]
     #[arg(long, value_name = "FILE", env = "HEARTH_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The folder to write, which must not be there yet
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
+
+    /// Without what runs have left
+    #[arg(long)]
+    pub(crate) without_artifacts: bool,
+
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// A folder that `hearth backup` has written
+    #[arg(value_name = "FROM")]
+    pub(crate) from: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
 }
 
 #[derive(Debug, Args)]

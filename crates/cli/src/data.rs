@@ -43,6 +43,11 @@ impl DataFolder {
     }
 }
 
+/// The folder given, or the user's own, if it is there.
+pub(crate) fn existing(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.or_else(default_path).filter(|path| path.is_dir())
+}
+
 fn default_path() -> Option<PathBuf> {
     let base = match std::env::var_os("XDG_DATA_HOME").filter(|value| !value.is_empty()) {
         Some(base) => PathBuf::from(base),

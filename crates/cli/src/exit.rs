@@ -1,6 +1,10 @@
 //! Exit codes of `hearth`. Scripts may rely on them.
 
+use axum::http::StatusCode;
 use model::Conclusion;
+use server::client::ClientError;
+
+use crate::remote::RemoteError;
 
 /// Everything that was asked for succeeded.
 pub(crate) const SUCCESS: u8 = 0;
@@ -12,12 +16,31 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const INVALID_WORKFLOW: u8 = 3;
 /// A machine was not to be had, or failed: no verdict on the workflow.
 pub(crate) const MACHINE: u8 = 4;
+/// A server could not be reached, or could not answer: it may be worth asking again.
+pub(crate) const UNREACHABLE: u8 = 5;
 /// `vm exec`, `vm shell`, and `debug`: Hearth failed, not the command, whose own code it would be otherwise
 /// (as `env` and `timeout` have it).
 pub(crate) const NOT_THE_COMMAND: u8 = 125;
 /// Cancelled: by the user (128 + SIGINT, as shells have it), or a run by another of its concurrency group, or a job
 /// whose time was up, as GitHub calls it.
 pub(crate) const CANCELLED: u8 = 130;
+
+/// The code of a command that could not do what was asked.
+pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
+    let error = match error.downcast_ref::<RemoteError>() {
+        Some(error) => Some(error.error()),
+        None => error.downcast_ref::<ClientError>(),
+    };
+    match error {
+        Some(ClientError::Unreachable(..) | ClientError::Broken(_)) => UNREACHABLE,
+        Some(ClientError::Refused { status, .. })
+            if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS =>
+        {
+            UNREACHABLE
+        }
+        _ => USAGE,
+    }
+}
 
 /// The code of a run that ended so.
 pub(crate) fn of_run(conclusion: Conclusion, infrastructure_failed: bool) -> u8 {

@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod age;
 mod args;
+mod backup;
 mod config;
 mod data;
 mod debug;
@@ -20,6 +21,7 @@ mod expr;
 mod image;
 mod kept;
 mod lint;
+mod remote;
 mod run;
 mod serve;
 mod terminal;
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("hearth: {error:#}");
-            ExitCode::from(exit::USAGE)
+            ExitCode::from(exit::of_error(&error))
         }
     }
 }
@@ -61,6 +63,9 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
             }
         }
         Command::Debug(args) => runtime()?.block_on(debug::debug(*args)),
+        Command::Remote(args) => runtime()?.block_on(remote::remote(*args)),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Vm(args) => runtime()?.block_on(vm::vm(*args)),
         Command::Completions(args) => {
             let mut script = Vec::new();

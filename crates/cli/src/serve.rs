@@ -17,7 +17,7 @@ mod senders;
 mod settings;
 mod tls;
 
-pub(crate) use ci::serve;
+pub(crate) use ci::{ADDRESS_FILE, FIRST_TOKEN, serve};
 pub(crate) use disk::DiskConfig;
 pub(crate) use machines::{key, machines};
 pub(crate) use retention::RetentionConfig;

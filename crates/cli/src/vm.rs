@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value as Json;
-use server::machines::client::{Client, ClientError, Method, escaped};
+use server::client::{Client, ClientError, Method, escaped};
 use server::machines::log::LogSource;
 use server::machines::token::Caller;
 use server::machines::wire::{

@@ -7,7 +7,6 @@
 //! leaves nothing half done; what happens in one (`exec`, `execute`, `files`, `shell`) is a session
 //! and ends with its client.
 
-pub mod client;
 pub mod frame;
 pub mod limits;
 pub mod log;

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use machine::qemu::QemuDriver;
 use serde_json::{Value, json};
+use server::client::{Body, Client, ClientError, Method, whole};
 use server::http;
-use server::machines::client::{Body, Client, ClientError, Method, whole};
 use server::machines::token::{Caller, Key};
 use server::machines::{Config, Machines, StartError, VmType};
 use tokio::net::TcpListener;

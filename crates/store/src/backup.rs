@@ -14,7 +14,7 @@ use crate::store::Store;
 pub const REPLACED_FOLDER: &str = "replaced";
 
 /// Writes a backup of the data folder `data` to the folder `to`, which must not be there yet: the database as it is
-/// now, the key of the secrets if it lies there, and these `folders` of it, of which only what does not change
+/// now, the key of the secrets if it lies there, and these `folders` (or files) of it, of which only what does not change
 /// any more, or is only appended to, is of use. The store goes on meanwhile.
 ///
 /// A backup is as secret as the data folder is.
@@ -22,6 +22,38 @@ pub const REPLACED_FOLDER: &str = "replaced";
 /// # Errors
 /// When it can't be written; what is there of it is named `…partial` then, and can be removed.
 pub async fn write(store: &dyn Store, data: &Path, folders: &[&str], to: &Path) -> Result<(), StoreError> {
+    let partial = begin(to)?;
+    store.backup(&partial.join(DATABASE_FILE)).await?;
+    let (data, folders) = (data.to_owned(), folders.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+    let target = to.to_owned();
+    let copying = tokio::task::spawn_blocking(move || {
+        let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+        finish(&data, &folders, &partial, &target)
+    });
+    let copied = copying.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
+    copied.map_err(|error| failed("write the backup", to, &error))
+}
+
+/// As [`write`], by a process beside the one that has the data folder, which goes on; nobody needs to have it. Blocks.
+///
+/// # Errors
+/// As of [`write`], and [`StoreError::Missing`] when no server has ever used this folder.
+pub fn write_beside(data: &Path, folders: &[&str], to: &Path) -> Result<(), StoreError> {
+    let database = data.join(DATABASE_FILE);
+    // SQLite would make an empty one.
+    if !database.is_file() {
+        return Err(StoreError::Missing(format!(
+            "{DATABASE_FILE} in {}: no server has used it",
+            data.display()
+        )));
+    }
+    let partial = begin(to)?;
+    sqlite::copy(&database, &partial.join(DATABASE_FILE))?;
+    finish(data, folders, &partial, to).map_err(|error| failed("write the backup", to, &error))
+}
+
+/// The folder that becomes the backup once it is whole.
+fn begin(to: &Path) -> Result<PathBuf, StoreError> {
     let failed = |error: io::Error| failed("write the backup", to, &error);
     if to.try_exists().map_err(failed)? {
         return Err(failed(io::Error::other("it is there already, and backups are never written over")));
@@ -29,19 +61,17 @@ pub async fn write(store: &dyn Store, data: &Path, folders: &[&str], to: &Path) 
     let partial = beside(to, "partial");
     remove(&partial).map_err(failed)?;
     make_private(&partial).map_err(failed)?;
-    store.backup(&partial.join(DATABASE_FILE)).await?;
-    let (data, folders) = (data.to_owned(), folders.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
-    let target = to.to_owned();
-    let copying = tokio::task::spawn_blocking(move || {
-        let names = folders.iter().map(String::as_str).chain([KEY_FILE]);
-        for name in names.filter(|name| data.join(name).exists()) {
-            copy(&data.join(name), &partial.join(name))?;
-        }
-        sync(&partial)?;
-        fs::rename(&partial, &target)?;
-        sync_parent(&target)
-    });
-    copying.await.unwrap_or_else(|ended| Err(io::Error::other(ended))).map_err(failed)
+    Ok(partial)
+}
+
+/// Copies what lies beside the database.
+fn finish(data: &Path, folders: &[&str], partial: &Path, to: &Path) -> io::Result<()> {
+    for name in folders.iter().chain(&[KEY_FILE]).filter(|name| data.join(name).exists()) {
+        copy(&data.join(name), &partial.join(name))?;
+    }
+    sync(partial)?;
+    fs::rename(partial, to)?;
+    sync_parent(to)
 }
 
 /// Puts a backup in the place of what is in the data folder, which nobody may be using. What was there before goes to

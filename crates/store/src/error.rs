@@ -14,7 +14,7 @@ pub enum StoreError {
         holder: String,
     },
     /// The database can't be read.
-    #[error("the database {} is damaged ({reason}); restore a backup with `hearth restore`, or move the file away to begin anew", .path.display())]
+    #[error("the database {} is damaged ({reason}); put a backup in its place with `hearth restore FROM --data {}`, or move the file away to begin anew", .path.display(), .path.parent().unwrap_or(.path).display())]
     Damaged {
         /// Its file.
         path: PathBuf,

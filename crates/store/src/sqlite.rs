@@ -76,6 +76,12 @@ pub(crate) fn examine(path: &Path) -> Result<(), StoreError> {
     connect::examine(path).map_err(|fault| fault.into_error("examine a database", path))
 }
 
+/// Copies a database that another process may be using.
+pub(crate) fn copy(path: &Path, to: &Path) -> Result<(), StoreError> {
+    let copied = connect::reader(path).and_then(|connection| copy::write(&connection, to));
+    copied.map_err(|fault| fault.into_error("copy a database", path))
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn receive(&self, delivery: NewDelivery) -> Result<Receipt, StoreError> {

@@ -11,8 +11,9 @@ use crate::args::{Format, RunArgs};
 
 use json::Json;
 use people::People;
-pub(crate) use people::terminal::Surroundings;
-pub(crate) use people::text::one_line;
+pub(crate) use people::style::{Ink, Palette, seconds};
+pub(crate) use people::terminal::{Size, Surroundings};
+pub(crate) use people::text::{fit, one_line, pad, printable, width};
 
 /// A job as it is shown.
 #[derive(Clone, Debug)]

@@ -86,7 +86,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     first_token(&*store, &data).await?;
     let stop_listening = CancellationToken::new();
     let router = house.router(settings, &config, &url, &stop_listening);
-    say!("{scheme}://{address}");
+    tell_address(&data, &format!("{scheme}://{address}"))?;
     let serving = match tls {
         None => tokio::spawn(http::serve(listener, router, stop_listening.clone())),
         Some((tls, files)) => {
@@ -403,6 +403,17 @@ async fn first_token(store: &dyn Store, data: &DataFolder) -> Result<()> {
     written.with_context(|| format!("can't write the administrator's token to {}", path.display()))?;
     store.apply(vec![Change::TokenMade(token)]).await?;
     info!("a token for the administrator of this server is in {}", path.display());
+    Ok(())
+}
+
+/// Where it says where it listens, for the commands that speak to it.
+pub(crate) const ADDRESS_FILE: &str = "address";
+
+fn tell_address(data: &DataFolder, address: &str) -> Result<()> {
+    let path = data.root().join(ADDRESS_FILE);
+    std::fs::write(&path, format!("{address}\n"))
+        .with_context(|| format!("can't write {}", path.display()))?;
+    say!("{address}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use guest::archive;
-use server::machines::client::{Body, Client, Method, escaped, reader, stream};
+use server::client::{Body, Client, Method, escaped, reader, stream};
 use server::machines::wire::KIND_HEADER;
 use tokio::io::DuplexStream;
 use tokio_util::io::SyncIoBridge;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use anyhow::{Context, Result, bail};
-use server::machines::client::{Client, Lines, Method};
+use server::client::{Client, Lines, Method};
 use server::machines::wire::{Exec, ExecLine, Output};
 
 use crate::args::VmExecArgs;

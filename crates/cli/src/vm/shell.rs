@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use guest::client::TtySize;
-use server::machines::client::{Client, escaped};
+use server::client::{Client, escaped};
 use server::machines::frame::Frame;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{Signal, SignalKind, signal};

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::read::{Number, Numbers};
 use super::runs;
 use super::wire::{Artifact, Artifacts};
-use crate::machines::client::escaped;
+use crate::client::escaped;
 use crate::server::Shared;
 
 /// When it is worth asking again for what the disk did not give, in seconds.

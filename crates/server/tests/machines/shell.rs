@@ -65,7 +65,7 @@ async fn a_command_in_a_terminal_is_interrupted_by_its_key() {
     let ann = server.ann();
     let id = ann.vm().await;
     let command = "trap 'echo caught; exit 3' INT; echo ready; while :; do sleep 0.01; done";
-    let command = server::machines::client::escaped(command);
+    let command = server::client::escaped(command);
     let mut shell = ann.client.upgrade(&format!("/api/vms/{id}/shell?command={command}")).await.unwrap();
     see(&mut shell, "ready").await;
     input(&mut shell, "\u{3}").await;

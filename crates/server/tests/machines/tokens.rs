@@ -4,7 +4,7 @@ use axum::http::{Method, header};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use server::machines::client::Client;
+use server::client::Client;
 use server::machines::token::{Caller, Key};
 
 use crate::fixture::{Api, Server, token};

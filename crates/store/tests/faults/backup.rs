@@ -69,6 +69,42 @@ async fn a_backup_of_a_store_that_is_written_meanwhile_is_restored_whole() {
     assert_eq!(fs::read_to_string(replaced).expect("kept"), "damaged");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_also_written_beside_the_process_that_writes_and_without_any() {
+    let place = TempDir::new().expect("a folder");
+    let (data, to) = (place.path().join("data"), place.path().join("backup"));
+    fs::create_dir(&data).expect("made");
+    let none = backup::write_beside(&data, &[], &to).expect_err("nothing there").to_string();
+    assert!(none.contains("no server has used it"), "{none}");
+    assert!(!data.join(DATABASE_FILE).exists() && !to.exists());
+    let store = std::sync::Arc::new(SqliteStore::open(&data).expect("opens"));
+    write_log(&data);
+    receive(&*store, "before").await;
+    let meanwhile = tokio::spawn({
+        let store = std::sync::Arc::clone(&store);
+        async move {
+            for n in 0..100 {
+                receive(&*store, &format!("meanwhile-{n}")).await;
+            }
+        }
+    });
+    let (beside, target) = (data.clone(), to.clone());
+    let writing = tokio::task::spawn_blocking(move || backup::write_beside(&beside, &["logs"], &target));
+    writing.await.expect("ended").expect("written");
+    meanwhile.await.expect("written");
+    // The database that was read is whole, and still the store's.
+    receive(&*store, "after").await;
+    drop(store);
+    let elsewhere = place.path().join("elsewhere");
+    backup::restore(&to, &elsewhere).expect("restored");
+    let kept = guids(&SqliteStore::open(&elsewhere).expect("opens")).await;
+    assert!(kept.contains(&"before".to_owned()) && !kept.contains(&"after".to_owned()), "{kept:?}");
+    assert_eq!(LogFolder::new(&elsewhere.join("logs")).read(JobId(4)).count().await.expect("counted"), 2);
+    let last = place.path().join("last");
+    backup::write_beside(&data, &[], &last).expect("written without a server");
+    assert_eq!(guids(&SqliteStore::open(&data).expect("opens")).await.len(), 102);
+}
+
 #[tokio::test]
 async fn a_backup_that_is_damaged_or_none_changes_nothing() {
     let place = TempDir::new().expect("a folder");

@@ -27,10 +27,7 @@ fn damaged(folder: &TempDir) -> String {
     let error = SqliteStore::open(folder.path()).expect_err("it is damaged");
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     let text = error.to_string();
-    assert!(
-        text.contains(DATABASE_FILE) && text.contains("restore a backup with `hearth restore`"),
-        "{text}"
-    );
+    assert!(text.contains(DATABASE_FILE) && text.contains("with `hearth restore FROM --data /"), "{text}");
     text
 }
 

@@ -8,7 +8,7 @@ mod job;
 mod log_files;
 mod paper;
 mod region;
-mod style;
+pub(super) mod style;
 mod summary;
 mod tail;
 pub(super) mod terminal;

@@ -9,7 +9,7 @@ const JOB_COLOURS: [&str; 6] = ["36", "35", "34", "33", "96", "95"];
 
 /// What a piece of text is, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(crate) enum Ink {
     /// A heading.
     Strong,
     /// Beside the point.
@@ -30,14 +30,14 @@ pub(super) enum Ink {
 
 /// Puts colours on text, if there are any.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Palette {
+pub(crate) struct Palette {
     /// Whether there are colours.
-    pub(super) colour: bool,
+    pub(crate) colour: bool,
 }
 
 impl Palette {
     /// The text in the colour of what it is.
-    pub(super) fn paint(self, ink: Ink, text: &str) -> String {
+    pub(crate) fn paint(self, ink: Ink, text: &str) -> String {
         if !self.colour || text.is_empty() {
             return text.to_owned();
         }
@@ -55,7 +55,7 @@ impl Palette {
     }
 
     /// The sign in front of something that has ended.
-    pub(super) fn mark(self, conclusion: Conclusion) -> String {
+    pub(crate) fn mark(self, conclusion: Conclusion) -> String {
         let (sign, ink) = match conclusion {
             Conclusion::Success => ("✓", Ink::Good),
             Conclusion::Failure => ("✗", Ink::Bad),
@@ -67,7 +67,7 @@ impl Palette {
 }
 
 /// How something ended, in a word.
-pub(super) fn word(conclusion: Conclusion) -> &'static str {
+pub(crate) fn word(conclusion: Conclusion) -> &'static str {
     match conclusion {
         Conclusion::Success => "succeeded",
         Conclusion::Failure => "failed",
@@ -77,7 +77,7 @@ pub(super) fn word(conclusion: Conclusion) -> &'static str {
 }
 
 /// How long something took: as [`seconds`], and in milliseconds where tenths of a second say nothing.
-pub(super) fn elapsed(duration: Duration) -> String {
+pub(crate) fn elapsed(duration: Duration) -> String {
     match duration.as_millis() {
         short @ 0..100 => format!("{short}ms"),
         _ => seconds(duration),
@@ -85,7 +85,7 @@ pub(super) fn elapsed(duration: Duration) -> String {
 }
 
 /// A duration for the eye, which may be growing: `1.2s`, `2m 05s`, `1h 02m`.
-pub(super) fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     let (whole, tenths) = (duration.as_secs(), duration.subsec_millis() / 100);
     match whole {
         0..60 => format!("{whole}.{tenths}s"),

@@ -8,9 +8,9 @@ use crate::args::Format;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     /// Its width.
-    pub(super) columns: usize,
+    pub(crate) columns: usize,
     /// Its height.
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
 }
 
 impl Size {
@@ -18,7 +18,7 @@ impl Size {
     const USUAL: Size = Size { columns: 80, rows: 24 };
 
     /// The size of the terminal that standard output is, now.
-    pub(super) fn of_stdout() -> Size {
+    pub(crate) fn of_stdout() -> Size {
         match rustix::termios::tcgetwinsize(std::io::stdout()) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
                 Size { columns: usize::from(size.ws_col), rows: usize::from(size.ws_row) }

@@ -11,7 +11,7 @@ const RESET: &str = "\x1b[0m";
 
 /// A line of a log as a terminal would leave it standing: what a carriage return overwrote is gone, and so is
 /// every control sequence, which could otherwise move the cursor or write to the clipboard. Colours stay if wanted.
-pub(super) fn printable(line: &str, colours: bool) -> Cow<'_, str> {
+pub(crate) fn printable(line: &str, colours: bool) -> Cow<'_, str> {
     let line = line.trim_end_matches('\r');
     let line = line.rsplit('\r').next().unwrap_or(line);
     // Most lines have neither control characters nor the byte with which the longer ones begin.
@@ -90,12 +90,12 @@ fn control_string(rest: &mut Peekable<Chars<'_>>) {
 }
 
 /// Columns that a text takes.
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
 /// The text cut to so many columns, with a mark where something is missing.
-pub(super) fn fit(text: &str, columns: usize) -> Cow<'_, str> {
+pub(crate) fn fit(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);
     }
@@ -115,7 +115,7 @@ pub(super) fn fit(text: &str, columns: usize) -> Cow<'_, str> {
 }
 
 /// The text with spaces behind it up to so many columns, cut if it is longer.
-pub(super) fn pad(text: &str, columns: usize) -> String {
+pub(crate) fn pad(text: &str, columns: usize) -> String {
     let text = fit(text, columns);
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(&text))))
 }

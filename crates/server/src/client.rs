@@ -1,4 +1,7 @@
-//! The other end: for `hearth vm`, and for tests.
+//! The other end: for the commands that speak to a server, and for tests.
+
+mod connect;
+mod events;
 
 use std::io;
 
@@ -15,10 +18,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::AsyncRead;
-use tokio::net::TcpStream;
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::frame::PROTOCOL;
+use crate::machines::frame::PROTOCOL;
+use connect::Connector;
+pub use events::{Event, Events};
 
 /// Bytes of an answer that is read as a whole: outputs of a command, each byte escaped.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -29,7 +33,7 @@ const LINE_BYTES: usize = 1024 * 1024;
 /// Speaks to one server. A connection for each request: there are few.
 #[derive(Clone, Debug)]
 pub struct Client {
-    authority: String,
+    connector: Connector,
     token: Option<HeaderValue>,
 }
 
@@ -37,14 +41,17 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address is not one.
-    #[error("the address {0:?} is not of the form http://HOST:PORT")]
+    #[error("the address {0:?} is not of the form http://HOST:PORT or https://HOST")]
     Address(String),
     /// A token that no header can hold.
     #[error("the token has characters that no token has")]
     Token,
     /// Nobody is there.
-    #[error("can't reach {0}; is `hearth serve machines` running there?")]
+    #[error("can't reach {0}; is its server running there?")]
     Unreachable(String, #[source] io::Error),
+    /// Certificates can't be checked here.
+    #[error("there are no root certificates to check those of servers with; name a file in SSL_CERT_FILE")]
+    NoRoots(#[source] io::Error),
     /// The connection broke, or what came is not HTTP.
     #[error("the connection to the server broke: {0}")]
     Broken(String),
@@ -63,28 +70,18 @@ fn broken(error: impl std::fmt::Display) -> ClientError {
 }
 
 impl Client {
-    /// A client of the server at `address` (`http://host:port`).
+    /// A client of the server at `address` (`http://host:port`, `https://host`).
     ///
     /// # Errors
     /// When the address or the token can't be one.
     pub fn new(address: &str, token: Option<&str>) -> Result<Client, ClientError> {
-        let unfit = || ClientError::Address(address.to_owned());
-        let authority = address.strip_prefix("http://").ok_or_else(unfit)?.trim_end_matches('/');
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-        if authority.is_empty() || !authority.bytes().all(plain) {
-            return Err(unfit());
-        }
-        let authority = match authority.rsplit_once(':') {
-            Some((_, port)) if port.parse::<u16>().is_ok() => authority.to_owned(),
-            _ => format!("{authority}:80"),
-        };
         let header = |token: &str| {
             let mut value =
                 HeaderValue::from_str(&format!("Bearer {}", token.trim())).map_err(|_| ClientError::Token)?;
             value.set_sensitive(true);
             Ok(value)
         };
-        Ok(Client { authority, token: token.map(header).transpose()? })
+        Ok(Client { connector: Connector::new(address)?, token: token.map(header).transpose()? })
     }
 
     /// Sends a request. The answer's head; its body comes as it comes.
@@ -102,19 +99,12 @@ impl Client {
     }
 
     async fn carry_out(&self, mut request: Request<Body>) -> Result<Response<Incoming>, ClientError> {
-        let host = HeaderValue::from_str(&self.authority).map_err(broken)?;
+        let host = HeaderValue::from_str(self.connector.authority()).map_err(broken)?;
         request.headers_mut().insert(header::HOST, host);
         if let Some(token) = &self.token {
             request.headers_mut().insert(header::AUTHORIZATION, token.clone());
         }
-        let unreachable = |error| ClientError::Unreachable(self.authority.clone(), error);
-        let stream = TcpStream::connect(&self.authority).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        // It ends with its connection, which ends with the answer's body.
-        tokio::spawn(connection.with_upgrades());
-        sender.send_request(request).await.map_err(broken)
+        self.connector.connect().await?.send_request(request).await.map_err(broken)
     }
 
     /// As [`Client::send`], but an answer that is no success is an error.
@@ -143,6 +133,28 @@ impl Client {
         let body = body.map(serde_json::to_vec).transpose().map_err(broken)?;
         let answer = self.succeed(method, path, body.map_or_else(Body::empty, Body::from)).await?;
         serde_json::from_slice(&whole(answer.into_body()).await?).map_err(broken)
+    }
+
+    /// Sends JSON (`None`: nothing), where a success says nothing more.
+    ///
+    /// # Errors
+    /// When there is no answer, or the server refuses.
+    pub async fn tell(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + Sync)>,
+    ) -> Result<(), ClientError> {
+        let body = body.map(serde_json::to_vec).transpose().map_err(broken)?;
+        self.succeed(method, path, body.map_or_else(Body::empty, Body::from)).await.map(drop)
+    }
+
+    /// Listens to server-sent events.
+    ///
+    /// # Errors
+    /// When there is no answer, or the server refuses.
+    pub async fn listen(&self, path: &str) -> Result<Events, ClientError> {
+        Ok(Events::new(self.succeed(Method::GET, path, Body::empty()).await?.into_body()))
     }
 
     /// Upgrades a connection; it then carries [`super::frame::Frame`]s.
@@ -180,7 +192,11 @@ async fn accept(answer: Response<Incoming>) -> Result<Response<Incoming>, Client
     }
     let body = whole(answer.into_body()).await?;
     let told = serde_json::from_slice::<Value>(&body).ok();
-    let told = told.and_then(|told| told.get("error")?.as_str().map(str::to_owned));
+    // The machine API has a sentence there, the other one a code beside it.
+    let told = told.and_then(|told| {
+        let error = told.get("error")?;
+        error.as_str().or_else(|| error.get("message")?.as_str()).map(str::to_owned)
+    });
     Err(ClientError::Refused {
         status,
         reason: told.unwrap_or_else(|| format!("the server answers {status}")),

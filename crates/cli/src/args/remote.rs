@@ -1,0 +1,377 @@
+//! The command lines of what speaks to a running server.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Where `hearth serve` listens, unless told otherwise.
+pub(crate) const SERVER: &str = "http://127.0.0.1:3000";
+
+/// Which server, and how its answers are shown.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server (its token comes from HEARTH_TOKEN)")]
+pub(crate) struct ServerArgs {
+    /// Address of the server [default: where the one of the data folder listens, or http://127.0.0.1:3000]
+    #[arg(long, value_name = "URL", env = "HEARTH_SERVER")]
+    pub(crate) server: Option<String>,
+
+    /// Data folder of a server on this host: its address, and its administrator's token where HEARTH_TOKEN has none
+    #[arg(long, value_name = "DIR", env = "HEARTH_DATA")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// How it is shown
+    #[arg(long, value_enum, default_value_t = RemoteFormat::Text)]
+    pub(crate) format: RemoteFormat,
+}
+
+/// How answers of a server are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RemoteFormat {
+    /// For people
+    Text,
+    /// As the API has it
+    Json,
+}
+
+/// What is asked of a running `hearth serve`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Remote {
+    /// List the runs of a server, newest first, or show one
+    Runs(RunsArgs),
+    /// Print the logs of a run, or follow them
+    Logs(LogsArgs),
+    /// Run an ended run again, or some of its jobs
+    Rerun(RerunArgs),
+    /// Cancel a run, or a job of it
+    Cancel(CancelArgs),
+    /// Let a run go on that waits for approval
+    Approve(ApproveArgs),
+    /// Start a workflow by hand, or all that listen to an event of your own
+    Dispatch(DispatchArgs),
+    /// Set, list, and remove secrets
+    Secret {
+        #[command(subcommand)]
+        what: SecretWhat,
+    },
+    /// Set, list, and remove configuration variables
+    Variable {
+        #[command(subcommand)]
+        what: VariableWhat,
+    },
+    /// Make, list, and revoke tokens of the server
+    Token {
+        #[command(subcommand)]
+        what: TokenWhat,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// The run to show: the number in the first column of the list
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<u64>,
+
+    /// Which runs are listed
+    #[command(flatten)]
+    pub(crate) which: WhichRuns,
+
+    /// With RUN: an earlier attempt
+    #[arg(long, value_name = "N", requires = "run")]
+    pub(crate) attempt: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhichRuns {
+    /// Only of this repository
+    #[arg(short = 'R', long = "repo", value_name = "OWNER/NAME", conflicts_with = "run")]
+    pub(crate) repository: Option<String>,
+
+    /// Only of this workflow: its path, or its file's name in .github/workflows
+    #[arg(short, long, value_name = "FILE", conflicts_with = "run")]
+    pub(crate) workflow: Option<String>,
+
+    /// Only of this branch
+    #[arg(short, long, value_name = "NAME", conflicts_with = "run")]
+    pub(crate) branch: Option<String>,
+
+    /// Only by this event, such as push
+    #[arg(short, long, value_name = "NAME", conflicts_with = "run")]
+    pub(crate) event: Option<String>,
+
+    /// Only those that this person caused
+    #[arg(short = 'u', long = "user", value_name = "LOGIN", conflicts_with = "run")]
+    pub(crate) actor: Option<String>,
+
+    /// Only those that stand so, or ended so
+    #[arg(short, long, value_enum, conflicts_with = "run")]
+    pub(crate) status: Option<StatusName>,
+
+    /// Only of this commit, by its whole SHA
+    #[arg(short, long, value_name = "SHA", conflicts_with = "run")]
+    pub(crate) commit: Option<String>,
+
+    /// Only of this pull request
+    #[arg(long = "pr", value_name = "NUMBER", conflicts_with = "run")]
+    pub(crate) pull_request: Option<u64>,
+
+    /// How many
+    #[arg(short = 'L', long, value_name = "N", default_value_t = 20, conflicts_with = "run",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+}
+
+/// Where a run stands, or how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusName {
+    /// Somebody must approve it
+    Waiting,
+    /// It waits for its turn
+    Queued,
+    /// Its jobs run
+    Running,
+    /// It is over, however it ended
+    Ended,
+    /// It succeeded
+    Success,
+    /// It failed
+    Failure,
+    /// It was cancelled
+    Cancelled,
+    /// Its condition was false
+    Skipped,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: u64,
+
+    /// Only of this job: its key, its name, or its number
+    #[arg(value_name = "JOB")]
+    pub(crate) job: Option<String>,
+
+    /// Show lines as they come, until the run, or the job, ends
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// Only failed steps of failed jobs
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) failed: bool,
+
+    /// The time in front of each line (UTC)
+    #[arg(short, long)]
+    pub(crate) timestamps: bool,
+
+    /// End with 1 if the run, or the job, failed, with 130 if it was cancelled, and with 4 if it lacked a machine
+    #[arg(long)]
+    pub(crate) exit_status: bool,
+
+    /// An earlier attempt of the run
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RerunArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: u64,
+
+    /// Only the jobs that failed, and those that need them
+    #[arg(long, conflicts_with = "job")]
+    pub(crate) failed: bool,
+
+    /// Only this job, and those that need it: its key, its name, or its number
+    #[arg(short, long, value_name = "JOB")]
+    pub(crate) job: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: u64,
+
+    /// Only this job: its key, its name, or its number
+    #[arg(value_name = "JOB")]
+    pub(crate) job: Option<String>,
+
+    /// Why, for whoever looks at it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: u64,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DispatchArgs {
+    /// The repository
+    #[arg(value_name = "OWNER/NAME")]
+    pub(crate) repository: String,
+
+    /// The workflow to start: its path, or its file's name in .github/workflows
+    #[arg(value_name = "WORKFLOW", required_unless_present = "event_type", conflicts_with = "event_type")]
+    pub(crate) workflow: Option<String>,
+
+    /// Branch or tag to run it on [default: the default branch]
+    #[arg(short, long = "ref", value_name = "REF", conflicts_with = "event_type")]
+    pub(crate) reference: Option<String>,
+
+    /// An input of the workflow (repeatable)
+    #[arg(short, long = "input", value_name = "NAME=VALUE", conflicts_with = "event_type")]
+    pub(crate) inputs: Vec<String>,
+
+    /// Instead of one workflow, start those that listen to repository_dispatch of this type
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) event_type: Option<String>,
+
+    /// What these find in `github.event.client_payload`: a file with a JSON object, or - for standard input
+    #[arg(long, value_name = "FILE", requires = "event_type")]
+    pub(crate) payload: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// Whose secrets or variables.
+#[derive(Debug, Args)]
+pub(crate) struct ScopeArgs {
+    /// Of this repository
+    #[arg(
+        short = 'R',
+        long = "repo",
+        value_name = "OWNER/NAME",
+        required_unless_present = "organisation",
+        conflicts_with = "organisation"
+    )]
+    pub(crate) repository: Option<String>,
+
+    /// Of this environment of the repository
+    #[arg(short, long = "env", value_name = "NAME", requires = "repository")]
+    pub(crate) environment: Option<String>,
+
+    /// Of all repositories of this owner
+    #[arg(short, long = "org", value_name = "OWNER")]
+    pub(crate) organisation: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretWhat {
+    /// Set a secret; its value is read from standard input, or asked for on a terminal
+    Set {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        scope: ScopeArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List names of secrets; nobody is told their values
+    Ls {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Remove a secret
+    Rm {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        scope: ScopeArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VariableWhat {
+    /// Set a variable
+    Set {
+        /// Its name
+        name: String,
+        /// Its value [default: what standard input has]
+        value: Option<String>,
+        #[command(flatten)]
+        scope: ScopeArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List variables with their values
+    Ls {
+        #[command(flatten)]
+        scope: ScopeArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Remove a variable
+    Rm {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        scope: ScopeArgs,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenWhat {
+    /// Make a token and print it; it is not shown a second time
+    Create {
+        /// What people call it
+        name: String,
+        /// What it allows
+        #[arg(long, value_enum)]
+        role: RoleName,
+        /// For how many days it is good [default: without end]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: Option<u32>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// List tokens
+    Ls {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Revoke a token
+    Rm {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// What a token allows; each what those before it allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RoleName {
+    /// See runs, logs, and artifacts
+    Read,
+    /// Cancel, run again, approve, and start
+    Operate,
+    /// Secrets, variables, and tokens
+    Admin,
+}

@@ -1,0 +1,39 @@
+//! What people ask of a running `hearth serve` from a terminal, over its API.
+
+mod act;
+mod connection;
+mod follow;
+mod jobs;
+mod log;
+mod run;
+mod runs;
+mod settings;
+mod table;
+mod typed;
+mod words;
+
+use anyhow::Result;
+
+use crate::args::Remote;
+use crate::exit;
+
+pub(crate) use connection::RemoteError;
+
+/// Does what is asked for. The exit code.
+pub(crate) async fn remote(asked: Remote) -> Result<u8> {
+    match asked {
+        Remote::Runs(args) => match args.run {
+            Some(id) => run::show(&args.server, id, args.attempt).await?,
+            None => runs::list(&args.server, &args.which).await?,
+        },
+        Remote::Logs(args) => return log::logs(args).await,
+        Remote::Rerun(args) => act::rerun(args).await?,
+        Remote::Cancel(args) => act::cancel(args).await?,
+        Remote::Approve(args) => act::approve(args).await?,
+        Remote::Dispatch(args) => act::dispatch(args).await?,
+        Remote::Secret { what } => settings::secret(what).await?,
+        Remote::Variable { what } => settings::variable(what).await?,
+        Remote::Token { what } => settings::token(what).await?,
+    }
+    Ok(exit::SUCCESS)
+}

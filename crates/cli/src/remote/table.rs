@@ -1,0 +1,89 @@
+//! Tables for people: as wide as what is in them, and no wider than the terminal.
+
+use crate::run::output::{Size, Surroundings, fit, one_line, width};
+
+/// Spaces between columns.
+const GAP: usize = 2;
+
+/// The least that a column is cut to: less says nothing.
+const LEAST: usize = 8;
+
+/// A table. The cells of a row are text of others: control characters are taken out.
+pub(super) struct Table {
+    heads: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+    /// The column that is cut where the terminal is narrow.
+    flexible: usize,
+}
+
+impl Table {
+    /// With these heads, of which the one at `flexible` gives way.
+    pub(super) fn new(heads: &[&'static str], flexible: usize) -> Table {
+        Table { heads: heads.to_vec(), rows: Vec::new(), flexible }
+    }
+
+    /// Adds a row.
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
+    }
+
+    /// Prints it: on a terminal as wide as that, elsewhere whole.
+    pub(super) fn print(&self) {
+        let columns = Surroundings::of_stdout().moves_cursor().then(|| Size::of_stdout().columns);
+        for line in self.lines(columns) {
+            say!("{line}");
+        }
+    }
+
+    fn lines(&self, columns: Option<usize>) -> Vec<String> {
+        let heads: Vec<String> = self.heads.iter().map(|head| (*head).to_owned()).collect();
+        let all: Vec<&Vec<String>> = std::iter::once(&heads).chain(&self.rows).collect();
+        let mut widths = vec![0; heads.len()];
+        for (place, most) in widths.iter_mut().enumerate() {
+            *most = all.iter().map(|row| row.get(place).map_or(0, |cell| width(cell))).max().unwrap_or(0);
+        }
+        let whole = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
+        if let Some(over) = columns.and_then(|columns| whole.checked_sub(columns)) {
+            let flexible = &mut widths[self.flexible];
+            *flexible = flexible.saturating_sub(over).max(LEAST.min(*flexible));
+        }
+        all.into_iter().map(|row| line(row, &widths)).collect()
+    }
+}
+
+fn line(row: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (cell, &columns) in row.iter().zip(widths) {
+        let cell = fit(cell, columns);
+        line.push_str(&cell);
+        line.push_str(&" ".repeat(columns - width(&cell) + GAP));
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["RUN", "TITLE", "BY"], 1);
+        table.row(["7".to_owned(), "A title that is long".to_owned(), "mona".to_owned()]);
+        table.row(["12".to_owned(), "構築\x1b[2J".to_owned(), "hubot".to_owned()]);
+        table
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let lines = table().lines(None);
+        assert_eq!(lines[0], "RUN  TITLE                 BY");
+        assert_eq!(lines[1], "7    A title that is long  mona");
+        assert_eq!(lines[2], "12   構築                  hubot");
+    }
+
+    #[test]
+    fn one_column_gives_way_on_a_narrow_terminal_and_only_so_far() {
+        assert_eq!(table().lines(Some(25))[1], "7    A title that…  mona");
+        assert_eq!(table().lines(Some(5))[1], "7    A title…  mona");
+    }
+}
