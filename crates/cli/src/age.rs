@@ -8,7 +8,8 @@ pub(crate) fn age(unix_ms: u64) -> String {
     told(now.saturating_sub(Duration::from_millis(unix_ms)))
 }
 
-fn told(age: Duration) -> String {
+/// The same of a duration.
+pub(crate) fn told(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
         0..120 => format!("{seconds} s"),

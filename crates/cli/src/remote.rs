@@ -8,7 +8,9 @@ mod log;
 mod run;
 mod runs;
 mod settings;
+mod status;
 mod table;
+mod top;
 mod typed;
 mod words;
 
@@ -31,6 +33,8 @@ pub(crate) async fn remote(asked: Remote) -> Result<u8> {
         Remote::Cancel(args) => act::cancel(args).await?,
         Remote::Approve(args) => act::approve(args).await?,
         Remote::Dispatch(args) => act::dispatch(args).await?,
+        Remote::Status(args) => return status::show(&args).await,
+        Remote::Top(args) => return top::top(&args).await,
         Remote::Secret { what } => settings::secret(what).await?,
         Remote::Variable { what } => settings::variable(what).await?,
         Remote::Token { what } => settings::token(what).await?,

@@ -19,6 +19,7 @@ mod read;
 mod repositories;
 mod runs;
 mod settings;
+mod status;
 
 use std::sync::Arc;
 
@@ -93,6 +94,7 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/repositories/{owner}/{name}/environments/{environment}",
             delete(environments::remove),
         ),
+        read("/api/v1/status", get(status::show)),
         read("/api/v1/queue", get(queue::show)),
         read("/api/v1/events", get(events::all)),
         read("/api/v1/deliveries", get(deliveries::list)),

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use model::Timestamp;
 use runner::results::ArtifactFolder;
 use store::Store;
 use store::log::LogFolder;
@@ -22,6 +23,7 @@ use crate::control::Control;
 use crate::health::{self, Check, Readiness};
 use crate::machines::Machines;
 use crate::metrics::{self, Metrics};
+use crate::pages::premises::Premises;
 use crate::webhook::{self, Intake, WebhookConfig};
 
 /// What a server is made of.
@@ -36,6 +38,8 @@ pub struct Parts {
     pub auth: Arc<Auth>,
     /// Whose word on addresses is taken.
     pub proxies: Proxies,
+    /// Machines and disk.
+    pub premises: Arc<dyn Premises>,
     /// What must work besides the store for the server to be ready.
     pub checks: Vec<Arc<dyn Check>>,
     /// Where numbers go.
@@ -63,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) intake: Intake,
     pub(crate) auth: Arc<Auth>,
     pub(crate) proxies: Proxies,
+    pub(crate) premises: Arc<dyn Premises>,
+    pub(crate) started_at: Timestamp,
     pub(crate) checks: Vec<Arc<dyn Check>>,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
@@ -84,6 +90,8 @@ impl Server {
             control: parts.control,
             intake: Intake::new(parts.webhook),
             proxies: parts.proxies,
+            premises: parts.premises,
+            started_at: Timestamp::now(),
             checks: parts.checks,
             readiness: Readiness::default(),
             metrics: parts.metrics,

@@ -48,6 +48,10 @@ pub(crate) enum Remote {
     Approve(ApproveArgs),
     /// Start a workflow by hand, or all that listen to an event of your own
     Dispatch(DispatchArgs),
+    /// Show a server on one screen; ends with 1 if it is not ready
+    Status(StatusArgs),
+    /// Watch a server on a terminal: what runs, what waits, what has ended
+    Top(TopArgs),
     /// Set, list, and remove secrets
     Secret {
         #[command(subcommand)]
@@ -250,6 +254,18 @@ pub(crate) struct DispatchArgs {
     #[arg(long, value_name = "FILE", requires = "event_type")]
     pub(crate) payload: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }

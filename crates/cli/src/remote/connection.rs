@@ -8,7 +8,7 @@ use anyhow::Result;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use server::client::{Client, ClientError, Events, Method, escaped};
+use server::client::{Body, Client, ClientError, Events, Method, escaped, whole};
 
 use crate::args::{RemoteFormat, SERVER, ServerArgs};
 use crate::config::Config;
@@ -22,6 +22,7 @@ const TOKEN: &str = "HEARTH_TOKEN";
 #[derive(Clone)]
 pub(super) struct Connection {
     client: Client,
+    address: String,
     has_token: bool,
     /// How its answers are shown.
     pub(super) format: RemoteFormat,
@@ -93,7 +94,12 @@ impl Connection {
         let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
         let token = token.or_else(|| note(FIRST_TOKEN).filter(|_| is_here(&address)));
         let client = Client::new(&address, token.as_deref())?;
-        Ok(Connection { client, has_token: token.is_some(), format: args.format })
+        Ok(Connection { client, address, has_token: token.is_some(), format: args.format })
+    }
+
+    /// Where it is.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Whether programs read what is shown.
@@ -128,6 +134,16 @@ impl Connection {
     /// Listens to events.
     pub(super) async fn listen(&self, path: &str) -> Result<Events, RemoteError> {
         self.client.listen(path).await.map_err(|error| self.explain(error))
+    }
+
+    /// Reads something whatever the status is: `/ready` says with 503 why not.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
+        let asked = async {
+            let answer = self.client.send(Method::GET, path, Body::empty()).await?;
+            let body = whole(answer.into_body()).await?;
+            serde_json::from_slice(&body).map_err(|error| ClientError::Broken(error.to_string()))
+        };
+        asked.await.map_err(|error| self.explain(error))
     }
 
     /// What an error of a stream that was open means.

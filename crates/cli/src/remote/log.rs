@@ -167,10 +167,16 @@ impl Printer {
             front.push_str(&moment(line.at));
             front.push(' ');
         }
-        match line.text.strip_prefix(GROUP) {
-            Some(title) => say!("{front}▸ {}", printable(title, self.colours)),
-            None if line.text == END_OF_GROUP => {}
-            None => say!("{front}{}", printable(&line.text, self.colours)),
+        if let Some(shown) = shown(&line.text, self.colours) {
+            say!("{front}{shown}");
         }
+    }
+}
+
+/// A line for the eye; none where it only ends a group.
+pub(super) fn shown(text: &str, colours: bool) -> Option<String> {
+    match text.strip_prefix(GROUP) {
+        Some(title) => Some(format!("▸ {}", printable(title, colours))),
+        None => (text != END_OF_GROUP).then(|| printable(text, colours).into_owned()),
     }
 }

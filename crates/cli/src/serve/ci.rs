@@ -292,18 +292,19 @@ impl House {
             Some(people) => auth.with_people(people),
             None => auth,
         });
+        let premises = Arc::new(ServerPremises {
+            profiles: self.profiles.clone(),
+            pools: machines_ready(&self.workshop),
+            data: self.data.clone(),
+            address: settings.url.clone(),
+        });
         let pages = Pages::new(pages::Parts {
             store: Arc::clone(&self.store),
             logs: LogFolder::clone(&self.logs),
             control: control.clone(),
             auth: Arc::clone(&auth),
             seal: Arc::clone(&self.key),
-            premises: Arc::new(ServerPremises {
-                profiles: self.profiles.clone(),
-                pools: machines_ready(&self.workshop),
-                data: self.data.clone(),
-                address: settings.url.clone(),
-            }),
+            premises: premises.clone(),
             stop: stop.clone(),
         });
         let beside = self.beside.iter().map(|beside| &beside.driver);
@@ -322,6 +323,7 @@ impl House {
             },
             auth,
             proxies: settings.senders.proxies,
+            premises,
             checks: checks.chain([Arc::new(self.disk.clone()) as Arc<dyn Check>]).collect(),
             metrics: self.metrics.clone(),
             logs: LogFolder::clone(&self.logs),

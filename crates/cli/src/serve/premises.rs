@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use machine::pool::{KindStatus, Pool};
 use model::RunId;
 use scheduler::queue::Profile;
-use server::pages::premises::{Artifact, Premises};
+use server::pages::premises::{Artifact, Disk, Premises};
 
 use crate::data::DataFolder;
 
@@ -30,6 +30,14 @@ impl Premises for ServerPremises {
 
     fn pool(&self) -> Vec<KindStatus> {
         self.pools.iter().flat_map(Pool::status).collect()
+    }
+
+    fn disk(&self) -> Option<Disk> {
+        let found = rustix::fs::statvfs(self.data.root()).ok()?;
+        Some(Disk {
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            size_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        })
     }
 
     // Attempts of a run share their artifacts, as on GitHub the latest of a name counts.

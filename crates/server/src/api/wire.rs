@@ -4,6 +4,7 @@
 
 mod log;
 mod settings;
+mod status;
 
 use model::{
     Annotation, Conclusion, DeliveryId, DeliveryState, JobId, JobState, RepositoryId, RunId, RunState,
@@ -17,6 +18,7 @@ use crate::auth::Role;
 
 pub use log::{Found, Happened, Line, Lines, What};
 pub use settings::{Environments, NewToken, Secret, Secrets, Token, Tokens, Variable, Variables};
+pub use status::{Disk, Oldest, Pool, Profile, Status, Working};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,15 @@ pub struct Artifact {
     pub address: String,
 }
 
+/// Room on a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// What is left for us.
+    pub free_bytes: u64,
+    /// All of it.
+    pub size_bytes: u64,
+}
+
 /// Machines and files of this server. All calls may be made at once, and change nothing.
 #[async_trait]
 pub trait Premises: Send + Sync {
@@ -24,6 +33,9 @@ pub trait Premises: Send + Sync {
 
     /// Machines that are kept ready, by profile.
     fn pool(&self) -> Vec<KindStatus>;
+
+    /// The disk of the data folder, if it can be told.
+    fn disk(&self) -> Option<Disk>;
 
     /// What the jobs of an attempt have left. Empty if it can't be told.
     async fn artifacts(&self, run: RunId, attempt: u32) -> Vec<Artifact>;

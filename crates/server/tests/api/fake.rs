@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use machine::pool::KindStatus;
 use model::{DeliveryId, JobId, RepositoryId, RunId, RunState, Timestamp};
 use scheduler::decide::Wait;
-use scheduler::queue::Subject;
+use scheduler::queue::{Capacity, Profile, Size, Subject};
 use serde_json::Value as Json;
 use server::control::{Again, Control, ControlError, Dispatch, Review};
+use server::pages::premises::{Artifact, Disk, Premises};
 use store::query::RunFilter;
 use store::record::{
     AnnotationOf, Attempt, Delivery, Expansion, Job, NewDelivery, NewRun, PlanInput, Receipt, Repository,
@@ -27,6 +29,50 @@ pub(crate) enum Asked {
     Approve(RunId, String),
     Review(JobId, Review),
     Dispatch(Dispatch),
+}
+
+/// One kind of machine, of which one is ready, and a disk that is half full.
+pub(crate) struct FakePremises;
+
+#[async_trait]
+impl Premises for FakePremises {
+    fn profiles(&self) -> Vec<Profile> {
+        let capacity = Capacity { machines: Some(4), ..Capacity::default() };
+        vec![Profile {
+            name: "default".to_owned(),
+            group: None,
+            labels: vec!["ubuntu-latest".to_owned()],
+            size: Size::default(),
+            capacity,
+        }]
+    }
+
+    fn pool(&self) -> Vec<KindStatus> {
+        vec![KindStatus {
+            name: "default".to_owned(),
+            image: None,
+            ready: 1,
+            starting: 0,
+            wanted: 2,
+            leases: 5,
+            misses: 0,
+            failures: 1,
+            deaths: 0,
+            last_failure: Some("no room".to_owned()),
+        }]
+    }
+
+    fn disk(&self) -> Option<Disk> {
+        Some(Disk { free_bytes: 50, size_bytes: 100 })
+    }
+
+    async fn artifacts(&self, _run: RunId, _attempt: u32) -> Vec<Artifact> {
+        Vec::new()
+    }
+
+    fn address(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An engine that remembers, and answers as it is told.

@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::fake::{FakeControl, FlakyStore};
+use crate::fake::{FakeControl, FakePremises, FlakyStore};
 use crate::openapi::{self, Said};
 
 pub(crate) const SECRET: &str = "it's a secret to everybody";
@@ -66,6 +66,7 @@ impl World {
             webhook: WebhookConfig::new(Secrets::new([SECRET]).unwrap()),
             auth: Arc::new(Auth::new(store.clone(), AuthConfig::default())),
             proxies: Default::default(),
+            premises: Arc::new(FakePremises),
             checks: Vec::new(),
             metrics: metrics.clone(),
             logs: logs.clone(),

@@ -7,7 +7,7 @@ use server::auth::Role;
 use store::Store;
 
 use crate::fixture::World;
-use crate::sample::{failed_run, new_run, queued_run, repository};
+use crate::sample::{failed_run, new_run, queued_run, repository, working_run};
 
 #[tokio::test]
 async fn a_run_is_there_with_all_that_is_in_it() {
@@ -32,6 +32,26 @@ async fn a_run_is_there_with_all_that_is_in_it() {
     let annotations = reader.get(&format!("/api/v1/runs/{run}/annotations")).await.is(200).json();
     assert_eq!(annotations["annotations"][0]["message"], "it broke");
     assert_eq!(annotations["annotations"][0]["job_id"], job.0);
+}
+
+#[tokio::test]
+async fn one_answer_tells_how_the_server_stands() {
+    let world = World::start().await;
+    let reader = world.with(Role::Read).await;
+    let (run, job) = working_run(&*world.store).await;
+    let waits = queued_run(&*world.store).await.id;
+    let wait = |subject| Wait { subject, place: None, reason: WaitReason::Draining };
+    *world.control.waits.lock().unwrap() = vec![wait(Subject::Run(RunId(99))), wait(Subject::Run(waits))];
+    let status = reader.get("/api/v1/status").await.is(200).json();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    let working = status["working"].as_array().unwrap();
+    assert_eq!(working.len(), 1, "{status}");
+    assert_eq!((&working[0]["job"]["id"], &working[0]["job"]["run_id"]), (&job.0.into(), &run.0.into()));
+    assert_eq!((&working[0]["repository"], &working[0]["step"]), (&"octo/hello".into(), &"Run make".into()));
+    assert_eq!((&status["waiting"], &status["oldest"]["run_id"]), (&2.into(), &waits.0.into()));
+    assert_eq!(status["oldest"]["reason"], WaitReason::Draining.to_string());
+    assert_eq!((&status["pool"][0]["ready"], &status["profiles"][0]["machines"]), (&1.into(), &4.into()));
+    assert_eq!(status["disk"], serde_json::json!({"free_bytes": 50, "size_bytes": 100}));
 }
 
 #[tokio::test]

@@ -85,6 +85,24 @@ pub(crate) fn job(id: JobId, run: RunId) -> Job {
 
 /// A run that has ended, with one job of one step that failed with an annotation.
 pub(crate) async fn failed_run(store: &dyn Store) -> (RunId, JobId) {
+    let (run, job, changes) = story(store).await;
+    store.apply(changes).await.unwrap();
+    (run, job)
+}
+
+/// The same run while its step runs.
+pub(crate) async fn working_run(store: &dyn Store) -> (RunId, JobId) {
+    let (run, job, mut changes) = story(store).await;
+    changes.retain(|change| {
+        use Change::{Annotated, JobEnded, RunEnded, StepEnded};
+        !matches!(change, Annotated { .. } | StepEnded { .. } | JobEnded { .. } | RunEnded { .. })
+    });
+    store.apply(changes).await.unwrap();
+    (run, job)
+}
+
+/// A queued run, and all that happens to it.
+async fn story(store: &dyn Store) -> (RunId, JobId, Vec<Change>) {
     let run = queued_run(store).await.id;
     let job = job(first_job(run, 1), run);
     let id = job.id;
@@ -132,6 +150,5 @@ pub(crate) async fn failed_run(store: &dyn Store) -> (RunId, JobId) {
         Change::JobEnded { job: id, result, reason: None, at: later(5000) },
         Change::RunEnded { run, conclusion: failed, reason: None, at: later(5001) },
     ];
-    store.apply(changes).await.unwrap();
-    (run, id)
+    (run, id, changes)
 }

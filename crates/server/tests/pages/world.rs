@@ -15,7 +15,7 @@ use serde_json::json;
 use server::auth::people::People;
 use server::auth::{Auth, AuthConfig, Role, token};
 use server::control::{Again, Control, ControlError, Dispatch, Review};
-use server::pages::premises::{Artifact, Premises};
+use server::pages::premises::{Artifact, Disk, Premises};
 use server::pages::{Pages, Parts};
 use store::log::LogFolder;
 use store::record::{Job, JobClock, NewRun, RepositoryFacts, Run, Step};
@@ -117,6 +117,10 @@ impl Premises for House {
             deaths: 0,
             last_failure: Some("its agent did not answer within 30 s".to_owned()),
         }]
+    }
+
+    fn disk(&self) -> Option<Disk> {
+        None
     }
 
     async fn artifacts(&self, _run: RunId, attempt: u32) -> Vec<Artifact> {
