@@ -49,6 +49,11 @@ pub(crate) enum Command {
     Debug(Box<DebugArgs>),
     #[command(flatten)]
     Remote(Box<Remote>),
+    /// Check the configuration, or show what it comes to
+    Config {
+        #[command(subcommand)]
+        what: ConfigWhat,
+    },
     /// Copy the data folder of a server, which goes on meanwhile
     Backup(BackupArgs),
     /// Put a backup in the place of a data folder that no server has
@@ -206,6 +211,26 @@ pub(crate) struct PlaceArgs {
     /// Configuration file [default: $XDG_CONFIG_HOME/hearth/hearth.yaml]
     #[arg(long, value_name = "FILE", env = "HEARTH_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigWhat {
+    /// Read the configuration, say what is wrong with it and where, and start nothing
+    Check {
+        /// The file [default: that of --config, or your own]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        places: PlaceArgs,
+    },
+    /// Show every key with its value and where that comes from; secrets are not shown
+    Show {
+        /// How it is shown
+        #[arg(long, value_enum, default_value_t = RemoteFormat::Text)]
+        format: RemoteFormat,
+        #[command(flatten)]
+        places: PlaceArgs,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use scheduler::identity::{KEY_FILE as OIDC_KEY, OLD_KEY_FILE as OLD_OIDC_KEY};
 use store::backup;
 
 use crate::args::{BackupArgs, PlaceArgs, RestoreArgs};
@@ -11,8 +12,9 @@ use crate::data::{self, DataFolder};
 use crate::exit;
 use crate::serve::FIRST_TOKEN;
 
-/// What a backup has beside the database and the key: logs, what runs have left, and the administrator's token.
-const PARTS: [&str; 3] = ["logs", ARTIFACTS, FIRST_TOKEN];
+/// What a backup has beside the database and the key: logs, what runs have left, the administrator's token, and what
+/// signs who jobs are.
+const PARTS: [&str; 5] = ["logs", ARTIFACTS, FIRST_TOKEN, OIDC_KEY, OLD_OIDC_KEY];
 
 /// Where artifacts are: the largest part, and the one that can most easily be made anew.
 const ARTIFACTS: &str = "runs";

@@ -3,6 +3,13 @@
 //! It is read from the user's own configuration folder, never from the repository that
 //! is run: a repository must not choose its own walls.
 
+mod command;
+mod environment;
+mod keys;
+mod tree;
+#[cfg(test)]
+mod walk;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -14,6 +21,12 @@ use scheduler::expand::{Approval, Priorities};
 use serde::Deserialize;
 use server::machines::Bounds;
 use server::machines::limits::Tier;
+
+pub(crate) use command::config;
+use environment::{Override, overrides};
+pub(crate) use environment::{elder, unused};
+use keys::Key;
+use tree::Tree;
 
 use crate::args::{DriverName, LogFormat, NetworkName};
 use crate::serve::{DiskConfig, GithubConfig, RetentionConfig, TlsConfig, WebhooksConfig};
@@ -244,29 +257,136 @@ pub(crate) struct VmTypeConfig {
     pub(crate) warm: Option<Bounds>,
 }
 
+/// A configuration, and where what is in it comes from.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    /// Its file, where there is one.
+    path: Option<PathBuf>,
+    file: Tree,
+    overrides: Vec<Override>,
+}
+
 impl Config {
-    /// Reads the file given, or the user's own where there is one.
+    /// Reads the file given, or the user's own where there is one, and what the environment has instead.
     pub(crate) fn load(given: Option<&Path>) -> Result<Config> {
-        let path = match given {
-            Some(path) => path.to_owned(),
-            None => match default_path().filter(|path| path.exists()) {
-                Some(path) => path,
-                None => return Ok(Config::default()),
-            },
+        Ok(Loaded::load(given)?.config)
+    }
+
+    /// Of a file's text, and variables that go before it.
+    fn read(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Loaded> {
+        let alone = Config::parse(text)?;
+        let (file, overrides) = (Tree::of(text), overrides(variable)?);
+        let config = if overrides.is_empty() {
+            alone
+        } else {
+            let mut whole = file.clone();
+            for one in &overrides {
+                whole.put(one.key, one.value.clone());
+            }
+            Config::parse(&whole.text()).context("what the environment has does not fit the rest")?
         };
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("can't read the configuration file {}", path.display()))?;
-        Config::parse(&text).with_context(|| format!("the configuration file {} is wrong", path.display()))
+        Ok(Loaded { config, path: None, file, overrides })
     }
 
     fn parse(text: &str) -> Result<Config> {
         if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Ok(Config::default());
         }
-        let config: Config = serde_saphyr::from_str(text)?;
+        let config: Config = serde_saphyr::from_str(text).map_err(|error| wrong(&error))?;
         config.firecracker.check()?;
         Ok(config)
     }
+}
+
+impl Loaded {
+    /// Reads the file given, or the user's own where there is one, and what the environment has instead.
+    pub(crate) fn load(given: Option<&Path>) -> Result<Loaded> {
+        let path = given.map(Path::to_owned).or_else(|| default_path().filter(|path| path.exists()));
+        let text = match &path {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("can't read the configuration file {}", path.display()))?,
+            None => String::new(),
+        };
+        if let (Err(error), Some(path)) = (Config::parse(&text), &path) {
+            bail!("{}:{error:#}", path.display());
+        }
+        Ok(Loaded { path, ..Config::read(&text, |name| std::env::var(name).ok())? })
+    }
+
+    /// What is written for a key, and where.
+    fn value(&self, key: &Key, variable: impl Fn(&str) -> Option<String>) -> Option<(String, String)> {
+        if let Some(one) = self.overrides.iter().find(|one| one.key == key) {
+            return Some((unquoted(&one.value), format!("environment {}", one.variable)));
+        }
+        let elder = key.elder.iter().filter_map(|name| Some((*name, variable(name)?)));
+        let (names, values): (Vec<_>, Vec<_>) = elder.unzip();
+        if !names.is_empty() {
+            return Some((values.join(":"), format!("environment {} (hearth serve)", names.join(", "))));
+        }
+        let (value, line) = self.file.get(key)?;
+        let file = self.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        Some((unquoted(&value), line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"))))
+    }
+}
+
+/// A text without quotes around it; what else there is, as it is.
+fn unquoted(value: &str) -> String {
+    serde_json::from_str::<String>(value).unwrap_or_else(|_| value.to_owned())
+}
+
+/// What is wrong with a file, with its line and column in front.
+fn wrong(error: &serde_saphyr::Error) -> anyhow::Error {
+    let error = error.without_snippet();
+    match error.location() {
+        Some(place) => anyhow::anyhow!("{}:{}: {}", place.line(), place.column(), plain(error)),
+        None => anyhow::anyhow!(" {}", plain(error)),
+    }
+}
+
+/// The same without its place.
+fn plain(error: &serde_saphyr::Error) -> String {
+    match error {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+            let hint = match nearest(field, expected.iter().copied()) {
+                Some(near) => format!("is `{near}` meant?"),
+                None => format!("the keys here: {}", expected.join(", ")),
+            };
+            format!("there is no key `{field}`; {hint}")
+        }
+        error => {
+            let text = error.to_string();
+            // It ends with its place, which stands in front already.
+            text.split(" at line ").next().unwrap_or(&text).to_owned()
+        }
+    }
+}
+
+/// The name that is most like this one, if one is.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let by_distance = known.map(|known| (distance(name, known), known));
+    let (distance, near) = by_distance.min()?;
+    // Half of it may be wrong in short names, and a few letters in long ones.
+    (distance <= FEW_LETTERS.min(name.chars().count() / 2)).then_some(near)
+}
+
+/// Letters that may be wrong in a name for another to be meant: two slips of the hand.
+const FEW_LETTERS: usize = 3;
+
+/// How many letters must be put in, left out, or changed to make one word of the other.
+/// <https://en.wikipedia.org/wiki/Levenshtein_distance>
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (place, letter) in one.chars().enumerate() {
+        let mut before = row[0];
+        row[0] = place + 1;
+        for (at, with) in other.iter().enumerate() {
+            let changed = before + usize::from(letter != *with);
+            before = row[at + 1];
+            row[at + 1] = changed.min(row[at] + 1).min(before + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
 }
 
 fn default_path() -> Option<PathBuf> {
@@ -279,6 +399,7 @@ fn default_path() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::keys::KEYS;
     use super::*;
 
     #[test]
@@ -313,6 +434,56 @@ mod tests {
         let error = Config::parse("jobs: 2\nmachin: host\n").unwrap_err().to_string();
         assert!(error.contains("machin"), "{error}");
         assert!(error.contains("line 2") || error.contains("2:") || error.contains("2 |"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place_and_what_may_be_meant() {
+        for (file, said) in [
+            ("jobs: 2\nmachin: host\n", "2:1: there is no key `machin`; is `machine` meant?"),
+            ("serve:\n  github:\n    tokn: x\n", "3:5: there is no key `tokn`; is `token` meant?"),
+            (
+                "serve: {webhooks: {x: 1}}",
+                "1:20: there is no key `x`; the keys here: allow, per-minute, trusted-proxies",
+            ),
+        ] {
+            assert_eq!(Config::parse(file).unwrap_err().to_string(), said);
+        }
+        let error = Config::parse("jobs: 2\nmemory: much\n").unwrap_err().to_string();
+        assert!(error.starts_with("2:9: "), "{error}");
+    }
+
+    #[test]
+    fn the_table_of_keys_has_what_is_read_and_each_its_own_variable() {
+        let mut read = walk::keys::<Config>();
+        let mut table: Vec<&str> = KEYS.iter().map(|key| key.path).collect();
+        read.sort_unstable();
+        table.sort_unstable();
+        assert_eq!(table, read, "crates/cli/src/config/keys.rs and what Config reads differ");
+        let variables: std::collections::BTreeSet<String> = KEYS.iter().map(Key::variable).collect();
+        assert_eq!(variables.len(), KEYS.len());
+    }
+
+    #[test]
+    fn the_documentation_names_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        for key in KEYS {
+            assert!(text.contains(&format!("| `{}` |", key.path)), "no row for {}", key.path);
+            for elder in key.elder {
+                assert!(text.contains(&format!("`{elder}`")), "nothing about {elder}");
+            }
+        }
+        let in_lists = [
+            walk::keys::<AllowRule>(),
+            walk::keys::<ProfileConfig>(),
+            walk::keys::<VmTypeConfig>(),
+            walk::keys::<Tier>(),
+            walk::keys::<Bounds>(),
+        ];
+        for key in in_lists.concat() {
+            let name = key.split('.').next_back().unwrap_or_default();
+            assert!(text.contains(&format!("`{name}`")), "nothing about {key}");
+        }
     }
 
     #[test]

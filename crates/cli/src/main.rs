@@ -64,6 +64,7 @@ fn dispatch(command: Command) -> anyhow::Result<u8> {
         }
         Command::Debug(args) => runtime()?.block_on(debug::debug(*args)),
         Command::Remote(args) => runtime()?.block_on(remote::remote(*args)),
+        Command::Config { what } => config::config(what),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Vm(args) => runtime()?.block_on(vm::vm(*args)),

@@ -22,5 +22,5 @@ pub(crate) use disk::DiskConfig;
 pub(crate) use machines::{key, machines};
 pub(crate) use retention::RetentionConfig;
 pub(crate) use senders::WebhooksConfig;
-pub(crate) use settings::GithubConfig;
+pub(crate) use settings::{GithubConfig, Settings};
 pub(crate) use tls::TlsConfig;

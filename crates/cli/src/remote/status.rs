@@ -63,8 +63,12 @@ pub(super) struct Screen {
 /// Asks for all of it.
 pub(super) async fn fetch(server: &Connection, runs: usize) -> Result<Screen> {
     let path = query("/api/v1/runs", &[("limit", Some(runs.to_string()))]);
-    let (status, ready, runs) =
-        tokio::try_join!(server.get("/api/v1/status"), server.ask("/ready"), server.get(&path))?;
+    // Each is a connection: too large for whoever waits for them to carry.
+    let (status, ready, runs) = tokio::try_join!(
+        Box::pin(server.get("/api/v1/status")),
+        Box::pin(server.ask("/ready")),
+        Box::pin(server.get(&path))
+    )?;
     Ok(Screen { status, ready, runs })
 }
 

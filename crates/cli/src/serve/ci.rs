@@ -58,7 +58,7 @@ use super::secrets::SealedSecrets;
 use super::settings::Settings;
 use super::{log, numbers};
 use crate::args::{LogFormat, ServeArgs};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::data::DataFolder;
 use crate::exit;
 use crate::run::interrupt::Interrupts;
@@ -71,6 +71,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     let config = Config::load(args.places.config.as_deref())?;
     let metrics = Metrics::default();
     log::start(args.log_format.or(config.serve.log_format).unwrap_or(LogFormat::Text), &metrics)?;
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    config::unused(names).iter().for_each(|note| warn!("{note}"));
     let settings = Settings::new(&config, args.listen, |name| std::env::var(name).ok())?;
     let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.root())?);
@@ -86,7 +88,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     first_token(&*store, &data).await?;
     let stop_listening = CancellationToken::new();
     let router = house.router(settings, &config, &url, &stop_listening);
-    tell_address(&data, &format!("{scheme}://{address}"))?;
+    tell_address(&data, &format!("{scheme}://{address}"));
     let serving = match tls {
         None => tokio::spawn(http::serve(listener, router, stop_listening.clone())),
         Some((tls, files)) => {
@@ -411,12 +413,13 @@ async fn first_token(store: &dyn Store, data: &DataFolder) -> Result<()> {
 /// Where it says where it listens, for the commands that speak to it.
 pub(crate) const ADDRESS_FILE: &str = "address";
 
-fn tell_address(data: &DataFolder, address: &str) -> Result<()> {
+fn tell_address(data: &DataFolder, address: &str) {
     let path = data.root().join(ADDRESS_FILE);
-    std::fs::write(&path, format!("{address}\n"))
-        .with_context(|| format!("can't write {}", path.display()))?;
+    // A full disk is no reason not to serve: commands can be told with --server.
+    if let Err(error) = std::fs::write(&path, format!("{address}\n")) {
+        warn!("commands do not find this server by themselves: can't write {}: {error}", path.display());
+    }
     say!("{address}");
-    Ok(())
 }
 
 fn limits(config: &Config, settings: &Settings) -> Limits {

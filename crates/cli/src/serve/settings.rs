@@ -15,7 +15,7 @@ use workflow::resolve::DefaultPermissions;
 
 use super::people::OAuthConfig;
 use super::senders::Senders;
-use crate::config::Config;
+use crate::config::{Config, elder};
 
 /// Where `hearth serve` listens, unless told otherwise: as the server that it takes the place of.
 const HOST: &str = "127.0.0.1";
@@ -97,7 +97,8 @@ impl Settings {
         listen: Option<SocketAddr>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Settings> {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        // The key's own variable has been put over the file already.
+        let variable = |name: &str| elder(name, &variable);
         let github = &config.serve.github;
         if let Some(url) = config.serve.url.as_deref().filter(|url| !is_address(url)) {
             bail!("serve.url of the configuration is {url:?}; write one like https://ci.example.com");

@@ -75,7 +75,7 @@ impl Connector {
         match &self.tls {
             Some(Tls { connector, server }) => {
                 let stream = connector.clone().oneshot(server.clone()).await;
-                begin(stream.map_err(|error| unreachable(io::Error::other(error)))?).await
+                begin(stream.map_err(|error| unreachable(io::Error::other(innermost(&*error))))?).await
             }
             None => {
                 let stream = TcpStream::connect(&self.authority).await.map_err(unreachable)?;
@@ -84,6 +84,15 @@ impl Connector {
             }
         }
     }
+}
+
+/// What has caused an error, which says more than what it led to.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 fn tls_connector() -> Result<HttpsConnector<HttpConnector>, ClientError> {

@@ -15,8 +15,16 @@ use super::state::{Mode, Seen, Top};
 use crate::age::age;
 use crate::run::output::{one_line, seconds};
 
-/// Rows of facts about the server.
+/// Rows of facts about the server, where they are no more than this part of the screen.
 const FACTS: u16 = 5;
+const FACTS_PART: u16 = 4;
+
+/// Rows from which on those who wait, and the runs, have a place beside the jobs.
+const ROOM_FOR_ALL: u16 = 14;
+const ROOM_FOR_RUNS: u16 = 9;
+
+/// Columns from which on the repository of a job has a place beside its step.
+const WIDE: u16 = 70;
 
 /// Rows of those who wait, with their border; the queue has a page of its own.
 const WAITING: u16 = 5;
@@ -27,9 +35,12 @@ const KEYS: &str = "↑↓ choose   l log   c cancel   q quit";
 /// Draws all of it.
 pub(super) fn draw(frame: &mut Frame<'_>, top: &Top, now: Timestamp) {
     let Some(seen) = &top.seen else { return };
-    let [facts, middle, foot] =
-        Layout::vertical([Constraint::Length(FACTS), Constraint::Min(3), Constraint::Length(1)])
-            .areas(frame.area());
+    let [facts, middle, foot] = Layout::vertical([
+        Constraint::Length(FACTS.min(frame.area().height / FACTS_PART)),
+        Constraint::Min(3),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
     let status = &seen.screen.status;
     let lines: Vec<Line<'_>> =
         head(status, &seen.screen.ready, &seen.address).into_iter().map(Line::from).collect();
@@ -46,9 +57,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &Top, now: Timestamp) {
             );
         }
         Mode::List | Mode::Asking { .. } => {
-            let waiting = if seen.waiting.is_empty() { 0 } else { WAITING };
+            let waiting = if seen.waiting.is_empty() || middle.height < ROOM_FOR_ALL { 0 } else { WAITING };
+            let runs = u16::from(middle.height >= ROOM_FOR_RUNS);
             let [jobs, queue, recent] =
-                Layout::vertical([Constraint::Fill(1), Constraint::Length(waiting), Constraint::Fill(1)])
+                Layout::vertical([Constraint::Fill(1), Constraint::Length(waiting), Constraint::Fill(runs)])
                     .areas(middle);
             draw_jobs(frame, top, jobs, now);
             draw_queue(frame, seen, queue);
@@ -87,7 +99,7 @@ fn draw_jobs(frame: &mut Frame<'_>, top: &Top, area: Rect, now: Timestamp) {
     });
     let widths = [
         Constraint::Length(7),
-        Constraint::Percentage(22),
+        if area.width < WIDE { Constraint::Length(0) } else { Constraint::Percentage(22) },
         Constraint::Percentage(25),
         Constraint::Fill(1),
         Constraint::Length(9),

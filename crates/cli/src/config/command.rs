@@ -1,0 +1,104 @@
+//! `hearth config check`, `hearth config show`.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::keys::{KEYS, Key};
+use super::{Loaded, environment};
+use crate::args::{ConfigWhat, PlaceArgs, RemoteFormat};
+use crate::exit;
+use crate::run::output::{pad, width};
+use crate::serve::Settings;
+
+/// Does what is asked for.
+pub(crate) fn config(what: ConfigWhat) -> Result<u8> {
+    match what {
+        ConfigWhat::Check { file, places } => check(file.as_deref().or(places.config.as_deref())),
+        ConfigWhat::Show { format, places } => show(format, &places),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn check(given: Option<&Path>) -> Result<u8> {
+    let loaded = Loaded::load(given)?;
+    let serves = KEYS.iter().filter(|key| key.path.starts_with("serve."));
+    // Who only runs workflows here has none of these.
+    if serves.clone().any(|key| loaded.value(key, variable).is_some()) {
+        serves_well(&loaded)?;
+    }
+    environment::unused(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+        .iter()
+        .for_each(|note| eprintln!("hearth: {note}"));
+    match &loaded.path {
+        Some(path) => say!("{}: fine", path.display()),
+        None => say!("there is no configuration file; everything is as usual"),
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// Whether `hearth serve` could begin. Its secret may come from where only the server sees it.
+fn serves_well(loaded: &Loaded) -> Result<()> {
+    let has_secret =
+        variable(WEBHOOK_SECRET).is_some() || !loaded.config.serve.github.webhook_secrets.is_empty();
+    if !has_secret {
+        eprintln!(
+            "hearth: there is no webhook secret here: `hearth serve` starts only where {WEBHOOK_SECRET} has one"
+        );
+    }
+    let stand_in =
+        |name: &str| variable(name).or_else(|| (name == WEBHOOK_SECRET).then(|| "x".repeat(SECRET_BYTES)));
+    Settings::new(&loaded.config, None, stand_in).map(drop)
+}
+
+/// The variable that has it.
+const WEBHOOK_SECRET: &str = "GITHUB_WEBHOOK_SECRET";
+
+/// Length of a secret that is good enough.
+const SECRET_BYTES: usize = 32;
+
+/// A key as it stands.
+struct Stands {
+    key: &'static Key,
+    value: String,
+    origin: String,
+}
+
+fn show(format: RemoteFormat, places: &PlaceArgs) -> Result<u8> {
+    let loaded = Loaded::load(places.config.as_deref())?;
+    let all: Vec<Stands> = KEYS.iter().map(|key| stands(key, &loaded, places)).collect();
+    if format == RemoteFormat::Json {
+        let told = |one: &Stands| {
+            json!({
+                "key": one.key.path, "value": one.value, "origin": one.origin, "variable": one.key.variable(),
+            })
+        };
+        say!("{}", serde_json::to_string_pretty(&all.iter().map(told).collect::<Vec<_>>())?);
+        return Ok(exit::SUCCESS);
+    }
+    let names = all.iter().map(|one| one.key.path.len()).max().unwrap_or(0);
+    let values = all.iter().map(|one| width(&one.value)).max().unwrap_or(0).min(WIDEST);
+    for one in &all {
+        let value = if width(&one.value) > values { one.value.clone() } else { pad(&one.value, values) };
+        say!("{}  {value}  {}", pad(one.key.path, names), one.origin);
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// Columns for values; a longer one pushes what follows aside, and is shown whole.
+const WIDEST: usize = 40;
+
+fn stands(key: &'static Key, loaded: &Loaded, places: &PlaceArgs) -> Stands {
+    let own = places.data.as_ref().filter(|_| key.path == "data" && variable(&key.variable()).is_none());
+    if let Some(data) = own {
+        return Stands { key, value: data.display().to_string(), origin: "command line".to_owned() };
+    }
+    let (value, origin) =
+        loaded.value(key, variable).unwrap_or_else(|| (key.default.to_owned(), "default".to_owned()));
+    let is_hidden = key.is_secret() && !value.is_empty();
+    Stands { key, value: if is_hidden { "***".to_owned() } else { value }, origin }
+}
