@@ -27,7 +27,8 @@ pub struct Environment {
     /// Whether somebody must let each job in.
     #[serde(default)]
     pub approval: bool,
-    /// Who may, by the names of their tokens; if nobody is named, all who may operate the server.
+    /// Who may, by the names of their tokens, or `@login` of who signs in at the forge; if nobody is named, all who may
+    /// operate the server.
     #[serde(default)]
     pub reviewers: Vec<String>,
     /// Branches that jobs may come from, as patterns (`release/**`); other refs by their whole names.
