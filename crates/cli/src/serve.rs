@@ -2,6 +2,7 @@
 
 mod ci;
 mod control;
+mod demo;
 mod disk;
 mod log;
 mod machines;

@@ -66,6 +66,8 @@ pub struct ResultsConfig {
     pub cache_bytes: u64,
     /// The folder of a run's artifacts: `<folder>/<name>/...`.
     pub artifacts: ArtifactFolder,
+    /// Bytes that uploads leave to others on their disk; 0: none.
+    pub least_free: u64,
 }
 
 impl ResultsConfig {
@@ -74,7 +76,8 @@ impl ResultsConfig {
         caches: impl Into<PathBuf>,
         artifacts: impl Fn(model::RunId) -> PathBuf + Send + Sync + 'static,
     ) -> Self {
-        ResultsConfig { caches: caches.into(), cache_bytes: CACHE_BYTES, artifacts: Arc::new(artifacts) }
+        let artifacts = Arc::new(artifacts);
+        ResultsConfig { caches: caches.into(), cache_bytes: CACHE_BYTES, artifacts, least_free: 0 }
     }
 }
 
@@ -115,7 +118,7 @@ impl ResultsService {
         let service = Arc::new(Service {
             key: Key::random()?,
             address,
-            uploads: Uploads::default(),
+            uploads: Uploads::leaving(config.least_free),
             caches: twirp::on_disk(opening).await?,
             pending_caches: Mutex::default(),
             artifacts: ArtifactStore::new(config.artifacts),

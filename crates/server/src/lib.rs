@@ -21,6 +21,7 @@ pub mod rate;
 mod redeliver;
 mod server;
 pub mod tls;
+pub mod traces;
 pub mod webhook;
 
 pub use server::{Parts, Server};

@@ -53,6 +53,7 @@ struct Families {
     forge_calls: Family<Histogram>,
     errors: Family<Counter>,
     forgotten: Family<Counter>,
+    traces: Family<Counter>,
     tally: Mutex<Tally>,
     /// Asked before the numbers are read.
     sources: Mutex<Vec<Source>>,
@@ -142,6 +143,11 @@ impl Families {
                 "What was kept long enough, by what it was.",
                 &["what"],
             ),
+            traces: family(
+                "hearth_traces_total",
+                "Traces for the collector, by what became of them.",
+                &["outcome"],
+            ),
             tally: Mutex::default(),
             sources: Mutex::default(),
         }
@@ -200,6 +206,11 @@ impl Metrics {
         self.0.forgotten.change(&[what], |counter| counter.0 += count);
     }
 
+    /// A trace was sent, or dropped.
+    pub(crate) fn trace(&self, outcome: &str) {
+        self.0.traces.change(&[outcome], |counter| counter.0 += 1);
+    }
+
     /// Asks this each time before the numbers are read. It must be quick: it holds up who reads them.
     pub fn ask(&self, source: impl Fn(&Metrics) + Send + Sync + 'static) {
         self.sources().push(Box::new(source));
@@ -229,7 +240,15 @@ impl Metrics {
             histogram.write(&mut text);
         }
         let Families { pool_leases, pool_misses, pool_failures, infrastructure, errors, .. } = &*self.0;
-        for counter in [infrastructure, pool_leases, pool_misses, pool_failures, errors, &self.0.forgotten] {
+        for counter in [
+            infrastructure,
+            pool_leases,
+            pool_misses,
+            pool_failures,
+            errors,
+            &self.0.forgotten,
+            &self.0.traces,
+        ] {
             counter.write(&mut text);
         }
         let Families { pool, closed, disk_free, disk_size, disk_inodes, .. } = &*self.0;
@@ -281,5 +300,41 @@ async fn follow(metrics: &Metrics, store: &dyn Store) -> Result<(), StoreError> 
             // The store is gone, and with it all that there was to count.
             Err(RecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Names of metrics in a text, those of a histogram's parts as the histogram's.
+    fn names(text: &str) -> BTreeSet<String> {
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let parts = ["_bucket", "_sum", "_count"];
+        words
+            .filter(|word| word.starts_with("hearth_"))
+            .map(|word| parts.iter().find_map(|part| word.strip_suffix(part)).unwrap_or(word).to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn what_rules_dashboard_and_guide_name_is_what_is_served() {
+        let served: BTreeSet<String> = Metrics::default()
+            .text()
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .map(str::to_owned)
+            .collect();
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let read = |path: &str| names(&std::fs::read_to_string(format!("{root}/{path}")).unwrap());
+        for path in ["packaging/prometheus/alerts.yml", "packaging/grafana/hearth.json"] {
+            let named = read(path);
+            assert!(named.len() > 5, "{path} names {named:?}");
+            let unknown: Vec<_> = named.difference(&served).collect();
+            assert!(unknown.is_empty(), "{path}: {unknown:?}");
+        }
+        assert_eq!(read("docs/guide/operate.md"), served);
     }
 }

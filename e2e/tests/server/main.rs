@@ -2,6 +2,7 @@
 //! a server that is killed in the middle, and its pages in a browser.
 
 mod commands;
+mod demo;
 mod faults;
 mod gates;
 mod kills;

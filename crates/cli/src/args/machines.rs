@@ -19,6 +19,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
 
+    /// Show what it is like: a repository of its own whose workflows run here, in a temporary folder, without GitHub
+    #[arg(long, conflicts_with_all = ["config", "data"])]
+    pub(crate) demo: bool,
+
     /// How the log on stderr is written [default: text; also serve.log-format]. RUST_LOG says how much of it
     #[arg(long, value_name = "FORMAT", env = "HEARTH_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

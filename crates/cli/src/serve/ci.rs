@@ -35,6 +35,7 @@ use server::auth::{AuthConfig, Role};
 use server::health::Check;
 use server::metrics::{Metrics, watch};
 use server::pages::{self, Pages};
+use server::traces::{Collector, tell};
 use server::webhook::WebhookConfig;
 use server::{Server, discovery, http};
 use store::log::LogFolder;
@@ -47,6 +48,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::control::EngineControl;
+use super::demo::Demo;
 use super::disk::Disk;
 use super::machines::Beside;
 use super::missed;
@@ -68,13 +70,21 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Serves until it is interrupted.
 pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
-    let config = Config::load(args.places.config.as_deref())?;
+    let demo = args.demo.then(Demo::make).transpose()?;
+    let config = match &demo {
+        Some(demo) => demo.config(),
+        None => Config::load(args.places.config.as_deref())?,
+    };
     let metrics = Metrics::default();
     log::start(args.log_format.or(config.serve.log_format).unwrap_or(LogFormat::Text), &metrics)?;
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     config::unused(names).iter().for_each(|note| warn!("{note}"));
-    let settings = Settings::new(&config, args.listen, |name| std::env::var(name).ok())?;
-    let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
+    let settings = match &demo {
+        Some(demo) => demo.settings(&config, args.listen)?,
+        None => Settings::new(&config, args.listen, |name| std::env::var(name).ok())?,
+    };
+    let given = args.places.data.clone().or_else(|| config.data.clone());
+    let data = DataFolder::open(demo.as_ref().map(Demo::data).or(given))?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.root())?);
     let mut interrupts = Interrupts::new()?;
     let listener = TcpListener::bind(settings.listen).await;
@@ -82,6 +92,9 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     let address = listener.local_addr()?;
     let tls =
         config.serve.tls.clone().map(|files| Ok::<_, anyhow::Error>((files.open()?, files))).transpose()?;
+    if tls.is_none() && !address.ip().is_loopback() {
+        warn!(%address, "it can be reached from elsewhere, and tokens go there unencrypted: put a proxy with TLS in front, or set serve.tls");
+    }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
     let house = House::open(&config, &settings, &data, Arc::clone(&store), &url, &metrics).await?;
@@ -89,6 +102,11 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     let stop_listening = CancellationToken::new();
     let router = house.router(settings, &config, &url, &stop_listening);
     tell_address(&data, &format!("{scheme}://{address}"));
+    if let Some(demo) = &demo {
+        say!("sign in there with {}", demo.token()?);
+        demo.push(&store).await?;
+        house.news.notify_one();
+    }
     let serving = match tls {
         None => tokio::spawn(http::serve(listener, router, stop_listening.clone())),
         Some((tls, files)) => {
@@ -105,7 +123,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     house.engine.limit(|limits: &mut Limits| limits.closed = Some(Closed::Draining)).await;
     tokio::select! {
         () = house.engine.quiet() => {}
-        () = tokio::time::sleep(DRAIN_DEADLINE) => {}
+        () = tokio::time::sleep(if demo.is_some() { Duration::ZERO } else { DRAIN_DEADLINE }) => {}
         () = interrupts.next() => {}
     }
     if tokio::time::timeout(workshop::END_DEADLINE, house.engine.hand_back()).await.is_err() {
@@ -179,7 +197,9 @@ impl House {
                 installed: Installed::default(),
             },
             issuer: Arc::new(Issuer::open(data.root(), url)?),
-            results: Arc::new(open_results(data, Arc::clone(&artifacts)).await?),
+            results: Arc::new(
+                open_results(data, Arc::clone(&artifacts), config.serve.disk.least_free()).await?,
+            ),
             options: runner::RunnerOptions::default(),
             untrusted_isolation: config.serve.untrusted_isolation.into(),
             trees: data.root().join("trees"),
@@ -256,6 +276,9 @@ impl House {
                     Reporter { store: Arc::clone(&store), logs: Arc::clone(&logs), client, url, patience };
                 tasks.spawn(reporter.run(stop.clone()));
             }
+        }
+        if let Some(collector) = Collector::named(|name| std::env::var(name).ok())? {
+            tasks.spawn(tell(collector, Arc::clone(&store), metrics.clone(), stop.clone()));
         }
         tasks.spawn(watch(metrics.clone(), Arc::clone(&store), stop.clone()));
         Ok(House {
@@ -456,9 +479,14 @@ fn artifacts(data: &DataFolder) -> ArtifactFolder {
     Arc::new(move |run: RunId| runs.run(run).join("artifacts"))
 }
 
-async fn open_results(data: &DataFolder, artifacts: ArtifactFolder) -> Result<ResultsService> {
+async fn open_results(
+    data: &DataFolder,
+    artifacts: ArtifactFolder,
+    least_free: u64,
+) -> Result<ResultsService> {
     let caches = data.root().join("caches");
     let folder = move |run: RunId| artifacts(run);
-    let service = ResultsService::start(ResultsConfig::new(&caches, folder)).await;
+    let service =
+        ResultsService::start(ResultsConfig { least_free, ..ResultsConfig::new(&caches, folder) }).await;
     service.with_context(|| format!("can't serve caches from {}", caches.display()))
 }

@@ -48,6 +48,13 @@ impl Default for DiskConfig {
     }
 }
 
+impl DiskConfig {
+    /// Bytes that artifacts and caches of running jobs leave: the store and the logs go on with them.
+    pub(super) fn least_free(&self) -> u64 {
+        self.stop_below.saturating_mul(MIB) / 2
+    }
+}
+
 /// How a disk stands.
 #[derive(Clone, Copy, Debug)]
 struct Room {

@@ -29,6 +29,10 @@ pub(super) const BLOCK_LIST_BYTES: usize = 16 * 1024 * 1024;
 /// Uploads that one service has open at a time; each costs a folder until it is finalized.
 const OPEN_UPLOADS: usize = 10_000;
 
+/// Bytes between two looks at the room that is left: a hundred uploads at once take little more than a gigabyte
+/// meanwhile.
+const LOOK_EVERY: u64 = 16 * 1024 * 1024;
+
 /// Why content was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadError {
@@ -46,6 +50,8 @@ pub(super) enum UploadError {
 pub(super) struct Upload {
     folder: PathBuf,
     limit: u64,
+    /// Bytes that are left to others on its disk.
+    least_free: u64,
     /// Bytes on disk, all parts together.
     taken: AtomicU64,
     /// Size of each block by the name of its file.
@@ -128,6 +134,7 @@ impl Upload {
     async fn receive_all(&self, body: Body, into: &Path, size: &mut u64) -> Result<(), UploadError> {
         let mut file = tokio::fs::File::create_new(into).await?;
         let mut chunks = body.into_data_stream();
+        let mut looked_at = None;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| UploadError::Broken(error.to_string()))?;
             let bytes = chunk.len() as u64;
@@ -135,10 +142,28 @@ impl Upload {
             if self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit {
                 return Err(UploadError::TooLarge(self.limit));
             }
+            if looked_at.is_none_or(|at| *size - at >= LOOK_EVERY) {
+                has_room(&self.folder, self.least_free)?;
+                looked_at = Some(*size);
+            }
             file.write_all(&chunk).await?;
         }
         Ok(file.flush().await?)
     }
+}
+
+/// Refuses where fewer bytes are left than others may need.
+fn has_room(folder: &Path, least_free: u64) -> io::Result<()> {
+    if least_free == 0 {
+        return Ok(());
+    }
+    let found = rustix::fs::statvfs(folder)?;
+    if found.f_bavail.saturating_mul(found.f_frsize) >= least_free {
+        return Ok(());
+    }
+    let reason =
+        format!("less than {} MiB are left on the disk, which are for the server itself", least_free >> 20);
+    Err(io::Error::new(io::ErrorKind::StorageFull, reason))
 }
 
 impl Drop for Upload {
@@ -194,10 +219,17 @@ fn random_name() -> String {
 /// The open uploads of a service.
 #[derive(Default)]
 pub(super) struct Uploads {
+    /// Bytes that they leave to others on their disk.
+    least_free: u64,
     open: Mutex<HashMap<String, Arc<Upload>>>,
 }
 
 impl Uploads {
+    /// Uploads that leave so many bytes to others on their disk.
+    pub(super) fn leaving(least_free: u64) -> Uploads {
+        Uploads { least_free, ..Uploads::default() }
+    }
+
     /// Opens one that keeps its parts in a new folder below `root`; gives its id.
     pub(super) async fn open(&self, root: PathBuf, limit: u64) -> io::Result<String> {
         if self.open.lock().unwrap_or_else(PoisonError::into_inner).len() >= OPEN_UPLOADS {
@@ -205,8 +237,13 @@ impl Uploads {
         }
         let id = format!("u{}", random_name());
         let folder = root.join(&id);
-        let upload =
-            Upload { folder: folder.clone(), limit, taken: AtomicU64::new(0), blocks: Mutex::default() };
+        let upload = Upload {
+            folder: folder.clone(),
+            limit,
+            least_free: self.least_free,
+            taken: AtomicU64::new(0),
+            blocks: Mutex::default(),
+        };
         on_disk(move || fs::create_dir_all(folder)).await?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.insert(id.clone(), Arc::new(upload));
@@ -232,6 +269,7 @@ mod tests {
         let upload = Upload {
             folder: folder.path().to_owned(),
             limit,
+            least_free: 0,
             taken: AtomicU64::new(0),
             blocks: Mutex::default(),
         };
@@ -255,6 +293,19 @@ mod tests {
         let error = upload.put_block_list("<BlockList><Latest>YQ==</Latest></BlockList>").await.unwrap_err();
         assert!(matches!(error, UploadError::Invalid(_)));
         assert!(!upload.content().exists());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_that_leaves_too_little_room() {
+        let (folder, mut upload) = upload(100);
+        upload.put_block("YQ==", Body::from("123456")).await.unwrap();
+        upload.least_free = u64::MAX;
+        let error = upload.put_block("Yg==", Body::from("123456")).await.unwrap_err();
+        assert!(
+            matches!(&error, UploadError::Disk(error) if error.kind() == io::ErrorKind::StorageFull),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the refused part is gone");
     }
 
     #[tokio::test]

@@ -20,4 +20,5 @@ mod roles;
 mod sample;
 mod sessions;
 mod settings;
+mod traces;
 mod webhooks;

@@ -1,0 +1,2 @@
+# Counts the words of a file.
+wc -w < "$1" | tr -d ' '
