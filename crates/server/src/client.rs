@@ -157,7 +157,7 @@ impl Client {
         Ok(Events::new(self.succeed(Method::GET, path, Body::empty()).await?.into_body()))
     }
 
-    /// Upgrades a connection; it then carries [`super::frame::Frame`]s.
+    /// Upgrades a connection; it then carries [`Frame`](crate::machines::frame::Frame)s.
     ///
     /// # Errors
     /// When there is no answer, or the server refuses.

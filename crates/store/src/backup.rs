@@ -34,10 +34,10 @@ pub async fn write(store: &dyn Store, data: &Path, folders: &[&str], to: &Path) 
     copied.map_err(|error| failed("write the backup", to, &error))
 }
 
-/// As [`write`], by a process beside the one that has the data folder, which goes on; nobody needs to have it. Blocks.
+/// As [`write()`], by a process beside the one that has the data folder, which goes on; nobody needs to have it. Blocks.
 ///
 /// # Errors
-/// As of [`write`], and [`StoreError::Missing`] when no server has ever used this folder.
+/// As of [`write()`], and [`StoreError::Missing`] when no server has ever used this folder.
 pub fn write_beside(data: &Path, folders: &[&str], to: &Path) -> Result<(), StoreError> {
     let database = data.join(DATABASE_FILE);
     // SQLite would make an empty one.
