@@ -22,6 +22,7 @@ pub mod intake;
 mod journal;
 pub mod origin;
 pub mod queue;
+pub mod reader;
 pub mod recipe;
 pub mod reconcile;
 pub mod report;

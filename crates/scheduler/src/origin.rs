@@ -3,8 +3,9 @@
 use forge::git::{Mirror, MirrorError, Mirrors, Remote, Want};
 use forge::github::context::Addresses;
 use forge::repository::RepositoryName;
-use model::Secret;
 use runner::action_store::MirrorTemplate;
+
+use crate::reader::Reader;
 
 /// One forge's repositories, mirrored.
 pub struct Origin {
@@ -15,7 +16,7 @@ pub struct Origin {
     /// The mirrors.
     pub mirrors: Mirrors,
     /// What lets Hearth read private repositories.
-    pub token: Option<Secret>,
+    pub reader: Reader,
 }
 
 impl Origin {
@@ -33,8 +34,9 @@ impl Origin {
     /// # Errors
     /// It can't be fetched, or what is wanted is not there.
     pub async fn mirror(&self, name: &str, want: &[Want]) -> Result<Mirror, MirrorError> {
-        let remote =
-            Remote { url: self.url(&name.parse()?), auth: self.token.clone(), name: name.to_owned() };
+        let parsed = name.parse()?;
+        let auth = self.reader.auth(&parsed).await?;
+        let remote = Remote { url: self.url(&parsed), auth, name: name.to_owned() };
         self.mirrors.fetch(&remote, want).await
     }
 }

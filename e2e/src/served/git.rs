@@ -6,21 +6,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::http::{self, Message};
+
+/// What opens private repositories: a token of an App's installation. Of what follows any is good.
+const CREDENTIALS: &str = "x-access-token:ghs_";
 
 /// The server. Its threads end with the process.
 pub(super) struct GitServer(SocketAddr);
 
 impl GitServer {
     /// Serves the bare repositories below `root`.
-    pub(super) fn start(root: PathBuf) -> GitServer {
+    pub(super) fn start(root: PathBuf, is_private: bool) -> GitServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let root = root.clone();
                 // Who asks may have gone.
-                thread::spawn(move || drop(answer(stream, &root)));
+                thread::spawn(move || drop(answer(stream, &root, is_private)));
             }
         });
         GitServer(address)
@@ -31,9 +37,16 @@ impl GitServer {
     }
 }
 
-fn answer(mut stream: TcpStream, root: &Path) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, root: &Path, is_private: bool) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let Some(request) = http::read(&mut reader)? else { return Ok(()) };
+    // The credentials have 19 bytes: the first 24 digits stand for 18 of them.
+    let opens = format!("Basic {}", &STANDARD.encode(CREDENTIALS)[..24]);
+    if is_private && !request.header("authorization").starts_with(&opens) {
+        let head =
+            "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic\r\ncontent-length: 0\r\nconnection: close";
+        return write!(stream, "{head}\r\n\r\n");
+    }
     let output = backend(&request, root)?;
     let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(output.len());
     let (head, body) = output.split_at(end);

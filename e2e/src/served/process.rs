@@ -268,9 +268,14 @@ impl Server {
         said
     }
 
-    /// Machines that have left something.
-    pub fn machines(&self) -> usize {
-        std::fs::read_dir(self.data().join("machines")).map_or(0, Iterator::count)
+    /// Waits until no machine has left anything: a run may end a moment before its last machine is gone.
+    pub fn no_machine_is_left(&self) {
+        let begun = Instant::now();
+        let machines = self.data().join("machines");
+        while std::fs::read_dir(&machines).is_ok_and(|mut left| left.next().is_some()) {
+            assert!(begun.elapsed() < PATIENCE, "machines stay in {}", machines.display());
+            wait_a_moment();
+        }
     }
 }
 

@@ -17,8 +17,17 @@ pub struct Repository {
 impl Repository {
     /// `octo/hello`, with this workflow on its main branch.
     pub fn new(workflow: &str) -> Repository {
+        Repository::served(workflow, false)
+    }
+
+    /// The same, for which git asks who reads it.
+    pub fn private(workflow: &str) -> Repository {
+        Repository::served(workflow, true)
+    }
+
+    fn served(workflow: &str, is_private: bool) -> Repository {
         let folder = tempfile::tempdir().expect("a folder");
-        let git_server = GitServer::start(folder.path().join("git"));
+        let git_server = GitServer::start(folder.path().join("git"), is_private);
         let repository = Repository { folder, git: git_server };
         std::fs::create_dir_all(repository.work().join(".github/workflows")).expect("made");
         std::fs::create_dir_all(repository.folder.path().join("git/octo")).expect("made");

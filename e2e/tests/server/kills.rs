@@ -101,7 +101,7 @@ fn whatever_was_acknowledged_before_any_of_many_kills_runs_once() {
         assert_eq!(ended["conclusion"], expected, "{job}");
     }
     assert_eq!(runs.len(), deliveries.len());
-    assert_eq!(server.machines(), 0);
+    server.no_machine_is_left();
 }
 
 /// Sends webhooks, one behind the other, as long as the server is there.

@@ -90,7 +90,7 @@ fn a_server_that_is_killed_loses_nothing_and_leaves_no_machine() {
     let build = &server.get("/api/v1/runs/1/jobs").1["jobs"][0];
     assert_eq!(build["tries"], 2, "{build}");
     assert_eq!(server.deliver("push", &repository.push(&sha), "d-2").0, 200);
-    assert_eq!(server.machines(), 0);
+    server.no_machine_is_left();
     assert!(server.get("/api/v1/runs/3").0 == 404, "a delivery that came again ran again");
 }
 

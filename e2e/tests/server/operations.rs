@@ -127,7 +127,7 @@ fn machines_of_the_api_live_beside_those_of_runs_and_none_is_left_after_a_kill()
     let (status, vms) = api(&server, "GET /api/vms", "");
     assert_eq!((status, &vms["vms"]), (200, &json!([])));
     assert_eq!(server.stop(std::time::Duration::from_secs(60)), Some(0));
-    assert_eq!(server.machines(), 0);
+    server.no_machine_is_left();
 }
 
 /// A token of the machine API.

@@ -24,8 +24,11 @@ jobs:
 
 /// What the token of a job was asked to be.
 fn asked_token(forge: &Forge) -> Json {
+    // That of git's reader asks for contents alone.
     let minting = |(what, body): &(String, Json)| {
-        what == "POST /app/installations/9/access_tokens" && body["repositories"] == json!(["hello"])
+        what == "POST /app/installations/9/access_tokens"
+            && body["repositories"] == json!(["hello"])
+            && body["permissions"]["metadata"] == "read"
     };
     forge.heard(minting).1
 }
@@ -56,6 +59,19 @@ fn a_job_gets_a_token_of_its_own_from_the_app_that_ends_with_it() {
     for shown in ["GITHUB_TOKEN Permissions", "Contents: read", "PullRequests: write"] {
         assert!(log.contains(shown), "{shown}: {log}");
     }
+}
+
+#[test]
+fn a_private_repository_is_read_as_the_app_that_is_installed_on_it() {
+    let flow = "on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n    - uses: actions/checkout@v4\n    - run: cat word.txt\n";
+    let (repository, forge) = (Repository::private(flow), Forge::start());
+    let sha = repository.commit("word.txt", "tinder");
+    let server = Server::as_app(&repository, &forge, json!({}));
+    server.deliver("push", &repository.push(&sha), "d-1");
+    assert_eq!(server.ended(1)["conclusion"], "success");
+    assert!(server.log(1, "build").contains("tinder"));
+    let (_, reader) = forge.heard(|(_, body)| body["permissions"] == json!({"contents": "read"}));
+    assert_eq!(reader["repositories"], json!(["hello"]));
 }
 
 #[test]

@@ -26,6 +26,7 @@ use scheduler::identity::Issuer;
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
 use scheduler::queue::{Closed, Limits, Profile, Queue};
+use scheduler::reader::Reader;
 use scheduler::report::{Patience, Reporter};
 use scheduler::retry::Policy;
 use scheduler::token::{Installed, Tokens};
@@ -167,11 +168,13 @@ impl House {
     ) -> Result<House> {
         let machines = profiles::open(config, data).await?;
         machines.notes.iter().for_each(|note| info!("{note}"));
+        let client = client(settings)?.map(|client| client.observed(numbers::of_calls(metrics)));
+        let app = client.clone().filter(|client| client.app().is_some());
         let origin = Arc::new(Origin {
             addresses: settings.addresses.clone(),
             elsewhere: settings.clone_from.clone(),
             mirrors: Mirrors::open(data.root().join("mirrors"))?.observed(numbers::of_fetches(metrics)),
-            token: settings.token.clone(),
+            reader: Reader::new(app.clone(), settings.token.clone()),
         });
         let actions = Arc::new(open_actions(config, data)?);
         let key = Arc::new(SealKey::load_or_make(&data.root().join(KEY_FILE))?);
@@ -183,7 +186,6 @@ impl House {
             permissions: config.serve.github.default_permissions.into(),
         });
         let artifacts = artifacts(data);
-        let client = client(settings)?.map(|client| client.observed(numbers::of_calls(metrics)));
         let ending = TaskTracker::new();
         let workshop = Arc::new(Workshop {
             benches: machines.benches,
@@ -192,7 +194,7 @@ impl House {
             remotes: Arc::new(open_remotes(config, data)?),
             tokens: Tokens {
                 store: Arc::clone(&store),
-                app: client.clone().filter(|client| client.app().is_some()),
+                app,
                 ending: ending.clone(),
                 installed: Installed::default(),
             },

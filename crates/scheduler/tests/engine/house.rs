@@ -17,6 +17,7 @@ use scheduler::expand::{Approval, Expander, OwnApp, Priorities};
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
 use scheduler::queue::{Capacity, Limits, Profile, Profiles, Queue, Size};
+use scheduler::reader::Reader;
 use scheduler::retry::Policy;
 use scheduler::worker::fake::FakeWorker;
 use serde_json::{Value as Json, json};
@@ -125,7 +126,7 @@ impl Place {
             addresses: Addresses::default(),
             elsewhere: Some(template.parse().expect("a template")),
             mirrors: Mirrors::open(data.join("mirrors")).expect("mirrors"),
-            token: None,
+            reader: Reader::new(None, None),
         });
         let actions = ActionStoreConfig { offline: true, ..ActionStoreConfig::new(data.join("actions")) };
         let preparer = Arc::new(Preparer {
