@@ -33,6 +33,7 @@ fn context() -> RunContext {
         inputs: serde_json::json!({}),
         secrets: model::Secrets::new(),
         trust: Trust::Trusted,
+        permissions: Default::default(),
         parallel: PARALLEL,
         only: Vec::new(),
         matrix: Vec::new(),
