@@ -71,8 +71,10 @@ fi
 
 install -d -m 0755 "$root/etc/hearth" "$root/etc/systemd/system"
 if [ ! -e "$root/etc/hearth/hearth.yaml" ]; then
-    printf '%s\n' '# https://github.com/hearth-ci/hearth/blob/main/docs/guide/operate.md' 'serve:' '  listen: 127.0.0.1:3000' \
-        > "$root/etc/hearth/hearth.yaml"
+    # Secrets may be written there: for root and the server only.
+    (umask 027 && printf '%s\n' '# https://github.com/hearth-ci/hearth/blob/main/docs/guide/operate.md' 'serve:' \
+        '  listen: 127.0.0.1:3000' > "$root/etc/hearth/hearth.yaml")
+    [ -n "$root" ] || chgrp hearth "$root/etc/hearth/hearth.yaml"
     echo "wrote /etc/hearth/hearth.yaml"
 fi
 if [ ! -e "$root/etc/hearth/environment" ]; then

@@ -34,7 +34,8 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
     match error {
         Some(ClientError::Unreachable(..) | ClientError::Broken(_)) => UNREACHABLE,
         Some(ClientError::Refused { status, .. })
-            if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS =>
+            if (status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED)
+                || *status == StatusCode::TOO_MANY_REQUESTS =>
         {
             UNREACHABLE
         }

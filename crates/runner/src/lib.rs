@@ -86,7 +86,7 @@ pub struct Services {
 }
 
 /// Where a job reaches caches and artifacts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ResultsEndpoint {
     /// Loopback address on the host.
     pub address: std::net::SocketAddr,
@@ -99,7 +99,7 @@ pub struct ResultsEndpoint {
 }
 
 /// Where a job asks for OIDC tokens, on the same address.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct IdTokenEndpoint {
     /// Path of `ACTIONS_ID_TOKEN_REQUEST_URL`.
     pub path: &'static str,

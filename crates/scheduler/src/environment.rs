@@ -109,6 +109,10 @@ impl Environment {
         if self.branches.is_empty() && self.tags.is_empty() {
             return true;
         }
+        // What is no branch and no tag, as a deployment of a bare commit is.
+        if reference.is_empty() {
+            return false;
+        }
         let (patterns, name) = match reference.strip_prefix("refs/tags/") {
             Some(tag) => (&self.tags, tag),
             None => (&self.branches, reference.strip_prefix("refs/heads/").unwrap_or(reference)),

@@ -4,7 +4,7 @@ use model::{Conclusion, JobId, RepositoryId, RunId, Timestamp};
 use store::Change;
 use tracing::{error, info};
 
-use crate::environment::{self, Environment};
+use crate::environment::{self, Environment, Gate};
 use crate::recipe::run_of;
 
 use super::{Core, EngineError, without_machine};
@@ -49,6 +49,11 @@ impl Core {
         let said = comment.map_or_else(String::new, |comment| format!(": {comment}"));
         if decision == Decision::Reject {
             let reason = format!("{actor} has not let it into {name}{said}");
+            self.end_job(id, without_machine(Conclusion::Failure, None), Some(reason)).await;
+            return Ok(());
+        }
+        // The rules may have changed while it waited, or not have been readable before.
+        if let Gate::Closed(reason) = environment::gate(&rules, Some(&name), &live.what.reference) {
             self.end_job(id, without_machine(Conclusion::Failure, None), Some(reason)).await;
             return Ok(());
         }

@@ -106,6 +106,20 @@ async fn a_job_from_a_branch_that_may_not_deploy_fails_with_the_rule() {
 }
 
 #[tokio::test]
+async fn nobodys_word_lets_a_job_in_from_a_branch_that_may_not_deploy_by_now() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, approval(&[])).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = waiting(&house).await;
+    with(&house, Environment { branches: vec!["release/**".to_owned()], ..approval(&[]) }).await;
+    house.engine.review(job.id, by("mona", Decision::Approve)).await.expect("heard");
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "build:success deploy:failure tell:skipped");
+}
+
+#[tokio::test]
 async fn an_environment_without_rules_lets_every_job_in() {
     let place = Place::new(FLOW);
     let sha = place.commit("a.txt", "1");

@@ -35,6 +35,9 @@ const UNDERWAY: usize = 1000;
 /// The cookie that a browser takes along.
 const COOKIE: &str = "hearth-sign-in";
 
+/// The same over TLS: browsers take it from this host alone, so that no neighbour plants a sign-in of their own.
+const SECURE_COOKIE: &str = "__Host-hearth-sign-in";
+
 /// Where the forge sends browsers back to, below the server's address.
 pub const BACK: &str = "/sign-in/github/back";
 
@@ -119,9 +122,11 @@ impl People {
         headers: &HeaderMap,
         state: &str,
         answer: Result<&str, &str>,
+        secure: bool,
         now: Timestamp,
     ) -> Result<Entry, NotLetIn> {
-        let is_ours = cookie(headers).is_some_and(|own| same(own, state));
+        let ours = if secure { SECURE_COOKIE } else { COOKIE };
+        let is_ours = cookie(headers, ours).is_some_and(|own| same(own, state));
         let found = self.underway.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest(state));
         let found =
             found.filter(|one| is_ours && one.begun_at.after(PATIENCE) > now).ok_or(NotLetIn::Stale)?;
@@ -155,14 +160,14 @@ pub(crate) fn forget_cookie(secure: bool) -> String {
 
 /// Lax: a browser that the forge sends back must bring it.
 fn of_cookie(value: &str, seconds: u64, secure: bool) -> String {
-    let flag = if secure { "; Secure" } else { "" };
-    format!("{COOKIE}={value}; Path=/sign-in; Max-Age={seconds}; HttpOnly; SameSite=Lax{flag}")
+    let (name, flag) = if secure { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{flag}")
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn cookie<'a>(headers: &'a HeaderMap, ours: &str) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+    pairs.find(|(name, _)| *name == ours).map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -204,7 +209,7 @@ mod tests {
         let at = Timestamp(0);
         let said = async |headers: &HeaderMap, state: &str, now: Timestamp| {
             people
-                .finish(headers, state, Err("access_denied"), now)
+                .finish(headers, state, Err("access_denied"), true, now)
                 .await
                 .map(|entry| entry.login)
                 .unwrap_err()

@@ -40,7 +40,10 @@ pub(super) struct Leave {
 
 /// A page of this server, and no other: an address without a host.
 fn own(next: &str) -> &str {
-    let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    // Browsers leave tabs and the like out of addresses: `/<tab>/host` would be another host's.
+    let is_path = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains(|character: char| character == '\\' || character.is_control());
     if is_path { next } else { "/" }
 }
 
@@ -114,9 +117,15 @@ mod tests {
     #[test]
     fn whoever_signs_in_stays_on_this_server() {
         assert_eq!(own("/runs/7?attempt=2"), "/runs/7?attempt=2");
-        for elsewhere in
-            ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "", "/a\r\nb"]
-        {
+        for elsewhere in [
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "javascript:x",
+            "",
+            "/a\r\nb",
+            "/\t/evil.example",
+        ] {
             assert_eq!(own(elsewhere), "/", "{elsewhere:?}");
         }
     }

@@ -47,7 +47,8 @@ pub(in crate::pages) async fn back(
         (error, _) => Err(error.as_deref().unwrap_or("it said nothing")),
     };
     let forget = forget_cookie(auth.has_secure_cookies());
-    match people.finish(&headers, &answer.state, said, Timestamp::now()).await {
+    let secure = pages.parts.auth.has_secure_cookies();
+    match people.finish(&headers, &answer.state, said, secure, Timestamp::now()).await {
         Ok(entry) => {
             let cookie = auth.let_in(entry.login, entry.role, Timestamp::now());
             let cookies = AppendHeaders([(header::SET_COOKIE, cookie), (header::SET_COOKIE, forget)]);
