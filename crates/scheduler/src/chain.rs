@@ -11,7 +11,7 @@
 //!
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_run>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ const LEVELS: u32 = 3;
 /// What the ids of own deliveries begin with. No webhook has an id with a colon.
 const OWN: &str = "workflow_run:";
 
-/// Attempts that are looked at together.
+/// Attempts that are looked at together: what they need is soon told, and one page of them is not much to hold.
 const TOGETHER: usize = 64;
 
 /// How long to wait after the store or a mirror has failed.
@@ -73,55 +73,67 @@ impl Chain {
                 () = stop.cancelled() => return,
                 told = self.round(&mut known) => told,
             };
-            match told {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => {
-                    warn!(error, "workflows that follow runs can't be told of them; trying again");
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(LOOK_AGAIN) => continue,
-                    }
-                }
+            if let Err(error) = &told {
+                warn!(error, "workflows that follow runs can't be told of them; trying again");
             }
             tokio::select! {
                 () = stop.cancelled() => return,
                 is_open = is_news(&mut changes) => if !is_open { return },
+                () = tokio::time::sleep(LOOK_AGAIN), if told.is_err() => {}
             }
         }
     }
 
-    /// Tells what is to be told. Whether there may be more.
-    async fn round(&self, known: &mut Listeners) -> Result<bool, String> {
-        let untold = self.store.unannounced(TOGETHER).await.map_err(said)?;
-        let (mut announced, mut problem) = (Vec::new(), None);
-        for (attempt, before) in &untold {
-            match self.tell(attempt, *before, known).await {
-                Ok(()) => announced.push(Change::Announced {
-                    run: attempt.run,
-                    attempt: attempt.attempt,
-                    state: attempt.state,
-                }),
-                // One that can't be told is in no other's way.
-                Err(error) => drop(problem.get_or_insert(error)),
+    /// Tells what is to be told, page by page. The first of the problems: what can't be told is in no other's way.
+    async fn round(&self, known: &mut Listeners) -> Result<(), String> {
+        let (mut last, mut problem, mut failing) = (None, None, BTreeSet::new());
+        loop {
+            let untold = self.store.unannounced(last, TOGETHER).await.map_err(said)?;
+            let mut announced = Vec::new();
+            for (attempt, before) in &untold {
+                match self.tell(attempt, *before, known, &mut failing).await {
+                    Ok(()) => announced.push(Change::Announced {
+                        run: attempt.run,
+                        attempt: attempt.attempt,
+                        state: attempt.state,
+                    }),
+                    Err(error) => drop(problem.get_or_insert(error)),
+                }
+                last = Some((attempt.run, attempt.attempt));
+            }
+            if !announced.is_empty() {
+                self.store.apply(announced).await.map_err(said)?;
+            }
+            if untold.len() < TOGETHER {
+                return problem.map_or(Ok(()), Err);
             }
         }
-        if !announced.is_empty() {
-            self.store.apply(announced).await.map_err(said)?;
-        }
-        problem.map_or(Ok(untold.len() == TOGETHER), Err)
     }
 
-    async fn tell(&self, attempt: &Attempt, before: RunState, known: &mut Listeners) -> Result<(), String> {
+    /// Tells of an attempt. A repository that is `failing` in this round is not asked again: each question may take
+    /// a minute.
+    async fn tell(
+        &self,
+        attempt: &Attempt,
+        before: RunState,
+        known: &mut Listeners,
+        failing: &mut BTreeSet<RepositoryId>,
+    ) -> Result<(), String> {
         let Some(run) = self.store.run(attempt.run).await.map_err(said)? else { return Ok(()) };
         let facts = RunFacts::from_json(&run.what.facts).map_err(said)?;
         if facts.level >= LEVELS {
             return Ok(());
         }
+        if failing.contains(&run.what.repository) {
+            return Err(format!("the repository of run {} failed a moment ago", run.id));
+        }
         let Some(repository) = self.store.repository(run.what.repository).await.map_err(said)? else {
             return Ok(());
         };
-        let listeners = self.listeners(&repository, known).await.map_err(said)?;
+        let listeners = self.listeners(&repository, known).await.map_err(|error| {
+            failing.insert(repository.id);
+            error.to_string()
+        })?;
         if listeners.is_empty() {
             return Ok(());
         }
@@ -158,7 +170,8 @@ impl Chain {
         Ok(())
     }
 
-    /// The workflows of the default branch, as far as it has been fetched, that follow others.
+    /// The workflows of the default branch, as far as it has been fetched, that follow others. None where they can't be
+    /// read and no further try would help: what only its people can mend must not keep events for ever. `Err`: not now.
     async fn listeners(
         &self,
         repository: &Repository,
@@ -169,12 +182,20 @@ impl Chain {
         let sha = match mirror.resolve(&CommitSpec::Branch(facts.default_branch.clone())).await {
             Ok(sha) => sha,
             Err(MirrorError::NoCommit { .. }) => return Ok(Arc::default()),
-            Err(error) => return Err(error),
+            Err(error) => return nobody(error),
         };
         if let Some((_, listeners)) = known.get(&repository.id).filter(|(of, _)| *of == sha) {
             return Ok(Arc::clone(listeners));
         }
-        let files = mirror.files(&sha, FOLDER).await?;
+        let files = match mirror.files(&sha, FOLDER).await {
+            Ok(files) => files,
+            // So it is with this commit: said once, and remembered.
+            Err(error @ MirrorError::TooLarge { .. }) => {
+                known.insert(repository.id, (sha, Arc::default()));
+                return nobody(error);
+            }
+            Err(error) => return nobody(error),
+        };
         let listeners = Arc::new(files.iter().filter_map(|(path, bytes)| listening(path, bytes)).collect());
         known.insert(repository.id, (sha, Arc::clone(&listeners)));
         Ok(listeners)
@@ -251,6 +272,15 @@ fn due(attempt: &Attempt, before: RunState) -> Vec<&'static str> {
     let ended = attempt.state == RunState::Ended;
     let told = [(requested, "requested"), (begun, "in_progress"), (ended, "completed")];
     told.into_iter().filter(|(is_due, _)| *is_due).map(|(_, action)| action).collect()
+}
+
+/// Nobody listens where that can't be found out, unless another try may help, or the operator's doing.
+fn nobody(error: MirrorError) -> Result<Arc<Vec<Workflow>>, MirrorError> {
+    if error.may_pass() || matches!(error, MirrorError::NoGit(_) | MirrorError::Folder { .. }) {
+        return Err(error);
+    }
+    warn!(%error, "no workflows follow the runs of a repository whose workflows can't be read");
+    Ok(Arc::default())
 }
 
 /// A workflow file that follows others.

@@ -227,12 +227,15 @@ impl Expander {
         &self,
         id: RepositoryId,
         repository: &RepositoryRef,
-        start: Start,
+        mut start: Start,
         payload: &Json,
     ) -> Result<(Vec<NewRun>, Vec<String>), Hindrance> {
         let want: Vec<Want> = Vec::from(&start);
         let mirror = self.origin.mirror(repository.name.as_str(), &want).await?;
         let sha = mirror.resolve(&start.commit).await?;
+        if start.is_of_some_ref() {
+            start.reference = mirror.ref_of(&start.reference, &sha).await?.unwrap_or_default();
+        }
         let workflow_sha = mirror.resolve(&start.workflows_from).await?;
         let files = mirror.files(&workflow_sha, FOLDER).await?;
         let changed = mirror.changed(&start.diff).await?;

@@ -176,8 +176,12 @@ impl Store for SqliteStore {
         self.readers.read("read attempts", move |c| run::attempts(c, run)).await
     }
 
-    async fn unannounced(&self, limit: usize) -> Result<Vec<(Attempt, RunState)>, StoreError> {
-        self.readers.read("read what is to be announced", move |c| run::unannounced(c, limit)).await
+    async fn unannounced(
+        &self,
+        after: Option<(RunId, u32)>,
+        limit: usize,
+    ) -> Result<Vec<(Attempt, RunState)>, StoreError> {
+        self.readers.read("read what is to be announced", move |c| run::unannounced(c, after, limit)).await
     }
 
     async fn plan_inputs(&self, run: RunId, attempt: u32) -> Result<Vec<PlanInput>, StoreError> {

@@ -85,9 +85,13 @@ pub trait Store: Send + Sync {
     /// The attempts of a run, in order.
     async fn attempts(&self, run: RunId) -> Result<Vec<Attempt>, StoreError>;
 
-    /// Attempts whose state is another than the one that was last [announced](Change::Announced), oldest runs first, at
-    /// most `limit`; each with that state, and without its plan.
-    async fn unannounced(&self, limit: usize) -> Result<Vec<(Attempt, RunState)>, StoreError>;
+    /// Attempts whose state is another than the one that was last [announced](Change::Announced), oldest runs first,
+    /// those behind `after` only, at most `limit`; each with that state, and without its plan.
+    async fn unannounced(
+        &self,
+        after: Option<(RunId, u32)>,
+        limit: usize,
+    ) -> Result<Vec<(Attempt, RunState)>, StoreError>;
 
     /// What the plan of an attempt was told, in order.
     async fn plan_inputs(&self, run: RunId, attempt: u32) -> Result<Vec<PlanInput>, StoreError>;

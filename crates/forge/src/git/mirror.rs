@@ -89,6 +89,34 @@ impl Mirror {
         Ok(None)
     }
 
+    /// The full ref that a commit was taken of by the name of this one, which may as well be a tag's: the branch, if the
+    /// commit is in it; else the tag of that name, if it is the tag's; else none.
+    pub async fn ref_of(&self, reference: &str, sha: &str) -> Result<Option<String>, MirrorError> {
+        let sha = self.known(sha)?;
+        let (name, may_be_branch) = match reference.strip_prefix("refs/tags/") {
+            Some(tag) => (tag, false),
+            None => (reference.strip_prefix("refs/heads/").unwrap_or(reference), true),
+        };
+        if may_be_branch && let Some(last) = self.found(CommitSpec::Branch(name.to_owned())).await? {
+            // <https://git-scm.com/docs/git-merge-base#Documentation/git-merge-base.txt---is-ancestor>
+            let is_in = self.asked(&["merge-base", "--is-ancestor", sha, &last]).await?.is_some();
+            if is_in {
+                return Ok(Some(format!("refs/heads/{name}")));
+            }
+        }
+        let tagged = self.found(CommitSpec::Tag(name.to_owned())).await?;
+        Ok((tagged.as_deref() == Some(sha)).then(|| format!("refs/tags/{name}")))
+    }
+
+    /// The sha of a commit, if it is there.
+    async fn found(&self, commit: CommitSpec) -> Result<Option<String>, MirrorError> {
+        match self.resolve(&commit).await {
+            Ok(sha) => Ok(Some(sha)),
+            Err(MirrorError::NoCommit { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The message of a commit.
     pub async fn message(&self, sha: &str) -> Result<String, MirrorError> {
         let sha = self.known(sha)?;

@@ -60,8 +60,8 @@ pub struct Start {
     pub event: String,
     /// What was done, for `types`.
     pub action: Option<String>,
-    /// `GITHUB_REF`: in full; empty for a deployment of a bare commit. Of a deployment it is a branch unless
-    /// [`crate::git::Mirror::full_ref`] says that it is a tag.
+    /// `GITHUB_REF`: in full; empty for a deployment of a bare commit. Of what
+    /// [`Start::is_of_some_ref`], it is a guess that [`crate::git::Mirror::ref_of`] is to correct.
     pub reference: String,
     /// `GITHUB_SHA`: what runs.
     pub commit: CommitSpec,
@@ -93,6 +93,13 @@ impl Start {
             (CommitSpec::Merge { .. }, Some(pull)) => &pull.head_sha,
             _ => sha,
         }
+    }
+
+    /// Whether the payload names a ref and does not say of which kind: what is deployed is a branch, a tag, or a commit, and
+    /// trust in a branch must not be had by a tag of its name.
+    /// <https://docs.github.com/en/rest/deployments/deployments#create-a-deployment>
+    pub fn is_of_some_ref(&self) -> bool {
+        matches!(self.event.as_str(), "deployment" | "deployment_status") && !self.reference.is_empty()
     }
 
     /// The ref whose workflow files count: of `github.workflow_ref`.

@@ -34,7 +34,7 @@ impl EventRef {
             "create" if text("/ref_type") == Some("tag") => text("/ref").map(tag),
             "create" => text("/ref").map(branch),
             "merge_group" => text("/merge_group/head_ref").map(str::to_owned),
-            // It may be a tag as well; the payload does not say.
+            // It may be a tag as well; the payload does not say, so who has the repository must look.
             "deployment" | "deployment_status" => {
                 text("/deployment/ref").filter(|name| !is_commit(name)).map(|name| full(name, branch))
             }

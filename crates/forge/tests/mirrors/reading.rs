@@ -38,6 +38,29 @@ async fn branches_and_tags_follow_the_repository() {
 }
 
 #[tokio::test]
+async fn a_commit_is_of_the_branch_that_has_it_or_of_the_tag_that_is_it_and_else_of_none() {
+    let place = Place::new();
+    let first = place.origin.commit("first", "");
+    let second = place.origin.commit("second", "");
+    place.origin.push("main");
+    place.origin.push("main:release/1");
+    place.origin.git(&["checkout", "-q", "--detach"]);
+    let aside = place.origin.commit("aside", "");
+    place.origin.git(&["tag", "-a", "-m", "tagged", "release/1"]);
+    place.origin.push("refs/tags/release/1");
+    let mirror = place.mirror().await;
+    let of = async |name: &str, sha: &str| mirror.ref_of(name, sha).await.unwrap().unwrap_or_default();
+    for sha in [&first, &second] {
+        assert_eq!(of("refs/heads/release/1", sha).await, "refs/heads/release/1");
+        assert_eq!(of("refs/tags/release/1", sha).await, "");
+    }
+    assert_eq!(of("refs/heads/release/1", &aside).await, "refs/tags/release/1");
+    assert_eq!(of("refs/tags/release/1", &aside).await, "refs/tags/release/1");
+    assert_eq!(of("refs/heads/main", &aside).await, "");
+    assert_eq!(of("refs/heads/gone", &first).await, "");
+}
+
+#[tokio::test]
 async fn a_replaced_commit_is_fetched_by_its_name() {
     let place = Place::new();
     let lost = place.origin.commit("lost", "");

@@ -6,7 +6,7 @@ use model::{Conclusion, DeliveryState, RunId, RunState, Timestamp};
 use scheduler::recipe::Again;
 use scheduler::worker::fake::Deed;
 use serde_json::{Value as Json, json};
-use store::record::Run;
+use store::record::{RepositoryFacts, Run};
 use store::{Change, SqliteStore, Store};
 
 use crate::house::{House, Place, push, repository};
@@ -31,7 +31,7 @@ async fn payload(house: &House, run: &Run) -> Json {
 async fn has_no_run(house: &House, id: u64) {
     let settled = async {
         let store = &house.store;
-        while !store.unannounced(1).await.expect("read").is_empty()
+        while !store.unannounced(None, 1).await.expect("read").is_empty()
             || !store.due_deliveries(Timestamp::now(), 1).await.expect("read").is_empty()
         {
             tokio::task::yield_now().await;
@@ -181,4 +181,43 @@ async fn what_github_tells_of_a_workflow_that_runs_here_as_well_starts_nothing()
         "{ignored:?}"
     );
     has_no_run(&house, 4).await;
+}
+
+/// More runs of a repository than are looked at together, which have ended and of which nothing was told.
+async fn many_untold(house: &House, name: &str, facts: Option<Json>) {
+    let mut what = house.ended(1).await.what;
+    let known = house.store.repository(what.repository).await.expect("read").expect("there").facts;
+    let other = RepositoryFacts { full_name: name.to_owned(), forge_id: None, ..known };
+    what.repository = house.store.repository_seen(other, Timestamp::now()).await.expect("seen");
+    what.state = RunState::Ended;
+    what.reason = Some("broken".to_owned());
+    what.facts = facts.unwrap_or(what.facts);
+    for _ in 0..70 {
+        house.store.create_run(what.clone(), Timestamp::now()).await.expect("created");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_of_which_nothing_can_be_told_is_in_no_others_way() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    many_untold(&house, "octo/broken", Some(json!("broken"))).await;
+    let sha = place.commit(".github/workflows/follow.yml", &follows("Deploy", "CI", "completed"));
+    house.deliver("d-2", "push", &push(&sha)).await;
+    assert_eq!(house.ended(73).await.what.workflow_name, "Deploy");
+}
+
+#[tokio::test]
+async fn nobody_listens_where_a_workflow_is_too_large_to_be_read() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    place.commit(".github/workflows/large.yml", &"#".repeat(1024 * 1024 + 1));
+    place.copy("large");
+    let house = place.house().await;
+    house.origin.mirror("octo/large", &[]).await.expect("fetched");
+    house.deliver("d-1", "push", &push(&sha)).await;
+    many_untold(&house, "octo/large", None).await;
+    has_no_run(&house, 72).await;
 }

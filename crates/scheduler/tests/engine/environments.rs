@@ -4,10 +4,11 @@ use model::{Conclusion, JobState, RepositoryId, Timestamp};
 use scheduler::engine::{Decision, EngineError, Review};
 use scheduler::environment::{self, Environment};
 use scheduler::queue::Limits;
+use serde_json::json;
 use store::Change;
 use store::record::{Job, RepositoryFacts, Scope, Variable};
 
-use crate::house::{House, Place, push};
+use crate::house::{House, Place, push, repository};
 
 const FLOW: &str = "\
 on: push
@@ -117,6 +118,33 @@ async fn nobodys_word_lets_a_job_in_from_a_branch_that_may_not_deploy_by_now() {
     house.engine.review(job.id, by("mona", Decision::Approve)).await.expect("heard");
     let run = house.ended(1).await;
     assert_eq!(house.said(&run).await, "build:success deploy:failure tell:skipped");
+}
+
+#[tokio::test]
+async fn a_deployed_tag_that_is_named_as_a_branch_may_not_deploy_as_that_branch() {
+    let place = Place::new(&FLOW.replace("on: push", "on: deployment"));
+    place.commit_aside("refs/heads/release/1");
+    let branch = place.commit_aside("refs/heads/release/2");
+    let tagged = place.commit_aside("refs/tags/release/1");
+    let house = place.house().await;
+    with(&house, Environment { branches: vec!["release/**".to_owned()], ..Environment::default() }).await;
+    let deployment = |name: &str, sha: &str| {
+        json!({
+            "action": "created", "repository": repository(), "sender": {"login": "eve", "id": 4},
+            "deployment": {"ref": name, "sha": sha, "environment": "production"},
+        })
+    };
+    house.deliver("d-1", "deployment", &deployment("release/1", &tagged)).await;
+    let run = house.ended(1).await;
+    assert_eq!(run.what.reference, "refs/tags/release/1");
+    assert_eq!(house.said(&run).await, "build:success deploy:failure tell:skipped");
+    // Nor does a name help that has been another's since.
+    house.deliver("d-2", "deployment", &deployment("release/2", &tagged)).await;
+    assert_eq!(house.ended(2).await.what.reference, "");
+    house.deliver("d-3", "deployment", &deployment("release/2", &branch)).await;
+    let run = house.ended(3).await;
+    assert_eq!(run.what.reference, "refs/heads/release/2");
+    assert_eq!(house.said(&run).await, "build:success deploy:success tell:success");
 }
 
 #[tokio::test]

@@ -96,6 +96,23 @@ impl Place {
         git(&self.work(), &["rev-parse", "HEAD"])
     }
 
+    /// Commits an empty change that only this ref has; the commit.
+    pub(crate) fn commit_aside(&self, reference: &str) -> String {
+        let (work, bare) = (self.work(), self.folder.path().join("git/octo/hello.git"));
+        git(&work, &["checkout", "-q", "--detach"]);
+        git(&work, &["commit", "-q", "--allow-empty", "-m", reference]);
+        git(&work, &["push", "-q", bare.to_str().expect("text"), &format!("HEAD:{reference}")]);
+        let sha = git(&work, &["rev-parse", "HEAD"]);
+        git(&work, &["checkout", "-q", "main"]);
+        sha
+    }
+
+    /// A further repository at the same place, as the first one is now.
+    pub(crate) fn copy(&self, name: &str) {
+        let bare = format!("git/octo/{name}.git");
+        git(self.folder.path(), &["clone", "-q", "--bare", "git/octo/hello.git", &bare]);
+    }
+
     /// What a forge has of pull request 7: a head, and its trial merge. The head and the base.
     pub(crate) fn pull(&self) -> (String, String) {
         let work = self.work();

@@ -248,8 +248,12 @@ impl Store for FlakyStore {
         self.inner.attempts(run).await
     }
 
-    async fn unannounced(&self, limit: usize) -> Result<Vec<(Attempt, RunState)>, StoreError> {
-        self.inner.unannounced(limit).await
+    async fn unannounced(
+        &self,
+        after: Option<(RunId, u32)>,
+        limit: usize,
+    ) -> Result<Vec<(Attempt, RunState)>, StoreError> {
+        self.inner.unannounced(after, limit).await
     }
 
     async fn plan_inputs(&self, run: RunId, attempt: u32) -> Result<Vec<PlanInput>, StoreError> {

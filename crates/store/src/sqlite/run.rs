@@ -191,14 +191,22 @@ pub(super) fn attempts(connection: &Connection, run: RunId) -> Result<Vec<Attemp
     Ok(found)
 }
 
-pub(super) fn unannounced(connection: &Connection, limit: usize) -> Result<Vec<(Attempt, RunState)>, Fault> {
+pub(super) fn unannounced(
+    connection: &Connection,
+    after: Option<(RunId, u32)>,
+    limit: usize,
+) -> Result<Vec<(Attempt, RunState)>, Fault> {
+    // Numbers of runs begin at 1.
+    let (run, attempt) = after.unwrap_or((RunId(0), 0));
     let mut found = connection.prepare_cached(
         "SELECT run, attempt, actor, again, state, reason, conclusion, queued_at, started_at, ended_at,
            NULL AS plan, announced
-         FROM attempts WHERE announced <> state ORDER BY run LIMIT ?1",
+         FROM attempts WHERE announced <> state AND (run, attempt) > (?1, ?2) ORDER BY run, attempt LIMIT ?3",
     )?;
     let found = found
-        .query_map([limit.min(PAGE)], |row| Ok((read_attempt(row)?, get_word(row, "announced")?)))?
+        .query_map(params![run.0, attempt, limit.min(PAGE)], |row| {
+            Ok((read_attempt(row)?, get_word(row, "announced")?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(found)
 }

@@ -207,7 +207,7 @@ pub(crate) async fn what_was_not_announced_is_found_for_each_attempt(world: &imp
     store.create_run(waiting, NOON).await.expect("created");
     let run = running_run(&*store).await;
     let found = async || {
-        let found = store.unannounced(10).await.expect("read");
+        let found = store.unannounced(None, 10).await.expect("read");
         found
             .into_iter()
             .map(|(attempt, told)| (attempt.run, attempt.attempt, attempt.state, told))
@@ -224,6 +224,13 @@ pub(crate) async fn what_was_not_announced_is_found_for_each_attempt(world: &imp
     // The end of the first attempt is still to be told when the second one is there.
     let first = (run, 1, RunState::Ended, RunState::Running);
     assert_eq!(found().await, [first, (run, 2, RunState::Queued, RunState::Waiting)]);
+    let behind = async |after| {
+        let found = store.unannounced(Some(after), 1).await.expect("read");
+        found.into_iter().map(|(attempt, _)| (attempt.run, attempt.attempt)).collect::<Vec<_>>()
+    };
+    assert_eq!(behind((RunId(1), 7)).await, [(run, 1)]);
+    assert_eq!(behind((run, 1)).await, [(run, 2)]);
+    assert_eq!(behind((run, 2)).await, []);
     store.apply(announced(2, RunState::Queued)).await.expect("announced");
     assert_eq!(found().await, [first]);
     let none = store.apply(announced(3, RunState::Queued)).await.expect_err("missing").to_string();
