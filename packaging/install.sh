@@ -43,24 +43,27 @@ done
 [ -n "$binary" ] || fail "name the program: --binary target/release/hearth (build it with: cargo build --release)"
 [ -f "$binary" ] || fail "there is no file $binary"
 
-if [ -n "$sums" ]; then
-    [ -f "$sums" ] || fail "there is no file $sums"
-    wanted=$(awk -v name="$(basename "$binary")" '$2 == name || $2 == "*" name { print $1 }' "$sums")
-    [ -n "$wanted" ] || fail "$sums has no line for $(basename "$binary")"
-    found=$(sha256sum "$binary" | cut -d ' ' -f 1)
-    [ "$wanted" = "$found" ] || fail "$binary is not what $sums says: $found instead of $wanted; fetch it again"
-fi
-
-"$binary" --version > /dev/null || fail "$binary does not run on this machine"
-
 if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
     fail "run it as root, or name another place with --root"
 fi
 
-# Beside it and by renaming: a server that runs keeps its own program.
+# Beside it and by renaming: a server that runs keeps its own program. What is checked is what is installed.
+new=$root$prefix/bin/.hearth.new
 install -d "$root$prefix/bin"
-install -m 0755 "$binary" "$root$prefix/bin/.hearth.new"
-mv "$root$prefix/bin/.hearth.new" "$root$prefix/bin/hearth"
+install -m 0755 "$binary" "$new"
+trap 'rm -f "$new"' EXIT
+
+if [ -n "$sums" ]; then
+    [ -f "$sums" ] || fail "there is no file $sums"
+    wanted=$(awk -v name="$(basename "$binary")" '$2 == name || $2 == "*" name { print $1 }' "$sums")
+    [ -n "$wanted" ] || fail "$sums has no line for $(basename "$binary")"
+    found=$(sha256sum "$new" | cut -d ' ' -f 1)
+    [ "$wanted" = "$found" ] || fail "$binary is not what $sums says: $found instead of $wanted; fetch it again"
+fi
+
+"$new" --version > /dev/null || fail "$binary does not run on this machine"
+
+mv "$new" "$root$prefix/bin/hearth"
 echo "installed $prefix/bin/hearth"
 [ "$service" = yes ] || exit 0
 
