@@ -220,6 +220,19 @@ impl Server {
         });
     }
 
+    /// Waits until a page has a line that begins so.
+    pub fn page_has(&self, path: &str, line: &str) {
+        let begun = Instant::now();
+        loop {
+            let page = self.page(path);
+            if page.lines().any(|has| has.starts_with(line)) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path} has no {line}:\n{page}");
+            wait_a_moment();
+        }
+    }
+
     /// Waits until what the API says there is so.
     pub fn until(&self, path: &str, is: impl Fn(&Json) -> bool) -> Json {
         let begun = Instant::now();
