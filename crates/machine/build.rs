@@ -4,6 +4,7 @@
 //! nothing of what static glibc lacks (it reads users from files, and resolves no names).
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,8 +23,18 @@ fn main() {
     for file in ["crates/guest/src", "crates/guest/Cargo.toml", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", workspace.join(file).display());
     }
-    let agent = build(&workspace, &variable("TARGET"), &PathBuf::from(variable("OUT_DIR")).join("target"));
+    let own = PathBuf::from(variable("OUT_DIR"));
+    let built = build(&workspace, &variable("TARGET"), &shared(&own));
+    let agent = own.join("hearth-agent");
+    fs::copy(&built, &agent).unwrap_or_else(|error| panic!("can't copy {}: {error}", built.display()));
     println!("cargo::rustc-env=HEARTH_AGENT_BINARY={}", agent.display());
+}
+
+/// A folder that builds of every profile, and of lints and documentation, have in common: the agent is the same in all
+/// of them, and a minute of processor time. Cargo names none, so it is found from where our own always lies:
+/// `<target folder>/<profile>/build/<package>/out`.
+fn shared(own: &Path) -> PathBuf {
+    own.ancestors().nth(4).unwrap_or(own).join("agent")
 }
 
 /// Builds the agent for `target`; a named target keeps the flags from build scripts and macros.
