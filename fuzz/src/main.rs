@@ -3,7 +3,8 @@
 //! `cargo run -p hearth-fuzz` gives each target some seconds; `--replay FILE` runs one input again.
 //! Inputs are mutations of a corpus (the project's own scenarios and examples, and seeds beside each
 //! target). Each target runs in a process of its own under a bound of memory, watched from outside,
-//! so that whatever ends it, the input that did is kept. Decision record 0006 says why not libFuzzer.
+//! so that whatever ends it, the input that did is kept; as many at a time as there are processors.
+//! Decision record 0006 says why not libFuzzer.
 
 mod corpus;
 mod mutate;
@@ -14,6 +15,8 @@ mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -67,9 +70,27 @@ fn carry_out(arguments: &Arguments) -> Result<bool> {
         watch::be_watched(*target, file, time, arguments.seed)?;
         return Ok(true);
     }
-    let mut stood = true;
-    for target in targets {
-        stood &= watch::watch(target, time, arguments.seed)?;
-    }
-    Ok(stood)
+    watch_all(targets, time, arguments.seed)
+}
+
+/// Whether all stood it. There is one watcher for each processor; the next target goes to who is free.
+fn watch_all(targets: Vec<Target>, time: Duration, seed: u64) -> Result<bool> {
+    let watchers = thread::available_parallelism().context("how many processors are there?")?.get();
+    let left = Mutex::new(targets.into_iter());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> Result<bool> {
+        let mut stood = true;
+        while let Some(target) = next() {
+            stood &= watch::watch(target, time, seed)?;
+        }
+        Ok(stood)
+    };
+    thread::scope(|scope| {
+        let watchers: Vec<_> = (0..watchers).map(|_| scope.spawn(work)).collect();
+        let mut stood = true;
+        for watcher in watchers {
+            stood &= watcher.join().expect("a watcher does not panic")?;
+        }
+        Ok(stood)
+    })
 }

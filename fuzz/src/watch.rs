@@ -1,7 +1,7 @@
 //! A process that fuzzes, and the one that watches it.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -55,9 +55,13 @@ pub(crate) fn watch(target: Target, time: Duration, seed: u64) -> Result<bool> {
         .arg(&file)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .context("can't run the fuzzer")?;
     let stdout = child.stdout.take().context("no pipe")?;
+    let stderr = child.stderr.take().context("no pipe")?;
+    // Kept until its end, so that two of them do not speak at once.
+    let complaints = std::thread::spawn(|| io::read_to_string(stderr).unwrap_or_default());
     let (sender, signs) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -85,9 +89,10 @@ pub(crate) fn watch(target: Target, time: Duration, seed: u64) -> Result<bool> {
         return Ok(true);
     };
     let kept = findings.join(format!("{}-{}", target.name(), std::process::id()));
+    let complaint = complaints.join().unwrap_or_default();
     fs::copy(&file, &kept).with_context(|| format!("can't keep the input in {}", kept.display()))?;
     eprintln!(
-        "fuzz: {}: {fault}; run it again: cargo run -p hearth-fuzz -- {} --replay {}",
+        "{complaint}fuzz: {}: {fault}; run it again: cargo run -p hearth-fuzz -- {} --replay {}",
         target.name(),
         target.name(),
         kept.display()
