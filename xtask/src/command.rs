@@ -11,10 +11,20 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root").to_owned()
 }
 
+/// How the variables begin that cargo sets for a program that it runs.
+const OF_THIS_PROGRAM: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// A program with arguments, run in the root of the repository.
 pub(crate) fn program<A: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(name);
     command.args(args).current_dir(root());
+    // What `cargo run` said of this program: build scripts (ring's) watch it, and would run again between a command
+    // typed by hand and one from here.
+    for (name, _) in std::env::vars_os() {
+        if OF_THIS_PROGRAM.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

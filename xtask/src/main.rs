@@ -15,6 +15,7 @@ mod packaging;
 mod picture;
 mod setup;
 mod stage;
+mod workspace;
 
 use std::process::ExitCode;
 

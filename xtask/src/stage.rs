@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::command::{self, cargo, check, program, runs, shown};
-use crate::{codegen, deny, docs, layers, packaging, setup};
+use crate::{codegen, deny, docs, layers, packaging, setup, workspace};
 
 /// For each target: long enough to try thousands of inputs, short enough for every commit.
 const FUZZ_SECONDS: &str = "10";
@@ -70,12 +70,16 @@ impl Counts {
 pub(crate) fn run(only: &[Stage]) -> ExitCode {
     let mut total = Counts::default();
     let mut failed = Vec::new();
+    let mut release = None;
     let started = Instant::now();
     for stage in Stage::value_variants().iter().filter(|stage| stage.is_wanted(only)) {
         println!("\n=== {stage:?}");
         let began = Instant::now();
         let mut counts = Counts::default();
-        let ended = stage.carry_out(&mut counts);
+        if *stage == Stage::Vm && Stage::Readme.is_wanted(only) {
+            release = build_ahead().ok();
+        }
+        let ended = stage.carry_out(&mut counts, &mut release);
         if let Err(error) = &ended {
             eprintln!("xtask: {error:#}");
             failed.push(format!("{stage:?}"));
@@ -101,7 +105,7 @@ impl Stage {
         if only.is_empty() { self != Stage::VmScenarios } else { only.contains(&self) }
     }
 
-    fn carry_out(self, counts: &mut Counts) -> Result<()> {
+    fn carry_out(self, counts: &mut Counts, release: &mut Option<Child>) -> Result<()> {
         match self {
             Stage::Setup => setup::run(),
             Stage::Fmt => check(&mut cargo(["fmt", "--all", "--check"])),
@@ -117,11 +121,11 @@ impl Stage {
             Stage::Unit => unit(counts),
             Stage::Conformance => conformance(counts),
             Stage::Fuzz => {
-                check(&mut cargo(["run", "--quiet", "-p", "hearth-fuzz", "--", "--seconds", FUZZ_SECONDS]))
+                check(Command::new(workspace::built("hearth-fuzz")?).args(["--seconds", FUZZ_SECONDS]))
             }
             Stage::Scenario => scenarios(counts),
             Stage::Vm => virtual_machines(counts),
-            Stage::Readme => readme(),
+            Stage::Readme => readme(release.take()),
             Stage::VmScenarios => vm_scenarios(counts),
         }
     }
@@ -138,16 +142,18 @@ fn documentation() -> Result<()> {
     check(doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
 }
 
+/// What [`unit()`] leaves to other stages.
+const OF_OTHER_STAGES: &str = "binary(/^(conformance|vm)/) or (package(hearth-e2e) and kind(test))";
+
 /// Tests of every crate but the scenarios, which need the binary, and the conformance cases, which have a stage.
 fn unit(counts: &mut Counts) -> Result<()> {
-    let packages = ["--workspace", "--exclude", "hearth-e2e"];
     if !runs("cargo-nextest") {
         println!("cargo-nextest is not installed: using cargo test");
-        return counted(cargo(["test", "--no-fail-fast"]).args(packages), counts);
+        counted(&mut workspace::tests(&["--exclude", "hearth-e2e"]), counts)?;
+        return counted(&mut cargo(["test", "-p", "hearth-e2e", "--lib"]), counts);
     }
-    let mut nextest = cargo(["nextest", "run", "--no-fail-fast", "-E", "not binary(/^(conformance|vm)/)"]);
-    counted(nextest.args(packages), counts)?;
-    counted(cargo(["test", "--doc", "--no-fail-fast"]).args(packages), counts)
+    counted(&mut workspace::tests(&["-E", &format!("not ({OF_OTHER_STAGES})")]), counts)?;
+    counted(&mut cargo(["test", "--workspace", "--doc", "--no-fail-fast"]), counts)
 }
 
 /// Data that others publish and the project does not hold: where it lies, and the tests that need it.
@@ -156,19 +162,19 @@ struct Published {
     variable: &'static str,
     /// Where it is looked for otherwise, seen from the root of the repository.
     beside: &'static str,
-    tests: [&'static str; 4],
+    tests: &'static [&'static str],
 }
 
 const PUBLISHED: [Published; 2] = [
     Published {
         variable: "HEARTH_CONFORMANCE_DIR",
         beside: "../shared/conformance",
-        tests: ["-p", "hearth-workflow", "--test", "conformance_*"],
+        tests: &["--test", "conformance_expressions", "--test", "conformance_workflows"],
     },
     Published {
         variable: "HEARTH_FACTS_DIR",
         beside: "../shared/facts",
-        tests: ["-p", "hearth-machine", "--test", "conformance_*"],
+        tests: &["--test", "conformance_firecracker"],
     },
 ];
 
@@ -189,33 +195,14 @@ fn against(data: &Published, counts: &mut Counts) -> Result<()> {
         println!("SKIPPED: no data in {}; name its folder in {}", beside.display(), data.variable);
         return Ok(());
     }
-    let mut tests = cargo(["test", "--no-fail-fast"]);
+    let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
     counted(tests.args(data.tests).args(["--", "--nocapture"]), counts)
 }
 
 fn scenarios(counts: &mut Counts) -> Result<()> {
-    check(&mut cargo(["build", "-p", "hearth"]))?;
-    let runner: &[&str] = if runs("cargo-nextest") {
-        &["nextest", "run", "--no-fail-fast"]
-    } else {
-        &["test", "--no-fail-fast"]
-    };
-    counted(
-        cargo(runner).args([
-            "-p",
-            "hearth-e2e",
-            "--lib",
-            "--test",
-            "scenarios",
-            "--test",
-            "server",
-            "--test",
-            "webhooks",
-            "--test",
-            "github_api",
-        ]),
-        counts,
-    )
+    workspace::built("hearth")?;
+    let of = ["--test", "scenarios", "--test", "server", "--test", "webhooks", "--test", "github_api"];
+    counted(&mut workspace::tests(&of), counts)
 }
 
 /// The release of Debian that the stock image is made of. One of another was built by an older Hearth.
@@ -225,9 +212,10 @@ const STOCK_SUITE: &str = "trixie";
 /// checkout has none. Returns the data folder that it is in.
 pub(crate) fn stock_image() -> Result<PathBuf> {
     let data = command::root().join("target/vm");
+    let built = workspace::built("hearth")?;
     let hearth = |words: &[&str]| {
-        let mut command = cargo(["run", "--quiet", "-p", "hearth", "--", "image"]);
-        command.args(words).arg("--data").arg(&data);
+        let mut command = Command::new(&built);
+        command.arg("image").args(words).arg("--data").arg(&data);
         command
     };
     let mut inspect = hearth(&["inspect", "--verify", "default"]);
@@ -243,18 +231,12 @@ pub(crate) fn stock_image() -> Result<PathBuf> {
 /// Boots the stock image.
 fn virtual_machines(counts: &mut Counts) -> Result<()> {
     let data = stock_image()?;
-    let runner: &[&str] = if runs("cargo-nextest") {
-        // One after the other: each boots machines that keep all processors busy by themselves.
-        &["nextest", "run", "--no-fail-fast", "--test-threads", "1"]
-    } else {
-        &["test", "--no-fail-fast"]
-    };
-    let mut tests = cargo(runner);
-    tests
-        .args(["-p", "hearth-machine", "-p", "hearth-server", "-p", "hearth", "-p", "hearth-e2e"])
-        .args(["--test", "vm*"])
-        .env("HEARTH_VM_DATA", &data);
-    counted(&mut tests, counts)
+    let mut tests = workspace::tests(&["--test", "vm*"]);
+    if runs("cargo-nextest") {
+        // One after the other: each boots machines that keep a processor busy by themselves.
+        tests.args(["--test-threads", "1"]);
+    }
+    counted(tests.env("HEARTH_VM_DATA", &data), counts)
 }
 
 /// All scenarios on the stock image, two at a time: most of one is the work of a single processor.
@@ -263,14 +245,13 @@ fn vm_scenarios(counts: &mut Counts) -> Result<()> {
     for (name, reason) in scenarios_not_on("qemu")? {
         println!("NOT RUN: {name}: {reason}");
     }
-    let (runner, all): (&[&str], &[&str]) = if runs("cargo-nextest") {
-        (&["nextest", "run", "--no-fail-fast", "--test-threads", "2"], &["--run-ignored", "all"])
+    let all: &[&str] = if runs("cargo-nextest") {
+        &["--run-ignored", "all", "--test-threads", "2"]
     } else {
-        (&["test", "--no-fail-fast"], &["--", "--include-ignored", "--test-threads", "2"])
+        &["--", "--include-ignored", "--test-threads", "2"]
     };
-    let mut tests = cargo(runner);
-    tests.args(["-p", "hearth-e2e", "--test", "vm_scenarios"]).args(all).env("HEARTH_VM_DATA", &data);
-    counted(&mut tests, counts)
+    let mut tests = workspace::tests(&["--test", "vm_scenarios"]);
+    counted(tests.args(all).env("HEARTH_VM_DATA", &data), counts)
 }
 
 /// Scenarios that say nothing on machines of this kind, and why.
@@ -291,8 +272,22 @@ fn scenarios_not_on(machine: &str) -> Result<Vec<(String, String)>> {
     Ok(left_out)
 }
 
+/// Begins the build of README's first command, which takes minutes, while an emulated machine, which [`Stage::Vm`]
+/// waits for most of its time, keeps little more than one processor busy. It gets what the tests leave.
+fn build_ahead() -> Result<Child> {
+    let words = docs::first_command()?;
+    let options = words[2..].iter().take_while(|word| *word != "--");
+    let mut build = program("nice", ["-n", "19", "cargo", "build"]);
+    // Silent beside the tests: of a build that fails, the stage's own command says why.
+    build.args(options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    build.spawn().with_context(|| format!("can't run {}", shown(&build)))
+}
+
 /// README's first command must succeed as it stands there.
-fn readme() -> Result<()> {
+fn readme(ahead: Option<Child>) -> Result<()> {
+    if let Some(mut build) = ahead {
+        build.wait()?;
+    }
     let words = docs::first_command()?;
     let mut command = program(&words[0], &words[1..]);
     check(&mut command)
