@@ -13,6 +13,7 @@ use crate::data::DataFolder;
 use crate::kept::{Kept, clean, prune};
 use crate::run::given;
 use crate::run::machines;
+use crate::told::told;
 use crate::{exit, terminal};
 
 /// Does what is asked for. Returns the exit code.
@@ -38,7 +39,7 @@ pub(crate) async fn debug(args: DebugArgs) -> Result<u8> {
     match open(&args, &data, &config, &chosen).await {
         Ok(code) => Ok(code),
         Err(error) => {
-            eprintln!("hearth: {error:#}");
+            eprintln!("hearth: {}", told(&error));
             Ok(exit::NOT_THE_COMMAND)
         }
     }

@@ -11,6 +11,7 @@ use crate::args::PlaceArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit;
+use crate::told::told;
 use args::{BuildArgs, ImageCommand};
 
 /// Carries out one of the commands.
@@ -40,7 +41,7 @@ pub(crate) fn image(command: ImageCommand) -> Result<u8> {
     match done {
         Ok(()) => Ok(exit::SUCCESS),
         Err(error) => {
-            eprintln!("hearth: {error:#}");
+            eprintln!("hearth: {}", told(&error));
             Ok(code(&error))
         }
     }

@@ -25,6 +25,7 @@ mod remote;
 mod run;
 mod serve;
 mod terminal;
+mod told;
 mod vm;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command, ServeWhat};
+use told::told;
 
 fn main() -> ExitCode {
     // The parts of a machine are this same program under a hidden first argument.
@@ -43,7 +45,7 @@ fn main() -> ExitCode {
     match dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("hearth: {error:#}");
+            eprintln!("hearth: {}", told(&error));
             ExitCode::from(exit::of_error(&error))
         }
     }

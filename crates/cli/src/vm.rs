@@ -17,6 +17,7 @@ use server::machines::wire::{
 
 use crate::age::age;
 use crate::args::{VmArgs, VmStartArgs, VmTokenArgs, VmWhat};
+use crate::told::told;
 use crate::{exit, serve};
 
 /// No body.
@@ -59,7 +60,7 @@ pub(crate) async fn vm(args: VmArgs) -> Result<u8> {
 /// The exit code of a command, or that there was none.
 fn of_command(ended: Result<u8>) -> u8 {
     ended.unwrap_or_else(|error| {
-        eprintln!("hearth: {error:#}");
+        eprintln!("hearth: {}", told(&error));
         exit::NOT_THE_COMMAND
     })
 }

@@ -17,6 +17,7 @@ use super::reach::WorkflowReach;
 use super::supply::Supply;
 use crate::data::DataFolder;
 use crate::kept::{Keeper, Kept, RunLog};
+use crate::told::told;
 
 /// Gives a job what it may ask of the host.
 pub(crate) type ServicesOf = Box<dyn Fn(&Job) -> Services + Send + Sync>;
@@ -66,7 +67,9 @@ impl JobRunner {
         };
         let tell = |written: anyhow::Result<()>| {
             if let Err(error) = written {
-                screen.lock().machine_note(title, &format!("the run can't go on another time: {error:#}"));
+                screen
+                    .lock()
+                    .machine_note(title, &format!("the run can't go on another time: {}", told(&error)));
             }
         };
         let found = self.kept(&job, &place);
@@ -77,7 +80,7 @@ impl JobRunner {
                 self.run_from(job, Some(from), title, sink, screen.clone(), cancellation).await
             }
             Err(error) => {
-                let result = ended_without_running(Conclusion::Failure, Some(format!("{error:#}")));
+                let result = ended_without_running(Conclusion::Failure, Some(told(&error)));
                 ended(&*sink, result, Duration::ZERO)
             }
         };
@@ -122,7 +125,7 @@ impl JobRunner {
         let mut machine = match machine {
             Ok(machine) => machine,
             Err(error) => {
-                let result = ended_without_running(Conclusion::Failure, Some(format!("{error:#}")));
+                let result = ended_without_running(Conclusion::Failure, Some(told(&error)));
                 return ended(&*sink, result, began.elapsed());
             }
         };

@@ -287,7 +287,12 @@ impl Builder<'_> {
             kernel_version: kernel::version(&kernel.folder())?,
             files,
             root_kind: RootKind::Squashfs,
-            suite: self.recipe.suite.name().to_owned(),
+            suite: match self.recipe.base {
+                Base::Packages { .. } => self.recipe.suite.name(),
+                Base::Tar(_) => "(tar)",
+                Base::Oci(_) => "(oci)",
+            }
+            .to_owned(),
             packages: root::packages(&root.folder())?,
             init: self.recipe.init.clone(),
         };

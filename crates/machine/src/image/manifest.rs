@@ -64,7 +64,7 @@ pub struct Manifest {
     pub files: Files,
     /// File system of the root.
     pub root_kind: RootKind,
-    /// Release of Debian that the kernel, and a root made of packages, are from.
+    /// Release of Debian that a root made of packages is from; `(tar)` or `(oci)` for one from elsewhere.
     pub suite: String,
     /// Packages in the root with their versions (`git=1:2.39.5-0`), sorted; empty where none are recorded.
     pub packages: Vec<String>,

@@ -35,10 +35,12 @@ impl Approval {
             return;
         }
         run.state = RunState::Waiting;
-        run.reason = Some(format!(
-            "{} has not contributed here yet: somebody must look at the change and approve the run",
-            pull.author
-        ));
+        let who = match self {
+            Approval::Outsiders => "may not write to this repository",
+            Approval::FirstTime | Approval::Never => "has not contributed here yet",
+        };
+        run.reason =
+            Some(format!("{} {who}: somebody must look at the change and approve the run", pull.author));
     }
 
     fn needs(self, start: &Start) -> bool {

@@ -35,8 +35,10 @@ impl Reporter {
             StepPhase::Post => format!("Post {}", step.name),
             StepPhase::SetUp | StepPhase::Complete => step.name.clone(),
         };
-        let lines = self.last_lines(job, step, steps).await;
-        let message = message.or_else(|| lines.last().cloned()).unwrap_or_else(|| "it failed".to_owned());
+        let Said { error, lines } = said(self.last_lines(job, step, steps).await);
+        // An annotation does not say which step it is of; the step's own lines do.
+        let message = error.or(message).or_else(|| lines.last().cloned());
+        let message = message.unwrap_or_else(|| "it failed".to_owned());
         Some(FirstError { what, message: first_line(&message), lines })
     }
 
@@ -51,12 +53,42 @@ impl Reporter {
         let from = step.first_line.max(end.saturating_sub(LOOKED_AT));
         let count = usize::try_from(end.saturating_sub(from)).unwrap_or_default();
         let found = reader.lines(from, count).await.unwrap_or_default();
-        let own = found.into_iter().filter(|line| line.line.step == step.step).map(|line| line.line.text);
-        let own: Vec<String> = own.filter(|text| !text.starts_with("##[")).collect();
-        own[own.len().saturating_sub(LINES)..].to_vec()
+        found.into_iter().filter(|line| line.line.step == step.step).map(|line| line.line.text).collect()
     }
+}
+
+/// What a step has said before it failed.
+#[derive(Debug, PartialEq)]
+struct Said {
+    /// Its first error, if it called something that.
+    error: Option<String>,
+    /// The last lines that are not the runner's own.
+    lines: Vec<String>,
+}
+
+fn said(mut lines: Vec<String>) -> Said {
+    let error = lines.iter().find_map(|line| line.strip_prefix("##[error]")).map(ToOwned::to_owned);
+    lines.retain(|line| !line.starts_with("##["));
+    let lines = lines.split_off(lines.len().saturating_sub(LINES));
+    Said { error, lines }
 }
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINES, Said, said};
+
+    #[test]
+    fn a_steps_error_is_the_first_that_it_told_and_its_lines_are_its_last() {
+        let mut lines = vec!["##[group]Run make".to_owned(), "##[error]no rule".to_owned()];
+        lines.extend((0..LINES + 5).map(|number| format!("line {number}")));
+        lines.push("##[error]Process completed with exit code 2.".to_owned());
+        let Said { error, lines } = said(lines);
+        assert_eq!(error.as_deref(), Some("no rule"));
+        assert_eq!((lines.len(), lines[0].as_str(), lines[LINES - 1].as_str()), (LINES, "line 5", "line 14"));
+        assert_eq!(said(vec!["quiet".to_owned()]), Said { error: None, lines: vec!["quiet".to_owned()] });
+    }
 }

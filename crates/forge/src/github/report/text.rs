@@ -1,5 +1,7 @@
 //! Texts within GitHub's bounds.
 
+use anstream::adapter::strip_str;
+
 /// The text, or as much of its beginning as fits into `limit` bytes together with `note`, which says that it was cut.
 /// GitHub counts characters in some places and bytes in others; bytes are the smaller bound.
 pub(super) fn cut(text: &str, limit: usize, note: &str) -> String {
@@ -22,12 +24,17 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
+/// Without colours and other sequences of terminals, none of which GitHub shows.
+fn plain(text: &str) -> String {
+    strip_str(text).to_string().chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n')).collect()
+}
+
 /// A name in Markdown: names come from workflows of anybody, and must neither format, nor link, nor call for people.
 pub(super) fn escaped(name: &str) -> String {
     let mut safe = String::new();
-    for c in name.chars() {
+    for c in plain(name).chars() {
         match c {
-            '\n' | '\r' | '\t' => safe.push(' '),
+            '\n' | '\t' => safe.push(' '),
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
@@ -40,7 +47,6 @@ pub(super) fn escaped(name: &str) -> String {
                 safe.push('\\');
                 safe.push(c);
             }
-            c if c.is_control() => {}
             c => safe.push(c),
         }
     }
@@ -52,8 +58,7 @@ pub(super) fn escaped(name: &str) -> String {
 pub(super) fn code_block(lines: &[String]) -> String {
     let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(3.max(longest + 1));
-    let clean = |line: &String| line.chars().filter(|c| !c.is_control() || *c == '\t').collect::<String>();
-    let body: Vec<String> = lines.iter().map(clean).collect();
+    let body: Vec<String> = lines.iter().map(|line| plain(line)).collect();
     format!("{fence}\n{}\n{fence}", body.join("\n"))
 }
 
@@ -85,7 +90,14 @@ mod tests {
 
     #[test]
     fn no_line_ends_its_block() {
-        let lines = ["a ```` b".to_owned(), "\u{1b}[31mred".to_owned()];
-        assert_eq!(code_block(&lines), "`````\na ```` b\n[31mred\n`````");
+        let lines = ["a ```` b".to_owned(), "ü".to_owned()];
+        assert_eq!(code_block(&lines), "`````\na ```` b\nü\n`````");
+    }
+
+    #[test]
+    fn nothing_of_a_terminals_sequences_is_left() {
+        let lines = ["\u{1b}[36;1mexit 3\u{1b}[0m\tü".to_owned(), "\u{1b}]8;;http://x\u{7}link\r".to_owned()];
+        assert_eq!(code_block(&lines), "```\nexit 3\tü\nlink\n```");
+        assert_eq!(escaped("\u{1b}[31mred\u{1b}[m"), "red");
     }
 }
