@@ -202,7 +202,13 @@ fn against(data: &Published, counts: &mut Counts) -> Result<()> {
 fn scenarios(counts: &mut Counts) -> Result<()> {
     workspace::built("hearth")?;
     let of = ["--test", "scenarios", "--test", "server", "--test", "webhooks", "--test", "github_api"];
-    counted(&mut workspace::tests(&of), counts)
+    let mut tests = workspace::tests(&of);
+    if runs("cargo-nextest") {
+        // One more than processors: nearly all the time one of them waits for a minute to be over (`timeouts`).
+        let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
+        tests.args(["--test-threads", &threads.to_string()]);
+    }
+    counted(&mut tests, counts)
 }
 
 /// The release of Debian that the stock image is made of. One of another was built by an older Hearth.
