@@ -178,7 +178,11 @@ impl Chain {
         known: &mut Listeners,
     ) -> Result<Arc<Vec<Workflow>>, MirrorError> {
         let facts = &repository.facts;
-        let Some(mirror) = self.origin.mirrors.get(&facts.full_name)? else { return Ok(Arc::default()) };
+        let mirror = match self.origin.mirrors.get(&facts.full_name) {
+            Ok(Some(mirror)) => mirror,
+            Ok(None) => return Ok(Arc::default()),
+            Err(error) => return nobody(error),
+        };
         let sha = match mirror.resolve(&CommitSpec::Branch(facts.default_branch.clone())).await {
             Ok(sha) => sha,
             Err(MirrorError::NoCommit { .. }) => return Ok(Arc::default()),
@@ -222,7 +226,9 @@ impl Chain {
         cause: &Json,
     ) -> Json {
         let what = &run.what;
-        let about = match cause.get("repository").filter(|repository| repository.is_object()) {
+        // Not as it was called when it was caused.
+        let is_called = |about: &&Json| about["full_name"] == repository.facts.full_name.as_str();
+        let about = match cause.get("repository").filter(is_called) {
             Some(about) => about.clone(),
             None => crate::dispatch::reference(repository)
                 .map_or(Json::Null, |reference| made::repository(&reference, &self.origin.addresses.server)),

@@ -101,7 +101,15 @@ impl Clock {
     /// Reads the schedules of the default branch, if it has moved. What has not been fetched yet has none.
     async fn refresh(&mut self, repository: &Repository) -> Result<(), MirrorError> {
         let facts = &repository.facts;
-        let Some(mirror) = self.origin.mirrors.get(&facts.full_name)? else { return Ok(()) };
+        // The clock of one that another has taken the place of stands still.
+        let mirror = match self.origin.mirrors.get(&facts.full_name) {
+            Ok(Some(mirror)) => mirror,
+            Ok(None) | Err(MirrorError::Name(_)) => {
+                self.known.remove(&repository.id);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let sha = mirror.resolve(&CommitSpec::Branch(facts.default_branch.clone())).await?;
         if self.known.get(&repository.id).is_some_and(|known| known.sha == sha) {
             return Ok(());

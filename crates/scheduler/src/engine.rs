@@ -551,7 +551,7 @@ impl Core {
             let problem = "does not wait for approval".to_owned();
             return Err(EngineError::Unfit { subject: id.into(), problem });
         };
-        let approved = crate::expand::approved_key(run.what.repository, &prepare::author(run));
+        let approved = prepare::approved_key(run);
         let changes = vec![
             Change::RunQueued { run: id },
             Change::Setting { key: approved, value: serde_json::Value::Bool(true) },

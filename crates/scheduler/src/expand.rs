@@ -2,6 +2,7 @@
 
 mod again;
 mod approval;
+mod known;
 mod own;
 mod priority;
 mod trust;
@@ -149,7 +150,10 @@ impl Expander {
         payload: &Json,
         now: Timestamp,
     ) -> Result<Expansion, StoreError> {
-        let id = self.store.repository_seen(facts, now).await?;
+        let id = match self.known(facts, now).await? {
+            Ok(id) => id,
+            Err(error) => return Ok(not_yet(delivery, error.to_string(), now)),
+        };
         let level = match self.level(delivery, id, payload).await? {
             Ok(level) => level,
             Err(reason) => return Ok(Expansion::Ignored(reason)),

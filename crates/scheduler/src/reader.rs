@@ -45,6 +45,7 @@ impl Reader {
         let request = TokenRequest {
             installation,
             repositories: vec![name.name().to_owned()],
+            repository_ids: Vec::new(),
             permissions: Some(BTreeMap::from([("contents".to_owned(), "read".to_owned())])),
         };
         Ok(Some(app.token(&request).await.map_err(unreachable)?.token))

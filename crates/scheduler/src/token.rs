@@ -83,13 +83,18 @@ impl Tokens {
         };
         let say = |error: ClientError| format!("there is no GITHUB_TOKEN for the job: {error}");
         let name: RepositoryName = name.parse().map_err(|error| format!("{error}"))?;
-        let Some(installation) = self.installation(app, repository, &name).await.map_err(say)? else {
+        // What can't be read is asked for.
+        let known = self.store.repository(repository).await.ok().flatten().map(|known| known.facts);
+        let (kept, id) = known.map_or((None, None), |facts| (facts.installation, facts.forge_id));
+        let Some(installation) = installation(app, kept, &name).await.map_err(say)? else {
             return Ok(JobToken::withheld(&format!("the GitHub App is not installed on {name}")));
         };
         let installed = self.installed.of(app, installation).await.map_err(say)?;
         let request = TokenRequest {
             installation,
-            repositories: vec![name.name().to_owned()],
+            // By its number, where it is known: another one may have its name by now.
+            repositories: if id.is_none() { vec![name.name().to_owned()] } else { Vec::new() },
+            repository_ids: id.into_iter().collect(),
             permissions: Some(wanted(asked, &installed)),
         };
         let minted = app.mint(&request).await.map_err(say)?;
@@ -98,24 +103,21 @@ impl Tokens {
             held: Some(Held { token: minted.token, app: app.clone(), ending: self.ending.clone() }),
         })
     }
+}
 
-    /// Of which installation the repository is, if of any.
-    async fn installation(
-        &self,
-        app: &Client,
-        repository: RepositoryId,
-        name: &RepositoryName,
-    ) -> Result<Option<u64>, ClientError> {
-        // What can't be read is asked for.
-        let known = self.store.repository(repository).await.ok().flatten();
-        if let Some(id) = known.and_then(|repository| repository.facts.installation) {
-            return Ok(Some(id));
-        }
-        match questions::installation(app, name).await {
-            Ok(id) => Ok(Some(id)),
-            Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error),
-        }
+/// Of which installation a repository is, if of any.
+async fn installation(
+    app: &Client,
+    known: Option<u64>,
+    name: &RepositoryName,
+) -> Result<Option<u64>, ClientError> {
+    if known.is_some() {
+        return Ok(known);
+    }
+    match questions::installation(app, name).await {
+        Ok(id) => Ok(Some(id)),
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Order {
     pub facts: Arc<RunFacts>,
     /// `owner/name` of the repository.
     pub repository: String,
+    /// Under what name things are kept for it.
+    pub place: String,
     /// What machine it gets.
     pub machine: Placement,
 }

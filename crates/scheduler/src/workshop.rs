@@ -263,7 +263,7 @@ fn cache_scope(order: &Order) -> CacheScope {
     let base = branch(text(&order.job, "/base_ref"));
     let default = branch(text(&order.job, "/event/repository/default_branch"));
     CacheScope {
-        repository: order.repository.clone(),
+        repository: order.place.clone(),
         own_ref: order.run.what.reference.clone(),
         read_refs: base.into_iter().chain(default).collect(),
     }

@@ -17,7 +17,7 @@ use model::Timestamp;
 use store::record::Token;
 use store::{Store, StoreError};
 
-use people::People;
+use people::{Entry, NotLetIn, People};
 pub use role::Role;
 use session::{Holder, Session, Sessions};
 
@@ -158,10 +158,14 @@ impl Auth {
     }
 
     /// Begins a session for somebody whom the forge knows. Gives the value of `Set-Cookie`.
-    pub(crate) fn let_in(&self, login: String, role: Role, now: Timestamp) -> String {
-        let session =
-            self.sessions.begin(Holder::Person { login, role }, now.after(people::SESSION_LIFE), now);
-        session::set_cookie(&session, now, self.config.secure_cookies)
+    ///
+    /// # Errors
+    /// Somebody else had the login before.
+    pub(crate) async fn let_in(&self, entry: &Entry, now: Timestamp) -> Result<String, NotLetIn> {
+        people::pin(&*self.store, entry).await?;
+        let holder = Holder::Person { login: entry.login.clone(), role: entry.role };
+        let session = self.sessions.begin(holder, now.after(people::SESSION_LIFE), now);
+        Ok(session::set_cookie(&session, now, self.config.secure_cookies))
     }
 
     /// Whether cookies go over TLS only.

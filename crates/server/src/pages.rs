@@ -47,6 +47,7 @@ use store::seal::SealKey;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::address::Proxies;
 use crate::auth::Auth;
 use crate::auth::people::BACK;
 use crate::control::Control;
@@ -68,6 +69,8 @@ pub struct Parts {
     pub auth: Arc<Auth>,
     /// Seals the secrets that people set.
     pub seal: Arc<SealKey>,
+    /// Whose word on who asks is taken.
+    pub proxies: Proxies,
     /// Everything else.
     pub premises: Arc<dyn Premises>,
     /// Cancelled when the server ends: live pages then do.

@@ -10,6 +10,7 @@ pub mod change;
 pub mod error;
 mod lock;
 pub mod log;
+pub mod place;
 pub mod query;
 pub mod record;
 pub mod retention;

@@ -9,7 +9,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// What a forge says of a repository. Its name on its forge is what it is found by.
+/// What a forge says of a repository. The forge's number for it is what it is known by: a name may be another's tomorrow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryFacts {
     /// `github`.
@@ -33,9 +33,12 @@ pub struct RepositoryFacts {
 pub struct Repository {
     /// Its id here.
     pub id: RepositoryId,
-    /// What was last heard of it.
+    /// What was last heard of it. The name of one that another one has taken the place of ends with `~` and its id.
     #[serde(flatten)]
     pub facts: RepositoryFacts,
+    /// Under what name its secrets, variables, and caches are kept: the one that it had first, however it is called now;
+    /// with `~` and a number behind it, where that had been another's.
+    pub place: String,
     /// When it was first heard of.
     pub first_seen: Timestamp,
 }

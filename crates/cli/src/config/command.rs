@@ -89,6 +89,31 @@ fn show(format: RemoteFormat, places: &PlaceArgs) -> Result<u8> {
     Ok(exit::SUCCESS)
 }
 
+/// Stands for what is never shown.
+const HIDDEN: &str = "***";
+
+/// A value whose addresses do not show who asks there: a token may be the name, or the password. What comes before the
+/// host of an `ssh` address is an account, and no secret.
+fn without_passwords(value: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), value);
+    while let Some((before, after)) = rest.split_once("://") {
+        let end = after.find(|letter: char| "/?#\"'`,]}".contains(letter) || letter.is_whitespace());
+        let (authority, tail) = after.split_at(end.unwrap_or(after.len()));
+        shown.push_str(before);
+        shown.push_str("://");
+        match authority.rsplit_once('@') {
+            Some((user, host)) if user.contains(':') || !before.ends_with("ssh") => {
+                shown.push_str(HIDDEN);
+                shown.push('@');
+                shown.push_str(host);
+            }
+            _ => shown.push_str(authority),
+        }
+        rest = tail;
+    }
+    shown + rest
+}
+
 /// Columns for values; a longer one pushes what follows aside, and is shown whole.
 const WIDEST: usize = 40;
 
@@ -100,5 +125,28 @@ fn stands(key: &'static Key, loaded: &Loaded, places: &PlaceArgs) -> Stands {
     let (value, origin) =
         loaded.value(key, variable).unwrap_or_else(|| (key.default.to_owned(), "default".to_owned()));
     let is_hidden = key.is_secret() && !value.is_empty();
-    Stands { key, value: if is_hidden { "***".to_owned() } else { value }, origin }
+    Stands { key, value: if is_hidden { HIDDEN.to_owned() } else { without_passwords(&value) }, origin }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_passwords;
+
+    #[test]
+    fn addresses_are_shown_without_their_passwords() {
+        for (written, shown) in [
+            (
+                r#"["https://mona:s3cret@git.example.com/{owner}/{repo}", "file:///srv"]"#,
+                r#"["https://***@git.example.com/{owner}/{repo}", "file:///srv"]"#,
+            ),
+            ("https://ghp_token@example.com", "https://***@example.com"),
+            ("http://a:p@ss@example.com?x=@", "http://***@example.com?x=@"),
+            ("ssh://git@example.com/a", "ssh://git@example.com/a"),
+            ("ssh://git:s3cret@example.com/a", "ssh://***@example.com/a"),
+            ("https://example.com/a@b", "https://example.com/a@b"),
+            ("one for each CPU", "one for each CPU"),
+        ] {
+            assert_eq!(without_passwords(written), shown);
+        }
+    }
 }

@@ -331,6 +331,7 @@ impl House {
             control: control.clone(),
             auth: Arc::clone(&auth),
             seal: Arc::clone(&self.key),
+            proxies: settings.senders.proxies.clone(),
             premises: premises.clone(),
             stop: stop.clone(),
         });

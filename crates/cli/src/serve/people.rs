@@ -20,13 +20,42 @@ pub(crate) struct OAuthConfig {
     pub(crate) client_secret: Option<Secret>,
     /// Roles by login.
     #[serde(default)]
-    pub(crate) people: BTreeMap<String, Role>,
+    pub(crate) people: BTreeMap<String, Somebody>,
     /// Roles of the members of organisations.
     #[serde(default)]
     pub(crate) organisations: BTreeMap<String, Role>,
     /// Roles of the members of teams, `organisation/team`.
     #[serde(default)]
     pub(crate) teams: BTreeMap<String, Role>,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "it must be read, operate, admin, or {role: ..., id: ...}")]
+pub(crate) enum Somebody {
+    /// The account that signs in first with the login.
+    First(Role),
+    /// This account only.
+    One(Account),
+}
+
+/// An account of GitHub's.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Account {
+    role: Role,
+    /// Its number: `https://api.github.com/users/LOGIN` tells it.
+    id: u64,
+}
+
+impl Somebody {
+    fn called(self, login: &str) -> (Who, Role) {
+        let login = login.to_owned();
+        match self {
+            Somebody::First(role) => (Who::Login { login, id: None }, role),
+            Somebody::One(Account { role, id }) => (Who::Login { login, id: Some(id) }, role),
+        }
+    }
 }
 
 impl OAuthConfig {
@@ -56,7 +85,7 @@ impl OAuthConfig {
 
     fn roles(&self) -> Result<Vec<(Who, Role)>> {
         let mut roles: Vec<(Who, Role)> =
-            self.people.iter().map(|(login, role)| (Who::Login(login.clone()), *role)).collect();
+            self.people.iter().map(|(login, somebody)| somebody.called(login)).collect();
         for (name, role) in &self.organisations {
             roles.push((Who::Group(Group::Organisation(name.clone())), *role));
         }

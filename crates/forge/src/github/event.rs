@@ -130,6 +130,9 @@ pub struct PullRequest {
     pub base_sha: String,
     /// Login of its author.
     pub author: String,
+    /// The forge's number for them, where it says one: a login may be another's tomorrow.
+    #[serde(default)]
+    pub author_id: Option<u64>,
     /// What the author is to the repository: `OWNER`, `MEMBER`, `COLLABORATOR`, `CONTRIBUTOR`,
     /// `FIRST_TIME_CONTRIBUTOR`, `FIRST_TIMER`, or `NONE`.
     pub author_association: String,

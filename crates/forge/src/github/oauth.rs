@@ -41,8 +41,10 @@ pub enum Group {
 /// Somebody who has signed in at GitHub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// Their name there.
+    /// Their name there, which may be another's tomorrow.
     pub login: String,
+    /// Their number there.
+    pub id: u64,
     /// Of the groups that were asked about, those that they belong to.
     pub groups: Vec<Group>,
 }
@@ -91,13 +93,14 @@ impl OAuthApp {
         let user = client.call(&Call::get("/user", "ask who has signed in")).await?.body;
         let unclear = || OAuthError::Code("its token belongs to nobody".to_owned());
         let login = user["login"].as_str().ok_or_else(unclear)?.to_owned();
+        let id = user["id"].as_u64().ok_or_else(unclear)?;
         let mut theirs = Vec::new();
         for group in groups {
             if belongs(&client, &login, group).await? {
                 theirs.push(group.clone());
             }
         }
-        Ok(Person { login, groups: theirs })
+        Ok(Person { login, id, groups: theirs })
     }
 
     async fn token(&self, code: &str, verifier: &str, redirect: &str) -> Result<Secret, OAuthError> {

@@ -39,7 +39,7 @@ pub struct Grant {
 /// Source: <https://docs.github.com/actions/reference/workflows-and-actions/dependency-caching#restrictions-for-accessing-a-cache>
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheScope {
-    /// `owner/name`: caches of one repository are invisible to another.
+    /// `owner/name`, or what else stands for the repository: caches of one are invisible to another.
     pub repository: String,
     /// The job's own ref (`refs/heads/x`, `refs/pull/1/merge`), which it writes to and reads first.
     pub own_ref: String,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{Conclusion, JobId, JobResult, JobState, RunId, Timestamp};
 use runner::Cancellation;
 use store::Change;
-use store::record::{Job as Record, JobClock, Run};
+use store::record::{Job as Record, JobClock, Repository, Run};
 use workflow::plan::{PlanCommand, RunPlan, RunsOn};
 
 use crate::environment::{Environment, Gate, gate};
@@ -17,8 +17,7 @@ use crate::queue::{CallClaim, QueuedJob, Retry};
 pub(super) struct Live {
     pub(super) run: Arc<Run>,
     pub(super) facts: Arc<RunFacts>,
-    /// `owner/name`.
-    pub(super) repository: String,
+    pub(super) repository: Repository,
     plan: RunPlan,
     /// The rules of its repository's environments, as far as they are known.
     pub(super) environments: Option<Vec<Environment>>,
@@ -87,7 +86,7 @@ pub(super) struct Consequences {
 }
 
 impl Live {
-    pub(super) fn new(run: Arc<Run>, facts: Arc<RunFacts>, repository: String, plan: RunPlan) -> Live {
+    pub(super) fn new(run: Arc<Run>, facts: Arc<RunFacts>, repository: Repository, plan: RunPlan) -> Live {
         let (environments, jobs, calls) = Default::default();
         Live { run, facts, repository, plan, environments, jobs, calls }
     }

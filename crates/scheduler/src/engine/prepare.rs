@@ -45,8 +45,7 @@ pub struct Preparer {
 pub(super) struct Prepared {
     pub(super) recipe: Recipe,
     pub(super) facts: RunFacts,
-    /// `owner/name`.
-    pub(super) repository: String,
+    pub(super) repository: Repository,
     pub(super) secrets: Secrets,
 }
 
@@ -77,7 +76,7 @@ impl Preparer {
             earlier: self.earlier(run).await?,
         };
         let secrets = self.secrets_of(&repository).await?;
-        Ok(Prepared { recipe, facts, repository: repository.facts.full_name, secrets })
+        Ok(Prepared { recipe, facts, repository, secrets })
     }
 
     /// The `github` context of a run.
@@ -136,9 +135,9 @@ impl Preparer {
     }
 
     /// Puts the secrets and variables of its environment into a job that was let into it. They go before all others.
-    pub(super) async fn furnish(&self, job: &mut model::Job, repository: &str) -> Result<(), String> {
+    pub(super) async fn furnish(&self, job: &mut model::Job, place: &str) -> Result<(), String> {
         let Some(environment) = &job.environment else { return Ok(()) };
-        let scope = Scope::Environment(repository.to_owned(), environment.clone());
+        let scope = Scope::Environment(place.to_owned(), environment.clone());
         let variables = self.store.variables(&scope).await.map_err(|error| error.to_string())?;
         if let (Some(vars), false) = (job.contexts.vars.as_object_mut(), variables.is_empty()) {
             for variable in variables {
@@ -185,11 +184,13 @@ impl Preparer {
 fn scopes(repository: &Repository) -> Vec<Scope> {
     let name = &repository.facts.full_name;
     let owner = name.split_once('/').map_or(name.as_str(), |(owner, _)| owner);
-    vec![Scope::Organisation(owner.to_owned()), Scope::Repository(name.clone())]
+    vec![Scope::Organisation(owner.to_owned()), repository.scope()]
 }
 
-/// Whose change it is that runs.
-pub(super) fn author(run: &Run) -> String {
-    let pointer = run.what.facts.pointer("/start/pull_request/author").and_then(Json::as_str);
-    pointer.unwrap_or(&run.what.actor).to_owned()
+/// The setting that says that whose change it is that runs was approved.
+pub(super) fn approved_key(run: &Run) -> String {
+    let pull = run.what.facts.pointer("/start/pull_request");
+    let author = pull.and_then(|pull| pull["author"].as_str()).unwrap_or(&run.what.actor);
+    let id = pull.and_then(|pull| pull["author_id"].as_u64());
+    crate::expand::approved_key(run.what.repository, author, id)
 }

@@ -107,7 +107,7 @@ impl Core {
         let repository = self.parts.preparer.repository(run).await?;
         let secrets = self.parts.preparer.secrets_of(&repository).await?;
         let plan = recipe.plan(run.id, run.attempt, run.what.trust, secrets).map_err(|error| error.0)?;
-        Ok(Live::new(Arc::new(run.clone()), Arc::new(facts), repository.facts.full_name, plan))
+        Ok(Live::new(Arc::new(run.clone()), Arc::new(facts), repository, plan))
     }
 
     /// A job that was running when the server ended: its machine is gone.

@@ -25,8 +25,8 @@ impl Core {
             return;
         }
         let Some(live) = self.live.get_mut(&run_of(id)) else { return };
-        let (run, facts, repository) =
-            (Arc::clone(&live.run), Arc::clone(&live.facts), live.repository.clone());
+        let (run, facts) = (Arc::clone(&live.run), Arc::clone(&live.facts));
+        let (repository, place) = (live.repository.facts.full_name.clone(), live.repository.place.clone());
         let Some(job) = live.jobs.get_mut(&id) else { return };
         let cancellation = Cancellation::default();
         job.cancellation = Some(cancellation.clone());
@@ -35,7 +35,7 @@ impl Core {
         info!(job = %id, run = %run.id, repository, profile, tries, "job asks for a machine");
         let notes =
             [job.again_because.take().map(|reason| format!("Once more: {reason}")), job.let_in_by.clone()];
-        let mut order = Order { job: job.job.clone(), run, facts, repository, machine };
+        let mut order = Order { job: job.job.clone(), run, facts, repository, place, machine };
         let (store, logs) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.logs));
         let (worker, sender) = (Arc::clone(&self.parts.worker), self.sender.clone());
         let preparer = Arc::clone(&self.parts.preparer);
@@ -45,7 +45,7 @@ impl Core {
                     let (journal, keeper) = Journal::open(id, store, writer);
                     notes.into_iter().flatten().for_each(|note| journal.note(&note));
                     let sink: Arc<dyn EventSink> = journal.clone();
-                    let result = match preparer.furnish(&mut order.job, &order.repository).await {
+                    let result = match preparer.furnish(&mut order.job, &order.place).await {
                         Ok(()) => worker.work(order, sink, cancellation.clone()).await,
                         Err(reason) => super::without_machine(model::Conclusion::Failure, Some(reason)),
                     };

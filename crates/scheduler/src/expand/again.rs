@@ -32,8 +32,7 @@ impl Expander {
             return ignored("the check has no such button");
         }
         let known = self.store.repositories().await?;
-        let is_it = |name: &str| name.eq_ignore_ascii_case(repository.name.as_str());
-        let Some(known) = known.iter().find(|known| is_it(&known.facts.full_name)) else {
+        let Some(known) = known.iter().find(|known| known.facts.forge_id == Some(repository.id)) else {
             return ignored("nothing has run of its repository");
         };
         let runs = match wish.check_run {

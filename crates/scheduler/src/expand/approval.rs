@@ -30,7 +30,7 @@ impl Approval {
         }
         let Some(pull) = &start.pull_request else { return };
         // Who was approved once is not asked for again; where that can't be read, better once too often.
-        let key = approved_key(run.repository, &pull.author);
+        let key = approved_key(run.repository, &pull.author, pull.author_id);
         if matches!(store.setting(&key).await, Ok(Some(Json::Bool(true)))) {
             return;
         }
@@ -54,7 +54,11 @@ impl Approval {
     }
 }
 
-/// The setting that says that an author was approved.
-pub(crate) fn approved_key(repository: model::RepositoryId, author: &str) -> String {
-    format!("approved/{repository}/{}", author.to_ascii_lowercase())
+/// The setting that says that an author was approved: the person, and not whoever has their login.
+pub(crate) fn approved_key(repository: model::RepositoryId, author: &str, id: Option<u64>) -> String {
+    match id {
+        // No login has a slash.
+        Some(id) => format!("approved/{repository}/id/{id}"),
+        None => format!("approved/{repository}/{}", author.to_ascii_lowercase()),
+    }
 }

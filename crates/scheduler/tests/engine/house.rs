@@ -52,12 +52,19 @@ pub(crate) struct House {
     tasks: TaskTracker,
 }
 
-/// One secret for everybody, and one for each environment.
+/// One secret for the repository, and one for each of its environments.
 struct OneSecret;
 
 #[async_trait]
 impl SecretSource for OneSecret {
     async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, String> {
+        let is_its = |scope: &Scope| match scope {
+            Scope::Repository(place) | Scope::Environment(place, _) => place == "octo/hello",
+            Scope::Organisation(_) => false,
+        };
+        if !scopes.iter().any(is_its) {
+            return Ok(Secrets::new());
+        }
         let is_of_environment = matches!(scopes, [Scope::Environment(..)]);
         let name = if is_of_environment { "PRODUCTION_KEY" } else { "DEPLOY_KEY" };
         Ok(Secrets::from([(name.to_owned(), Secret("s3cret".to_owned()))]))
@@ -110,7 +117,7 @@ impl Place {
     /// A further repository at the same place, as the first one is now.
     pub(crate) fn copy(&self, name: &str) {
         let bare = format!("git/octo/{name}.git");
-        git(self.folder.path(), &["clone", "-q", "--bare", "git/octo/hello.git", &bare]);
+        git(self.folder.path(), &["clone", "-q", "--mirror", "git/octo/hello.git", &bare]);
     }
 
     /// What a forge has of pull request 7: a head, and its trial merge. The head and the base.

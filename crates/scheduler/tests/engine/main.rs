@@ -9,6 +9,7 @@ mod environments;
 mod faults;
 mod forge;
 mod house;
+mod identities;
 mod missed;
 mod queue;
 mod reports;

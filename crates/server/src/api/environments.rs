@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use scheduler::environment::{self, Environment};
 use serde::Deserialize;
 use store::Change;
-use store::record::Scope;
 
 use super::error::ApiError;
 use super::read::Body;
@@ -59,7 +58,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let repository = repositories::named(&shared, &format!("{owner}/{name}")).await?;
     let all = environment::of_repository(&*shared.store, repository.id).await?;
-    let scope = Scope::Environment(repository.facts.full_name.clone(), wanted.clone());
+    let scope = repository.environment(&wanted);
     let within = |name| Change::SecretRemoved { scope: scope.clone(), name };
     let secrets = shared.store.secrets(&scope).await?.into_iter().map(|secret| within(secret.name));
     let within = |name| Change::VariableRemoved { scope: scope.clone(), name };

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use model::Timestamp;
 use serde::Deserialize;
 use store::Change;
+use store::place;
 use store::record::{self, Scope};
 
 use super::error::ApiError;
@@ -41,19 +42,23 @@ pub(super) struct In {
 }
 
 impl In {
-    fn scope(&self) -> Result<Scope, ApiError> {
-        scope(&self.scope).ok_or_else(|| {
+    /// Where that is kept.
+    async fn scope(&self, shared: &Shared) -> Result<Scope, ApiError> {
+        let named = scope(&self.scope).ok_or_else(|| {
             ApiError::bad(
                 "`scope` is an owner, a repository owner/name, or an environment owner/name@environment",
             )
-        })
+        })?;
+        let kept = place::of(&*shared.store, &named).await?;
+        kept.map_err(|renamed| ApiError::conflict(format!("{} is called {renamed} now", self.scope)))
     }
 }
 
 /// The scope of these words.
 fn scope(text: &str) -> Option<Scope> {
     let is_name = |name: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        // `~` is in names of repositories that others have taken the place of.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
         !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(plain)
     };
     let Some((owner, rest)) = text.split_once('/') else {
@@ -108,7 +113,7 @@ pub(super) async fn secrets(
     State(shared): State<Arc<Shared>>,
     Query(within): Query<In>,
 ) -> Result<Json<Secrets>, ApiError> {
-    let secrets = shared.store.secrets(&within.scope()?).await?.into_iter();
+    let secrets = shared.store.secrets(&within.scope(&shared).await?).await?.into_iter();
     let secrets = secrets.map(|secret| Secret { name: secret.name, updated_at: secret.updated_at });
     Ok(Json(Secrets { secrets: secrets.collect() }))
 }
@@ -119,7 +124,7 @@ pub(super) async fn set_secret(
     Query(within): Query<In>,
     Body(value): Body<Value>,
 ) -> Result<StatusCode, ApiError> {
-    let (scope, name) = (within.scope()?, name_of(&name)?);
+    let (scope, name) = (within.scope(&shared).await?, name_of(&name)?);
     let sealed = shared.seal.seal(&scope, &name, &model::Secret(value.bounded()?));
     let sealed = sealed.map_err(|error| ApiError::unavailable(error.to_string(), RETRY_SECONDS))?;
     shared.store.apply(vec![Change::SecretSet { scope, name, sealed, at: Timestamp::now() }]).await?;
@@ -131,7 +136,7 @@ pub(super) async fn remove_secret(
     Path(name): Path<String>,
     Query(within): Query<In>,
 ) -> Result<StatusCode, ApiError> {
-    let (scope, name) = (within.scope()?, name_of(&name)?);
+    let (scope, name) = (within.scope(&shared).await?, name_of(&name)?);
     if !shared.store.secrets(&scope).await?.iter().any(|secret| secret.name == name) {
         return Err(ApiError::missing(format!("secret {name} in {}", within.scope)));
     }
@@ -143,7 +148,7 @@ pub(super) async fn variables(
     State(shared): State<Arc<Shared>>,
     Query(within): Query<In>,
 ) -> Result<Json<Variables>, ApiError> {
-    let variables = shared.store.variables(&within.scope()?).await?.into_iter();
+    let variables = shared.store.variables(&within.scope(&shared).await?).await?.into_iter();
     let told = |variable: record::Variable| Variable {
         name: variable.name,
         value: variable.value,
@@ -158,7 +163,7 @@ pub(super) async fn set_variable(
     Query(within): Query<In>,
     Body(value): Body<Value>,
 ) -> Result<StatusCode, ApiError> {
-    let (scope, name, value) = (within.scope()?, name_of(&name)?, value.bounded()?);
+    let (scope, name, value) = (within.scope(&shared).await?, name_of(&name)?, value.bounded()?);
     let variable = record::Variable { scope, name, value, updated_at: Timestamp::now() };
     shared.store.apply(vec![Change::VariableSet(variable)]).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -169,7 +174,7 @@ pub(super) async fn remove_variable(
     Path(name): Path<String>,
     Query(within): Query<In>,
 ) -> Result<StatusCode, ApiError> {
-    let (scope, name) = (within.scope()?, name_of(&name)?);
+    let (scope, name) = (within.scope(&shared).await?, name_of(&name)?);
     if !shared.store.variables(&scope).await?.iter().any(|variable| variable.name == name) {
         return Err(ApiError::missing(format!("variable {name} in {}", within.scope)));
     }

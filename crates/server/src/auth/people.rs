@@ -11,16 +11,20 @@
 //! (<https://datatracker.ietf.org/doc/html/rfc6749#section-10.12>).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
-use forge::github::oauth::{Group, OAuthApp, OAuthError};
+use forge::github::oauth::{Group, OAuthApp, OAuthError, Person};
 use model::Timestamp;
+use store::{Change, Store, StoreError};
+use tracing::warn;
 
 use super::random;
 use super::role::Role;
 use super::token::{digest, same};
+use crate::rate::{Limiter, Rate};
 
 /// How long somebody stays signed in: a working day. Who is no longer a member at the forge may do nothing here
 /// after it.
@@ -31,6 +35,13 @@ const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Browsers that are on their way at once, of some 300 bytes each; the one that left first is given up for the next.
 const UNDERWAY: usize = 1000;
+
+/// Browsers that set out from one address in a minute: more than a team behind one does, and so few that those of one
+/// address, all of which are on their way, leave room for others.
+const DEPARTURES: u32 = 60;
+
+const _: () =
+    assert!(DEPARTURES as u64 * (PATIENCE.as_secs() / 60 + 1) < UNDERWAY as u64, "one can't push others out");
 
 /// The cookie that a browser takes along.
 const COOKIE: &str = "hearth-sign-in";
@@ -45,7 +56,12 @@ pub const BACK: &str = "/sign-in/github/back";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
     /// One person, by their login.
-    Login(String),
+    Login {
+        /// It, in any case.
+        login: String,
+        /// The one account that is meant; without it, the one that signs in first.
+        id: Option<u64>,
+    },
     /// Everybody of a group.
     Group(Group),
 }
@@ -56,6 +72,7 @@ pub struct People {
     roles: Vec<(Who, Role)>,
     redirect: String,
     underway: Mutex<HashMap<[u8; 32], Underway>>,
+    departures: Limiter,
 }
 
 /// A browser that was sent to the forge.
@@ -68,6 +85,10 @@ struct Underway {
 /// Somebody who may come in.
 pub(crate) struct Entry {
     pub(crate) login: String,
+    /// The forge's number for them.
+    pub(crate) id: u64,
+    /// Whether the configuration says that this account is meant.
+    pub(crate) is_named: bool,
     pub(crate) role: Role,
     /// The page that they wanted.
     pub(crate) next: String,
@@ -87,6 +108,22 @@ pub enum NotLetIn {
         "{0} has no role on this server; whoever runs it gives one in its configuration, below serve.github.oauth"
     )]
     Nobody(String),
+    /// The login was somebody else's.
+    #[error(
+        "another GitHub account was {login} here before; if this one is right, whoever runs the server says so in its \
+         configuration: the server's log has the words"
+    )]
+    Another {
+        /// The login.
+        login: String,
+        /// The account that has it now.
+        id: u64,
+        /// The account that had it.
+        before: u64,
+    },
+    /// Where pins are kept can't be asked.
+    #[error("who you are can't be looked up here now; try again")]
+    Store(#[from] StoreError),
     /// GitHub does not say who they are.
     #[error(transparent)]
     Unknown(#[from] OAuthError),
@@ -97,7 +134,13 @@ impl People {
     #[must_use]
     pub fn new(app: OAuthApp, roles: Vec<(Who, Role)>, url: &str) -> People {
         let redirect = format!("{}{BACK}", url.trim_end_matches('/'));
-        People { app, roles, redirect, underway: Mutex::default() }
+        let departures = Limiter::new(Rate { per_minute: DEPARTURES });
+        People { app, roles, redirect, underway: Mutex::default(), departures }
+    }
+
+    /// Whether somebody at this address may set out; if not, how long until they may.
+    pub(crate) fn may_leave(&self, client: IpAddr) -> Result<(), Duration> {
+        self.departures.take(client)
     }
 
     /// Where a browser is sent, and the cookie that it takes along.
@@ -132,25 +175,57 @@ impl People {
             found.filter(|one| is_ours && one.begun_at.after(PATIENCE) > now).ok_or(NotLetIn::Stale)?;
         let code = answer.map_err(|reason| NotLetIn::Denied(reason.to_owned()))?;
         let person = self.app.identify(code, &found.verifier, &self.redirect, self.groups()).await?;
-        let role = self.role(&person.login, &person.groups).ok_or(NotLetIn::Nobody(person.login.clone()))?;
-        Ok(Entry { login: person.login, role, next: found.next })
+        let role = self.role(&person).ok_or(NotLetIn::Nobody(person.login.clone()))?;
+        let is_named = self.roles.iter().any(|(who, _)| who.names(&person));
+        Ok(Entry { login: person.login, id: person.id, is_named, role, next: found.next })
     }
 
     fn groups(&self) -> impl Iterator<Item = &Group> {
         self.roles.iter().filter_map(|(who, _)| match who {
             Who::Group(group) => Some(group),
-            Who::Login(_) => None,
+            Who::Login { .. } => None,
         })
     }
 
     /// The highest role of all that are somebody's.
-    fn role(&self, login: &str, groups: &[Group]) -> Option<Role> {
+    fn role(&self, person: &Person) -> Option<Role> {
         let is_theirs = |who: &Who| match who {
-            Who::Login(name) => name.eq_ignore_ascii_case(login),
-            Who::Group(group) => groups.contains(group),
+            Who::Login { login, id } => {
+                login.eq_ignore_ascii_case(&person.login) && id.is_none_or(|id| id == person.id)
+            }
+            Who::Group(group) => person.groups.contains(group),
         };
         self.roles.iter().filter(|(who, _)| is_theirs(who)).map(|(_, role)| *role).max()
     }
+}
+
+impl Who {
+    /// Whether it says that this very account is meant.
+    fn names(&self, person: &Person) -> bool {
+        matches!(self, Who::Login { login, id } if login.eq_ignore_ascii_case(&person.login) && *id == Some(person.id))
+    }
+}
+
+/// Sees to it that a login means the account that first signed in with it, or that the configuration names: whoever
+/// takes a login over gets nothing of what it has here, a role or a word as a reviewer.
+pub(super) async fn pin(store: &dyn Store, entry: &Entry) -> Result<(), NotLetIn> {
+    let key = format!("person/{}", entry.login.to_ascii_lowercase());
+    let before = store.setting(&key).await?.and_then(|id| id.as_u64());
+    if before == Some(entry.id) {
+        return Ok(());
+    }
+    if let Some(before) = before.filter(|_| !entry.is_named) {
+        let (login, id) = (entry.login.clone(), entry.id);
+        warn!(
+            login,
+            id,
+            before,
+            "another account of the same login wants to sign in; if it is right, give it its role with its number in \
+             serve.github.oauth: `people: {{{login}: {{role: read, id: {id}}}}}`"
+        );
+        return Err(NotLetIn::Another { login, id, before });
+    }
+    Ok(store.apply(vec![Change::Setting { key, value: entry.id.into() }]).await?)
 }
 
 /// What makes a browser forget its cookie.
@@ -189,12 +264,17 @@ mod tests {
     fn somebody_has_the_highest_role_of_all_that_they_are_and_nobody_else_has_any() {
         let octo = Group::Organisation("octo".to_owned());
         let all = people(vec![
-            (Who::Login("Mona".to_owned()), Role::Admin),
+            (Who::Login { login: "Mona".to_owned(), id: None }, Role::Admin),
+            (Who::Login { login: "ada".to_owned(), id: Some(7) }, Role::Operate),
             (Who::Group(octo.clone()), Role::Read),
         ]);
-        assert_eq!(all.role("mona", std::slice::from_ref(&octo)), Some(Role::Admin));
-        assert_eq!(all.role("eve", &[octo]), Some(Role::Read));
-        assert_eq!(all.role("eve", &[]), None);
+        let role = |login: &str, id, groups: &[Group]| {
+            all.role(&Person { login: login.to_owned(), id, groups: groups.to_vec() })
+        };
+        assert_eq!(role("mona", 1, std::slice::from_ref(&octo)), Some(Role::Admin));
+        assert_eq!(role("eve", 2, &[octo]), Some(Role::Read));
+        assert_eq!(role("eve", 2, &[]), None);
+        assert_eq!((role("Ada", 7, &[]), role("ada", 8, &[])), (Some(Role::Operate), None));
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use store::Change;
+use store::place;
 use store::record::{Scope, Variable};
 
 use super::error::PageError;
@@ -156,14 +157,14 @@ pub(super) async fn on_settings(
         let scope = runs::encoded(&form.scope);
         return Ok(Redirect::to(&format!("/settings?scope={scope}#rules")).into_response());
     }
-    let (change, part) = change(&pages, &what, &form, now)?;
+    let (change, part) = change(&pages, &what, &form, now).await?;
     pages.store().apply(vec![change]).await?;
     let scope = runs::encoded(&form.scope);
     Ok(Redirect::to(&format!("/settings?scope={scope}#{part}")).into_response())
 }
 
 /// What a form changes, and which part of the page shows it.
-fn change(
+async fn change(
     pages: &Pages,
     what: &str,
     form: &Settings,
@@ -175,6 +176,9 @@ fn change(
     let scope = named(&form.scope).ok_or_else(|| {
         PageError::Invalid("a scope is owner, owner/name, or owner/name@environment".to_owned())
     })?;
+    let kept = place::of(pages.store(), &scope).await?;
+    let scope =
+        kept.map_err(|renamed| PageError::Invalid(format!("{} is called {renamed} now", form.scope.trim())))?;
     let name = variable_name(&form.name).ok_or_else(|| {
         let rule = "a name has letters, digits, and _, begins with no digit, and not with GITHUB_";
         PageError::Invalid(rule.to_owned())

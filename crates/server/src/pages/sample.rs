@@ -23,7 +23,8 @@ pub(super) fn repository() -> Repository {
         clone_url: "https://github.com/octo/hello".to_owned(),
         installation: None,
     };
-    Repository { id: RepositoryId(1), facts, first_seen: Timestamp(0) }
+    let place = facts.full_name.clone();
+    Repository { id: RepositoryId(1), facts, place, first_seen: Timestamp(0) }
 }
 
 pub(super) fn run() -> Run {

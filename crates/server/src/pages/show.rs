@@ -363,10 +363,12 @@ pub(super) async fn settings(
     let (mut secrets, mut variables, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
     let mut environments = Vec::new();
     if is_admin {
-        let sealed = store.secrets(&scope).await?.into_iter();
+        // Nothing is kept under a name that is nobody's now; who sets something there is told so.
+        let kept = store::place::of(store, &scope).await?.unwrap_or_else(|_| scope.clone());
+        let sealed = store.secrets(&kept).await?.into_iter();
         secrets =
             sealed.map(|secret| SecretName { name: secret.name, updated_at: secret.updated_at }).collect();
-        variables = store.variables(&scope).await?;
+        variables = store.variables(&kept).await?;
         let shown = match &scope {
             Scope::Organisation(_) => None,
             Scope::Repository(name) | Scope::Environment(name, _) => {

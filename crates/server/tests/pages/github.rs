@@ -4,21 +4,27 @@ use std::sync::{Arc, Mutex};
 
 use axum::Json;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::routing::{get, post};
 use forge::github::oauth::{Group, OAuthApp};
 use model::Secret;
 use serde_json::{Value, json};
 use server::auth::Role;
 use server::auth::people::{People, Who};
+use server::http::Peer;
+use store::Change;
 use tokio::net::TcpListener;
 
 use crate::world::World;
-use crate::{Answer, Browser};
+use crate::{Answer, Browser, send};
 
 /// What was sent to change a code for a token.
 type Codes = Arc<Mutex<Vec<Value>>>;
+
+/// Mona's number.
+const MONA: u64 = 2;
 
 /// Mona is a member of octo, and invited to its team.
 async fn github(codes: Codes) -> String {
@@ -47,7 +53,7 @@ async fn token(State(codes): State<Codes>, headers: HeaderMap, Json(body): Json<
 
 fn user(headers: &HeaderMap) -> Result<Json<Value>, StatusCode> {
     match headers.get("authorization").is_some_and(|token| token == "Bearer gho_1") {
-        true => Ok(Json(json!({"login": "mona", "id": 2}))),
+        true => Ok(Json(json!({"login": "mona", "id": MONA}))),
         false => Err(StatusCode::UNAUTHORIZED),
     }
 }
@@ -96,6 +102,10 @@ impl Place {
     }
 }
 
+fn login(login: &str, id: Option<u64>) -> (Who, Role) {
+    (Who::Login { login: login.to_owned(), id }, Role::Operate)
+}
+
 fn member(role: Role) -> (Who, Role) {
     (Who::Group(Group::Organisation("octo".to_owned())), role)
 }
@@ -129,7 +139,7 @@ async fn a_member_signs_in_at_github_and_comes_where_they_wanted_with_their_role
 
 #[tokio::test]
 async fn who_is_refused_at_github_or_has_no_role_here_is_told_what_to_do() {
-    let place = Place::new(vec![(Who::Login("hubot".to_owned()), Role::Admin)]).await;
+    let place = Place::new(vec![login("hubot", None)]).await;
     for (answer, status, words) in [
         ("error=access_denied", StatusCode::FORBIDDEN, "was not allowed to say who you are"),
         ("code=bad", StatusCode::BAD_GATEWAY, "The code is incorrect or expired"),
@@ -145,6 +155,51 @@ async fn who_is_refused_at_github_or_has_no_role_here_is_told_what_to_do() {
     let foreign = place.get(&format!("/sign-in/github/back?code=good&state={state}"), "").await;
     assert_eq!(foreign.status, StatusCode::BAD_REQUEST);
     assert!(foreign.text.contains("was not begun in this browser"), "{}", foreign.text);
+}
+
+#[tokio::test]
+async fn a_login_means_the_account_that_signed_in_first_or_the_one_that_is_named() {
+    let arrive = async |place: &Place| {
+        let (state, cookie) = place.leave("/").await;
+        place.get(&format!("/sign-in/github/back?code=good&state={state}"), &cookie).await
+    };
+    for _ in 0..2 {
+        let place = Place::new(vec![login("mona", Some(MONA)), member(Role::Read)]).await;
+        assert_eq!(arrive(&place).await.status, StatusCode::OK);
+        assert_eq!(arrive(&place).await.status, StatusCode::OK, "the same again");
+    }
+    let another = |id: u64| Change::Setting { key: "person/mona".to_owned(), value: json!(id) };
+    for roles in [vec![login("mona", None)], vec![member(Role::Operate)]] {
+        let place = Place::new(roles).await;
+        place.world.store.apply(vec![another(MONA + 1)]).await.expect("written");
+        let back = arrive(&place).await;
+        assert_eq!(back.status, StatusCode::FORBIDDEN, "whatever gives them a role");
+        assert!(back.text.contains("Another GitHub account was mona here before"), "{}", back.text);
+        assert!(!back.header("set-cookie").starts_with("hearth="));
+    }
+    let place = Place::new(vec![login("mona", Some(MONA))]).await;
+    place.world.store.apply(vec![another(MONA + 1)]).await.expect("written");
+    assert_eq!(arrive(&place).await.status, StatusCode::OK, "the operator says so");
+    let place = Place::new(vec![login("mona", Some(MONA + 1))]).await;
+    assert!(arrive(&place).await.text.contains("Mona has no role on this server"));
+}
+
+#[tokio::test]
+async fn who_sets_out_to_github_again_and_again_is_held_back_and_nobody_else_is() {
+    let place = Place::new(vec![member(Role::Read)]).await;
+    let from = async |address: &str| {
+        let request = Request::get("/sign-in/github").header("x-forwarded-for", address);
+        let mut request = request.body(Body::empty()).expect("a request");
+        request.extensions_mut().insert(Peer(([127, 0, 0, 1], 9).into()));
+        send(&place.pages.router(), request).await
+    };
+    for _ in 0..60 {
+        assert_eq!(from("192.0.2.1").await.status, StatusCode::SEE_OTHER);
+    }
+    let held = from("192.0.2.1").await;
+    assert_eq!((held.status, held.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "1"));
+    assert!(held.text.contains("Too many have set out"), "{}", held.text);
+    assert_eq!(from("192.0.2.2").await.status, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]

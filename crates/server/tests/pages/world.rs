@@ -12,6 +12,7 @@ use model::{
 use scheduler::decide::{Wait, WaitReason};
 use scheduler::queue::{Capacity, Profile, Size, Subject};
 use serde_json::json;
+use server::address::Proxies;
 use server::auth::people::People;
 use server::auth::{Auth, AuthConfig, Role, token};
 use server::control::{Again, Control, ControlError, Dispatch, Review};
@@ -172,6 +173,7 @@ impl World {
             control: Arc::clone(&self.control) as Arc<dyn Control>,
             auth: Arc::new(auth),
             seal: Arc::new(SealKey::load_or_make(&self.folder.path().join("key")).expect("a key")),
+            proxies: Proxies::default(),
             premises: Arc::new(House),
             stop: self.stop.clone(),
         })

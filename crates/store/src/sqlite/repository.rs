@@ -1,42 +1,93 @@
 //! Repositories.
 
 use model::{RepositoryId, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::fault::Fault;
 use crate::record::{Repository, RepositoryFacts};
 
+/// Remembers a repository by the forge's number for it; where the forge gives none, by its name.
+///
+/// ```text
+/// known by its number ──► takes the name that it has now
+/// unknown ──► a new one, which is given nothing of whoever had its name before
+/// ```
+///
+/// Whoever had the name is another repository, which was deleted or renamed: it gives the name up.
 pub(super) fn seen(
     connection: &Connection,
     facts: &RepositoryFacts,
     at: Timestamp,
 ) -> Result<RepositoryId, Fault> {
-    let id = connection
+    let known = known(connection, facts)?;
+    connection
+        .prepare_cached(
+            "UPDATE repositories SET full_name = full_name || '~' || id
+             WHERE forge = ?1 AND full_name = ?2 AND id IS NOT ?3",
+        )?
+        .execute(params![facts.forge, facts.full_name, known])?;
+    match known {
+        Some(id) => renew(connection, id, facts)?,
+        None => insert(connection, facts, at)?,
+    }
+    let id = known.unwrap_or_else(|| connection.last_insert_rowid().unsigned_abs());
+    Ok(RepositoryId(id))
+}
+
+fn renew(connection: &Connection, id: u64, facts: &RepositoryFacts) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "UPDATE repositories SET
+               full_name = :full_name, forge_id = coalesce(:forge_id, forge_id), default_branch = :default_branch,
+               is_private = :is_private, clone_url = :clone_url, installation = :installation
+             WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":id": id,
+            ":full_name": facts.full_name,
+            ":forge_id": facts.forge_id,
+            ":default_branch": facts.default_branch,
+            ":is_private": facts.is_private,
+            ":clone_url": facts.clone_url,
+            ":installation": facts.installation,
+        })?;
+    Ok(())
+}
+
+fn insert(connection: &Connection, facts: &RepositoryFacts, at: Timestamp) -> Result<(), Fault> {
+    // A place that was another's is not given again.
+    connection
         .prepare_cached(
             "INSERT INTO repositories
-               (forge, full_name, forge_id, default_branch, is_private, clone_url, installation, first_seen)
+               (forge, full_name, place, forge_id, default_branch, is_private, clone_url, installation, first_seen)
              VALUES
-               (:forge, :full_name, :forge_id, :default_branch, :is_private, :clone_url, :installation, :at)
-             ON CONFLICT (forge, full_name) DO UPDATE SET
-               full_name = excluded.full_name, forge_id = excluded.forge_id,
-               default_branch = excluded.default_branch, is_private = excluded.is_private,
-               clone_url = excluded.clone_url, installation = excluded.installation
-             RETURNING id",
+               (:forge, :full_name,
+                :full_name || iif(EXISTS (SELECT 1 FROM repositories WHERE forge = :forge AND place = :full_name),
+                  '~' || coalesce(:forge_id, :at), ''),
+                :forge_id, :default_branch, :is_private, :clone_url, :installation, :at)",
         )?
-        .query_row(
-            named_params! {
-                ":forge": facts.forge,
-                ":full_name": facts.full_name,
-                ":forge_id": facts.forge_id,
-                ":default_branch": facts.default_branch,
-                ":is_private": facts.is_private,
-                ":clone_url": facts.clone_url,
-                ":installation": facts.installation,
-                ":at": at.0,
-            },
-            |row| row.get(0),
-        )?;
-    Ok(RepositoryId(id))
+        .execute(named_params! {
+            ":forge": facts.forge,
+            ":full_name": facts.full_name,
+            ":forge_id": facts.forge_id,
+            ":default_branch": facts.default_branch,
+            ":is_private": facts.is_private,
+            ":clone_url": facts.clone_url,
+            ":installation": facts.installation,
+            ":at": at.0,
+        })?;
+    Ok(())
+}
+
+/// The one that this is. One of which no number was known may be any of its name.
+fn known(connection: &Connection, facts: &RepositoryFacts) -> Result<Option<u64>, Fault> {
+    let mut found = connection.prepare_cached(
+        "SELECT id FROM repositories
+         WHERE forge = ?1 AND (forge_id = ?3 OR (full_name = ?2 AND (forge_id IS NULL OR ?3 IS NULL)))
+         ORDER BY forge_id IS NOT ?3 LIMIT 1",
+    )?;
+    let found = found.query_row(params![facts.forge, facts.full_name, facts.forge_id], |row| row.get(0));
+    Ok(found.optional()?)
 }
 
 pub(super) fn one(connection: &Connection, id: RepositoryId) -> Result<Option<Repository>, Fault> {
@@ -62,6 +113,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Repository> {
             clone_url: row.get("clone_url")?,
             installation: row.get("installation")?,
         },
+        place: row.get("place")?,
         first_seen: Timestamp(row.get("first_seen")?),
     })
 }

@@ -1,8 +1,8 @@
 //! Secrets, variables, tokens, settings, repositories.
 
 use serde_json::json;
-use store::record::{Scope, SealedSecret, Token, Variable};
-use store::{Change, Store};
+use store::record::{RepositoryFacts, Scope, SealedSecret, Token, Variable};
+use store::{Change, Store, place};
 
 use crate::sample::{NOON, facts, later};
 use crate::world::World;
@@ -101,6 +101,49 @@ pub(crate) async fn a_repository_is_one_however_it_is_spelled(world: &impl World
     let kept = store.repository(id).await.expect("read").expect("there");
     assert_eq!((kept.facts, kept.first_seen), (renamed, NOON));
     assert_eq!(store.repositories().await.expect("read").len(), 2);
+}
+
+pub(crate) async fn a_repository_that_was_renamed_is_the_same_and_keeps_its_place(world: &impl World) {
+    let store = world.open().await;
+    let id = store.repository_seen(facts("octo/hello"), NOON).await.expect("seen");
+    let renamed = RepositoryFacts { full_name: "mona/hi".to_owned(), ..facts("octo/hello") };
+    assert_eq!(store.repository_seen(renamed.clone(), later(5)).await.expect("seen"), id);
+    let kept = store.repository(id).await.expect("read").expect("there");
+    assert_eq!((kept.facts, kept.place.as_str()), (renamed, "octo/hello"));
+    let secret = |name: &str| Scope::Environment(name.to_owned(), "production".to_owned());
+    assert_eq!(place::of(&*store, &secret("Mona/hi")).await.expect("read"), Ok(secret("octo/hello")));
+    assert_eq!(
+        place::of(&*store, &secret("octo/hello")).await.expect("read"),
+        Err("mona/hi".to_owned()),
+        "nobody sets anything for a name that is nobody's"
+    );
+    let again = RepositoryFacts { forge_id: Some(8), ..facts("octo/hello") };
+    let next = store.repository_seen(again, later(9)).await.expect("seen");
+    let next = store.repository(next).await.expect("read").expect("there");
+    assert_ne!((next.id, next.place.as_str()), (id, "octo/hello"), "whoever has the old name next");
+}
+
+pub(crate) async fn a_repository_that_was_made_anew_under_a_name_has_nothing_of_the_old_one(
+    world: &impl World,
+) {
+    let store = world.open().await;
+    let named = |name: &str| Scope::Repository(name.to_owned());
+    assert_eq!(place::of(&*store, &named("octo/hello")).await.expect("read"), Ok(named("octo/hello")));
+    let old = store.repository_seen(facts("octo/hello"), NOON).await.expect("seen");
+    let anew = RepositoryFacts { forge_id: Some(8), ..facts("octo/hello") };
+    let new = store.repository_seen(anew.clone(), later(5)).await.expect("seen");
+    assert_ne!(old, new);
+    assert_eq!(store.repository_seen(anew, later(6)).await.expect("seen"), new, "from then on it is known");
+    let new = store.repository(new).await.expect("read").expect("there");
+    assert_eq!((new.facts.full_name.as_str(), new.place.as_str()), ("octo/hello", "octo/hello~8"));
+    let old = store.repository(old).await.expect("read").expect("there");
+    assert_eq!((old.facts.full_name.as_str(), old.place.as_str()), ("octo/hello~1", "octo/hello"));
+    assert_eq!(place::of(&*store, &named("octo/hello")).await.expect("read"), Ok(named("octo/hello~8")));
+    assert_eq!(place::of(&*store, &named("octo/hello~1")).await.expect("read"), Ok(named("octo/hello")));
+    // It had been renamed, and nobody had said so yet.
+    let renamed = RepositoryFacts { full_name: "octo/hi".to_owned(), ..facts("octo/hello") };
+    assert_eq!(store.repository_seen(renamed, later(7)).await.expect("seen"), old.id);
+    assert_eq!(place::of(&*store, &named("octo/hi")).await.expect("read"), Ok(named("octo/hello")));
 }
 
 pub(crate) async fn checking_reads_and_writes(world: &impl World) {

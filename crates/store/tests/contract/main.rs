@@ -58,6 +58,8 @@ contract! {
         a_token_is_found_by_its_digest_until_it_is_revoked,
         settings_are_kept_until_they_are_null,
         a_repository_is_one_however_it_is_spelled,
+        a_repository_that_was_renamed_is_the_same_and_keeps_its_place,
+        a_repository_that_was_made_anew_under_a_name_has_nothing_of_the_old_one,
         checking_reads_and_writes;
     random:
         what_is_answered_after_any_changes_is_answered_after_a_restart;

@@ -31,7 +31,7 @@ pub(crate) fn facts(full_name: &str) -> RepositoryFacts {
     RepositoryFacts {
         forge: "github".to_owned(),
         full_name: full_name.to_owned(),
-        forge_id: Some(7),
+        forge_id: Some(full_name.bytes().map(|byte| u64::from(byte.to_ascii_lowercase())).sum()),
         default_branch: "main".to_owned(),
         is_private: true,
         clone_url: format!("http://forge.test/{full_name}.git"),

@@ -24,6 +24,8 @@ pub struct TokenRequest {
     pub installation: u64,
     /// For these repositories only, by their names without owner; empty: for all of the installation.
     pub repositories: Vec<String>,
+    /// The same by their numbers, which nobody takes over with a name.
+    pub repository_ids: Vec<u64>,
     /// With these permissions only (`contents` → `read`); `None`: with all of the installation.
     pub permissions: Option<BTreeMap<String, String>>,
 }
@@ -42,13 +44,16 @@ pub struct Minted {
 impl TokenRequest {
     /// All that an installation may do.
     pub fn whole(installation: u64) -> TokenRequest {
-        TokenRequest { installation, repositories: Vec::new(), permissions: None }
+        TokenRequest { installation, repositories: Vec::new(), repository_ids: Vec::new(), permissions: None }
     }
 
     pub(crate) fn call(&self) -> Call {
         let mut body = json!({});
         if !self.repositories.is_empty() {
             body["repositories"] = json!(self.repositories);
+        }
+        if !self.repository_ids.is_empty() {
+            body["repository_ids"] = json!(self.repository_ids);
         }
         if let Some(permissions) = &self.permissions {
             body["permissions"] = json!(permissions);

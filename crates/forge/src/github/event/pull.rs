@@ -32,6 +32,7 @@ pub(super) fn pull_request(kind: &EventKind, reader: &Reader<'_>) -> Result<Opti
         base_ref,
         base_sha: reader.commit("/pull_request/base/sha")?,
         author: reader.text("/pull_request/user/login").unwrap_or_default().to_owned(),
+        author_id: reader.payload.pointer("/pull_request/user/id").and_then(Json::as_u64),
         author_association: reader.text("/pull_request/author_association").unwrap_or("NONE").to_owned(),
         is_fork: is_fork(reader.payload),
     }))

@@ -140,6 +140,7 @@ fn a_pull_request_is_described() {
         base_ref: "v2".into(),
         base_sha: sha("b"),
         author: "ada".into(),
+        author_id: None,
         author_association: "CONTRIBUTOR".into(),
         is_fork: false,
     };

@@ -4,13 +4,17 @@ CREATE TABLE repositories (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   forge TEXT NOT NULL,
   full_name TEXT NOT NULL COLLATE NOCASE,
+  -- The name that it had first: what is kept for it stays there when it is renamed.
+  place TEXT NOT NULL COLLATE NOCASE,
   forge_id INTEGER,
   default_branch TEXT NOT NULL,
   is_private INTEGER NOT NULL,
   clone_url TEXT NOT NULL,
   installation INTEGER,
   first_seen INTEGER NOT NULL,
-  UNIQUE (forge, full_name)
+  UNIQUE (forge, full_name),
+  UNIQUE (forge, place),
+  UNIQUE (forge, forge_id)
 ) STRICT;
 
 CREATE TABLE deliveries (
