@@ -17,7 +17,7 @@ use forge::RepositoryName;
 use forge::github::app::App;
 use forge::github::app::tokens::TokenRequest;
 use forge::github::client::{Auth, Call, Client, ClientError};
-use forge::github::deliveries::{self, Hook};
+use forge::github::deliveries::{self, Holder, Hook};
 use forge::github::questions;
 use forge::github::report::{
     FirstError, JobView, PullView, RunView, Sent, SentComment, State, Times, send, send_comment,
@@ -191,6 +191,7 @@ async fn questions(prism: &Prism) -> Result<(), ClientError> {
     let permissions = permissions.map(|(name, level)| (name.to_owned(), level.to_owned()));
     let request = TokenRequest {
         repositories: vec!["hello".to_owned()],
+        repository_ids: vec![1],
         permissions: Some(BTreeMap::from(permissions)),
         ..TokenRequest::whole(9)
     };
@@ -204,9 +205,12 @@ async fn questions(prism: &Prism) -> Result<(), ClientError> {
 
 async fn webhooks(prism: &Prism) -> Result<(), ClientError> {
     let (app, client) = (prism.client(app()), prism.client(token()));
-    deliveries::hooks(&client, &hello()).await?;
-    let own = Hook::Repository { repository: hello(), hook: 4 };
-    for (client, hook) in [(&app, Hook::App), (&client, own)] {
+    let mut all = vec![(&app, Hook::App)];
+    for holder in [Holder::Repository(hello()), Holder::Organisation("octo".to_owned())] {
+        deliveries::hooks(&client, &holder).await?;
+        all.push((&client, Hook::Of { holder, hook: 4 }));
+    }
+    for (client, hook) in all {
         deliveries::since(client, &hook, 0).await?;
         deliveries::redeliver(client, &hook, 12).await?;
     }

@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge::commit::CommitSpec;
 use forge::git::MirrorError;
@@ -29,6 +29,7 @@ use tracing::{info, warn};
 use workflow::syntax::Workflow;
 use workflow::trigger::{Event, decide};
 
+use crate::expand::{TRIES, is_elsewhere, wait_after};
 use crate::facts::RunFacts;
 use crate::origin::Origin;
 use crate::workflows::FOLDER;
@@ -60,14 +61,40 @@ pub struct Chain {
     pub url: String,
 }
 
-/// What is known of the workflows that listen, by the commit that they are of.
-type Listeners = BTreeMap<RepositoryId, (String, Arc<Vec<Workflow>>)>;
+/// What is known of the workflows that listen.
+#[derive(Default)]
+struct Known {
+    /// By the commit that they are of.
+    listeners: BTreeMap<RepositoryId, (String, Arc<Vec<Workflow>>)>,
+    /// Repositories in whose mirrors git has failed: how often, and when it is worth another try.
+    failed: BTreeMap<RepositoryId, (u32, Instant)>,
+}
+
+impl Known {
+    /// Whether a repository is left alone for now.
+    fn rests(&self, repository: RepositoryId) -> bool {
+        self.failed.get(&repository).is_some_and(|(_, next)| Instant::now() < *next)
+    }
+
+    /// Git has failed in a way of its own: it is tried as often as with a delivery, and then nobody listens. `Err`: not
+    /// yet.
+    fn failed(&mut self, repository: RepositoryId, error: MirrorError) -> Result<Workflows, MirrorError> {
+        let tries = self.failed.get(&repository).map_or(1, |(tries, _)| tries + 1);
+        self.failed.insert(repository, (tries, Instant::now() + wait_after(tries - 1)));
+        match tries < TRIES {
+            true => Err(error),
+            false => nobody(error),
+        }
+    }
+}
+
+type Workflows = Arc<Vec<Workflow>>;
 
 impl Chain {
     /// Works until `stop`. What is not told then, the next life tells.
     pub async fn run(self, stop: CancellationToken) {
         let mut changes = self.store.subscribe();
-        let mut known = Listeners::new();
+        let mut known = Known::default();
         loop {
             let told = tokio::select! {
                 () = stop.cancelled() => return,
@@ -76,27 +103,30 @@ impl Chain {
             if let Err(error) = &told {
                 warn!(error, "workflows that follow runs can't be told of them; trying again");
             }
+            let is_done = told == Ok(true);
             tokio::select! {
                 () = stop.cancelled() => return,
                 is_open = is_news(&mut changes) => if !is_open { return },
-                () = tokio::time::sleep(LOOK_AGAIN), if told.is_err() => {}
+                () = tokio::time::sleep(LOOK_AGAIN), if !is_done => {}
             }
         }
     }
 
-    /// Tells what is to be told, page by page. The first of the problems: what can't be told is in no other's way.
-    async fn round(&self, known: &mut Listeners) -> Result<(), String> {
-        let (mut last, mut problem, mut failing) = (None, None, BTreeSet::new());
+    /// Tells what is to be told, page by page, and whether that was all. The first of the problems: what can't be told
+    /// is in no other's way.
+    async fn round(&self, known: &mut Known) -> Result<bool, String> {
+        let (mut last, mut problem, mut failing, mut is_all) = (None, None, BTreeSet::new(), true);
         loop {
             let untold = self.store.unannounced(last, TOGETHER).await.map_err(said)?;
             let mut announced = Vec::new();
             for (attempt, before) in &untold {
                 match self.tell(attempt, *before, known, &mut failing).await {
-                    Ok(()) => announced.push(Change::Announced {
+                    Ok(true) => announced.push(Change::Announced {
                         run: attempt.run,
                         attempt: attempt.attempt,
                         state: attempt.state,
                     }),
+                    Ok(false) => is_all = false,
                     Err(error) => drop(problem.get_or_insert(error)),
                 }
                 last = Some((attempt.run, attempt.attempt));
@@ -105,37 +135,40 @@ impl Chain {
                 self.store.apply(announced).await.map_err(said)?;
             }
             if untold.len() < TOGETHER {
-                return problem.map_or(Ok(()), Err);
+                return problem.map_or(Ok(is_all), Err);
             }
         }
     }
 
-    /// Tells of an attempt. A repository that is `failing` in this round is not asked again: each question may take
-    /// a minute.
+    /// Tells of an attempt; `false` where its repository is left alone for now. One that is `failing` in this round is
+    /// not asked again: each question may take a minute.
     async fn tell(
         &self,
         attempt: &Attempt,
         before: RunState,
-        known: &mut Listeners,
+        known: &mut Known,
         failing: &mut BTreeSet<RepositoryId>,
-    ) -> Result<(), String> {
-        let Some(run) = self.store.run(attempt.run).await.map_err(said)? else { return Ok(()) };
+    ) -> Result<bool, String> {
+        let Some(run) = self.store.run(attempt.run).await.map_err(said)? else { return Ok(true) };
         let facts = RunFacts::from_json(&run.what.facts).map_err(said)?;
         if facts.level >= LEVELS {
-            return Ok(());
+            return Ok(true);
         }
         if failing.contains(&run.what.repository) {
             return Err(format!("the repository of run {} failed a moment ago", run.id));
         }
+        if known.rests(run.what.repository) {
+            return Ok(false);
+        }
         let Some(repository) = self.store.repository(run.what.repository).await.map_err(said)? else {
-            return Ok(());
+            return Ok(true);
         };
         let listeners = self.listeners(&repository, known).await.map_err(|error| {
             failing.insert(repository.id);
             error.to_string()
         })?;
         if listeners.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let cause = self.cause(&run, facts).await?;
         for action in due(attempt, before) {
@@ -145,7 +178,7 @@ impl Chain {
                 self.deliver(&run, attempt, action, &repository, &event.payload).await?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn deliver(
@@ -172,36 +205,39 @@ impl Chain {
 
     /// The workflows of the default branch, as far as it has been fetched, that follow others. None where they can't be
     /// read and no further try would help: what only its people can mend must not keep events for ever. `Err`: not now.
-    async fn listeners(
-        &self,
-        repository: &Repository,
-        known: &mut Listeners,
-    ) -> Result<Arc<Vec<Workflow>>, MirrorError> {
+    async fn listeners(&self, repository: &Repository, known: &mut Known) -> Result<Workflows, MirrorError> {
+        match self.read(repository, known).await {
+            Err(error @ MirrorError::Git { .. }) => known.failed(repository.id, error),
+            Err(error) => nobody(error),
+            Ok(listeners) => {
+                known.failed.remove(&repository.id);
+                Ok(listeners)
+            }
+        }
+    }
+
+    async fn read(&self, repository: &Repository, known: &mut Known) -> Result<Workflows, MirrorError> {
         let facts = &repository.facts;
-        let mirror = match self.origin.mirrors.get(&facts.full_name) {
-            Ok(Some(mirror)) => mirror,
-            Ok(None) => return Ok(Arc::default()),
-            Err(error) => return nobody(error),
-        };
+        let Some(mirror) = self.origin.mirrors.get(&facts.full_name)? else { return Ok(Arc::default()) };
         let sha = match mirror.resolve(&CommitSpec::Branch(facts.default_branch.clone())).await {
             Ok(sha) => sha,
             Err(MirrorError::NoCommit { .. }) => return Ok(Arc::default()),
-            Err(error) => return nobody(error),
+            Err(error) => return Err(error),
         };
-        if let Some((_, listeners)) = known.get(&repository.id).filter(|(of, _)| *of == sha) {
+        if let Some((_, listeners)) = known.listeners.get(&repository.id).filter(|(of, _)| *of == sha) {
             return Ok(Arc::clone(listeners));
         }
         let files = match mirror.files(&sha, FOLDER).await {
             Ok(files) => files,
             // So it is with this commit: said once, and remembered.
             Err(error @ MirrorError::TooLarge { .. }) => {
-                known.insert(repository.id, (sha, Arc::default()));
-                return nobody(error);
+                known.listeners.insert(repository.id, (sha, Arc::default()));
+                return Err(error);
             }
-            Err(error) => return nobody(error),
+            Err(error) => return Err(error),
         };
         let listeners = Arc::new(files.iter().filter_map(|(path, bytes)| listening(path, bytes)).collect());
-        known.insert(repository.id, (sha, Arc::clone(&listeners)));
+        known.listeners.insert(repository.id, (sha, Arc::clone(&listeners)));
         Ok(listeners)
     }
 
@@ -281,8 +317,8 @@ fn due(attempt: &Attempt, before: RunState) -> Vec<&'static str> {
 }
 
 /// Nobody listens where that can't be found out, unless another try may help, or the operator's doing.
-fn nobody(error: MirrorError) -> Result<Arc<Vec<Workflow>>, MirrorError> {
-    if error.may_pass() || matches!(error, MirrorError::NoGit(_) | MirrorError::Folder { .. }) {
+fn nobody(error: MirrorError) -> Result<Workflows, MirrorError> {
+    if is_elsewhere(&error) {
         return Err(error);
     }
     warn!(%error, "no workflows follow the runs of a repository whose workflows can't be read");
@@ -334,4 +370,25 @@ async fn is_news(changes: &mut tokio::sync::broadcast::Receiver<Arc<Vec<Change>>
 
 fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_fails_at_is_tried_as_often_as_a_delivery_and_then_nobody_listens() {
+        let failure = || MirrorError::Git {
+            repository: "octo/hello".to_owned(),
+            operation: "read",
+            cause: "fatal: bad config line 1".to_owned(),
+        };
+        let (mut known, one) = (Known::default(), RepositoryId(1));
+        assert!(!known.rests(one));
+        for _ in 1..TRIES {
+            assert!(known.failed(one, failure()).is_err(), "its events are kept");
+            assert!(known.rests(one) && !known.rests(RepositoryId(2)));
+        }
+        assert!(known.failed(one, failure()).is_ok_and(|listeners| listeners.is_empty()));
+    }
 }

@@ -43,8 +43,12 @@ struct Known {
     entries: Vec<Entry>,
 }
 
+/// An expression, its time zone, and the moment that has come.
+type Due = (String, Option<String>, Timestamp);
+
 struct Entry {
     cron: String,
+    timezone: Option<String>,
     schedule: Schedule,
     /// The setting that says how far it has come.
     key: String,
@@ -87,9 +91,15 @@ impl Clock {
                 warn!(repository = repository.facts.full_name, %error, "its schedules can't be read");
                 continue;
             }
-            for (cron, due) in self.due(&repository, now).await? {
-                info!(repository = repository.facts.full_name, cron, due = due.0, "a schedule is due");
-                let wish = Wish::Schedule { cron: cron.clone() };
+            for (cron, timezone, due) in self.due(&repository, now).await? {
+                info!(
+                    repository = repository.facts.full_name,
+                    cron,
+                    timezone,
+                    due = due.0,
+                    "a schedule is due"
+                );
+                let wish = Wish::Schedule { cron: cron.clone(), timezone };
                 if let Err(error) = self.dispatcher.dispatch(repository.id, ACTOR, &wish).await {
                     warn!(repository = repository.facts.full_name, cron, %error, "a schedule starts nothing");
                 }
@@ -116,12 +126,12 @@ impl Clock {
         }
         let mut entries = BTreeMap::new();
         for (path, bytes) in mirror.files(&sha, FOLDER).await? {
-            for (cron, zone) in schedules(&path, &bytes) {
+            for (cron, timezone) in schedules(&path, &bytes) {
                 let key =
-                    format!("schedule/{}/{cron}/{}", repository.id, zone.as_deref().unwrap_or_default());
+                    format!("schedule/{}/{cron}/{}", repository.id, timezone.as_deref().unwrap_or_default());
                 // The linter says what is wrong with an expression; here it starts nothing.
-                if let Ok(schedule) = Schedule::new(&cron, zone.as_deref()) {
-                    entries.entry(key.clone()).or_insert(Entry { cron, schedule, key });
+                if let Ok(schedule) = Schedule::new(&cron, timezone.as_deref()) {
+                    entries.entry(key.clone()).or_insert(Entry { cron, timezone, schedule, key });
                 }
             }
         }
@@ -129,12 +139,8 @@ impl Clock {
         Ok(())
     }
 
-    /// Expressions that are due, each once, and since when.
-    async fn due(
-        &self,
-        repository: &Repository,
-        now: Timestamp,
-    ) -> Result<BTreeSet<(String, Timestamp)>, StoreError> {
+    /// Expressions that are due, with their time zones, each once, and since when.
+    async fn due(&self, repository: &Repository, now: Timestamp) -> Result<BTreeSet<Due>, StoreError> {
         let mut due = BTreeSet::new();
         let entries = self.known.get(&repository.id).map(|known| known.entries.as_slice());
         for entry in entries.unwrap_or_default() {
@@ -145,7 +151,7 @@ impl Clock {
                 let value = json!({"seen": tick.progress.seen, "fired": tick.progress.fired});
                 self.store.apply(vec![Change::Setting { key: entry.key.clone(), value }]).await?;
             }
-            due.extend(tick.fires.map(|at| (entry.cron.clone(), at)));
+            due.extend(tick.fires.map(|at| (entry.cron.clone(), entry.timezone.clone(), at)));
         }
         Ok(due)
     }

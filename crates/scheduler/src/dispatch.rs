@@ -43,10 +43,12 @@ pub enum Wish {
         /// What they get as `github.event.client_payload`.
         client_payload: Json,
     },
-    /// `schedule`: all workflows with this expression.
+    /// `schedule`: all workflows with this expression in this time zone.
     Schedule {
         /// The expression, as the file has it.
         cron: String,
+        /// Its time zone, as the file has it.
+        timezone: Option<String>,
     },
 }
 
@@ -156,7 +158,9 @@ impl Dispatcher {
             Wish::Repository { event_type, client_payload } => {
                 ("repository_dispatch", made::repository_dispatch(&about, actor, event_type, client_payload))
             }
-            Wish::Schedule { cron } => ("schedule", made::schedule(&about, actor, cron)),
+            Wish::Schedule { cron, timezone } => {
+                ("schedule", made::schedule(&about, actor, cron, timezone.as_deref()))
+            }
         })
     }
 }

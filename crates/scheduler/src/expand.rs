@@ -35,7 +35,7 @@ use crate::recipe::File;
 use crate::workflows::FOLDER;
 
 /// Tries of a delivery whose commit can't be had: with the waits between them, more than two hours.
-const TRIES: u32 = 12;
+pub(crate) const TRIES: u32 = 12;
 
 /// Tries of a pull request that has no trial merge, half a minute: GitHub makes it some moments after it tells of the
 /// pull request, or never, where there is a conflict.
@@ -399,7 +399,7 @@ fn is_workflow(path: &str) -> bool {
     !name.contains('/') && (name.ends_with(".yml") || name.ends_with(".yaml"))
 }
 
-fn wait_after(tries: u32) -> Duration {
+pub(crate) fn wait_after(tries: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1u32.checked_shl(tries).unwrap_or(u32::MAX)).min(LONGEST_WAIT)
 }
 
@@ -420,12 +420,18 @@ impl Hindrance {
     }
 }
 
+/// Whether what hinders is not the repository's: another try may help, or the operator.
+pub(crate) fn is_elsewhere(error: &MirrorError) -> bool {
+    error.may_pass() || matches!(error, MirrorError::NoGit(_) | MirrorError::Folder { .. })
+}
+
 impl From<MirrorError> for Hindrance {
     fn from(error: MirrorError) -> Hindrance {
         if let MirrorError::NoMerge { .. } = error {
             return Hindrance::Soon(error.to_string());
         }
-        match error.may_pass() || matches!(error, MirrorError::NoGit(_) | MirrorError::Folder { .. }) {
+        // Git in its own words: nobody knows whether it is for ever.
+        match is_elsewhere(&error) || matches!(error, MirrorError::Git { .. }) {
             true => Hindrance::Later(error.to_string()),
             false => Hindrance::Never(error.to_string()),
         }

@@ -10,12 +10,12 @@
 //!
 //! <https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use forge::github::client::{Client, ClientError};
-use forge::github::deliveries::{self, Hook};
+use forge::github::deliveries::{self, Holder, Hook};
 use forge::repository::RepositoryName;
 use model::{RepositoryId, Timestamp};
 use serde_json::json;
@@ -27,7 +27,7 @@ use tracing::{info, warn};
 /// How long after its start the server looks for the first time: proxies have seen by then that it is there again.
 const FIRST: Duration = Duration::from_secs(5);
 
-/// How long from one look to the next. With a token it is a call for each repository, of 5000 that GitHub grants an hour.
+/// How long from one look to the next. With a token it is a call for each webhook, of 5000 that GitHub grants an hour.
 const EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// How far behind the last look it begins: what failed again is tried again, and attempts are listed some time after they
@@ -44,7 +44,7 @@ const SENT_AGAIN: usize = 200;
 /// Repositories whose webhooks are looked at in one look. If there are more, they take turns.
 const REPOSITORIES: usize = 100;
 
-/// How long the list of a repository's webhooks is taken for true, an empty one too.
+/// How long a list of webhooks is taken for true, an empty one too.
 const HOOKS_ARE_FRESH: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Where this server takes webhooks.
@@ -74,19 +74,19 @@ pub struct Reconciler {
     client: Client,
     url: Option<String>,
     told: Told,
-    hooks: BTreeMap<RepositoryId, Hooks>,
+    hooks: BTreeMap<String, Hooks>,
     /// The last repository that had its turn.
     after: RepositoryId,
 }
 
-/// The webhooks of a repository that lead here.
+/// The webhooks of a repository or an organisation that lead here.
 struct Hooks {
     read_at: Timestamp,
     numbers: Vec<u64>,
 }
 
 impl Reconciler {
-    /// `url` is where GitHub reaches this server, without a slash at its end: a repository's webhooks that lead
+    /// `url` is where GitHub reaches this server, without a slash at its end: webhooks that lead
     /// elsewhere are nobody's business here. An App has one webhook, which needs no address to be known.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, client: Client, url: Option<String>, told: Told) -> Reconciler {
@@ -130,7 +130,7 @@ impl Reconciler {
         let mut look = Look::default();
         let hooks = match self.client.app() {
             Some(_) => vec![("app".to_owned(), Hook::App)],
-            None => self.hooks_of_repositories(now, &mut look).await?,
+            None => self.own_hooks(now, &mut look).await?,
         };
         for (key, hook) in hooks {
             if look.limited.is_some() {
@@ -197,33 +197,46 @@ impl Reconciler {
         self.store.apply(vec![Change::Setting { key: key.to_owned(), value: json!(now.0) }]).await
     }
 
-    /// The webhooks of repositories that lead here, by what their progress is kept under.
-    async fn hooks_of_repositories(
+    /// The webhooks of repositories and their organisations that lead here, by what their progress is kept under.
+    async fn own_hooks(
         &mut self,
         now: Timestamp,
         look: &mut Look,
     ) -> Result<Vec<(String, Hook)>, StoreError> {
-        let mut found = Vec::new();
+        let (mut found, mut owners) = (Vec::new(), BTreeSet::new());
         for repository in self.whose_turn().await? {
             let Ok(name) = repository.facts.full_name.parse::<RepositoryName>() else { continue };
-            let is_fresh = |hooks: &Hooks| now.since(hooks.read_at) < HOOKS_ARE_FRESH;
-            if !self.hooks.get(&repository.id).is_some_and(is_fresh) {
-                match self.numbers(&name).await {
-                    Ok(numbers) => drop(self.hooks.insert(repository.id, Hooks { read_at: now, numbers })),
-                    Err(error) => failed(look, &error),
-                }
+            let owner = name.owner().to_ascii_lowercase();
+            let own = (repository.id.to_string(), Holder::Repository(name));
+            let others = owners.insert(owner.clone());
+            // Whether it is one, the answer says: a person has no webhooks there.
+            let others = others.then(|| (format!("organisation/{owner}"), Holder::Organisation(owner)));
+            for (key, holder) in others.into_iter().chain([own]) {
+                self.refresh(&key, &holder, now, look).await;
                 if look.limited.is_some() {
-                    break;
+                    return Ok(found);
                 }
+                let numbers = self.hooks.get(&key).map(|hooks| hooks.numbers.as_slice()).unwrap_or_default();
+                found.extend(
+                    numbers.iter().map(|hook| {
+                        (format!("{key}/{hook}"), Hook::Of { holder: holder.clone(), hook: *hook })
+                    }),
+                );
             }
             self.after = repository.id;
-            let numbers = self.hooks.get(&repository.id).map(|hooks| hooks.numbers.as_slice());
-            found.extend(numbers.unwrap_or_default().iter().map(|hook| {
-                let hook = *hook;
-                (format!("{}/{hook}", repository.id), Hook::Repository { repository: name.clone(), hook })
-            }));
         }
         Ok(found)
+    }
+
+    /// Asks which webhooks there are, unless that was asked lately.
+    async fn refresh(&mut self, key: &str, holder: &Holder, now: Timestamp, look: &mut Look) {
+        if self.hooks.get(key).is_some_and(|hooks| now.since(hooks.read_at) < HOOKS_ARE_FRESH) {
+            return;
+        }
+        match self.numbers(holder).await {
+            Ok(numbers) => drop(self.hooks.insert(key.to_owned(), Hooks { read_at: now, numbers })),
+            Err(error) => failed(look, &error),
+        }
     }
 
     async fn whose_turn(&self) -> Result<Vec<Repository>, StoreError> {
@@ -235,9 +248,9 @@ impl Reconciler {
         Ok(all)
     }
 
-    /// The numbers of a repository's webhooks that lead here: none, where the token may not see them.
-    async fn numbers(&self, name: &RepositoryName) -> Result<Vec<u64>, ClientError> {
-        match deliveries::hooks(&self.client, name).await {
+    /// The numbers of the webhooks that lead here: none, where the token may not see them.
+    async fn numbers(&self, holder: &Holder) -> Result<Vec<u64>, ClientError> {
+        match deliveries::hooks(&self.client, holder).await {
             Ok(hooks) => {
                 Ok(hooks.into_iter().filter(|hook| self.leads_here(&hook.url)).map(|hook| hook.id).collect())
             }

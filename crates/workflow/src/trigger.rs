@@ -31,7 +31,7 @@ pub struct Event {
     /// Its name (`push`).
     pub name: String,
     /// What the forge sends with it: GitHub's webhook payload. For `schedule`, `schedule` in it is
-    /// the cron expression that is due.
+    /// the cron expression that is due, and `timezone` its zone, or null; without it, any zone is meant.
     pub payload: Json,
     /// Paths changed since the last push, or in the pull request, in their order; `None` when they are
     /// not known: then path filters let everything pass.

@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::client::{Call, Client, ClientError, Method};
+use super::client::{Call, Client, ClientError, Method, segment};
 use crate::repository::RepositoryName;
 
 /// How often a webhook is sent at most: one that fails this often is refused for what it is.
@@ -20,13 +20,40 @@ const MAX_ATTEMPTS: usize = 3;
 pub enum Hook {
     /// The App's; asked as the App.
     App,
-    /// One of a repository's own.
-    Repository {
-        /// Of which repository.
-        repository: RepositoryName,
-        /// Its number, of the ping and of `GET /repos/{owner}/{repo}/hooks`.
+    /// One that somebody has set up.
+    Of {
+        /// Where.
+        holder: Holder,
+        /// Its number, of the ping and of [`hooks`].
         hook: u64,
     },
+}
+
+/// What has webhooks of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A repository.
+    Repository(RepositoryName),
+    /// An organisation, which tells of all its repositories.
+    Organisation(String),
+}
+
+impl Holder {
+    fn path(&self) -> String {
+        match self {
+            Holder::Repository(name) => format!("/repos/{name}/hooks"),
+            Holder::Organisation(name) => format!("/orgs/{}/hooks", segment(name)),
+        }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Repository(name) => name.fmt(f),
+            Holder::Organisation(name) => write!(f, "the organisation {name}"),
+        }
+    }
 }
 
 /// One attempt to deliver a webhook.
@@ -68,9 +95,9 @@ impl Delivery {
     }
 }
 
-/// A webhook of a repository, as its settings show it.
+/// A webhook, as the settings of a repository or an organisation show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositoryHook {
+pub struct OwnHook {
     /// Its number.
     pub id: u64,
     /// Where it is sent.
@@ -81,7 +108,7 @@ impl fmt::Display for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hook::App => f.write_str("the App"),
-            Hook::Repository { repository, hook } => write!(f, "webhook {hook} of {repository}"),
+            Hook::Of { holder, hook } => write!(f, "webhook {hook} of {holder}"),
         }
     }
 }
@@ -90,23 +117,22 @@ impl Hook {
     fn path(&self) -> String {
         match self {
             Hook::App => "/app/hook/deliveries".to_owned(),
-            Hook::Repository { repository, hook } => format!("/repos/{repository}/hooks/{hook}/deliveries"),
+            Hook::Of { holder, hook } => format!("{}/{hook}/deliveries", holder.path()),
         }
     }
 }
 
-/// The active webhooks of a repository. It takes the permission to read them, which GitHub calls `Webhooks`.
-/// <https://docs.github.com/en/rest/repos/webhooks#list-repository-webhooks>
-pub async fn hooks(client: &Client, repository: &RepositoryName) -> Result<Vec<RepositoryHook>, ClientError> {
-    let call = Call::get(
-        format!("/repos/{repository}/hooks?per_page=100"),
-        format!("list webhooks of {repository}"),
-    );
+/// The active webhooks of a repository, or of an organisation. It takes the permission to read them, which GitHub calls
+/// `Webhooks`.
+/// <https://docs.github.com/en/rest/repos/webhooks#list-repository-webhooks>,
+/// <https://docs.github.com/en/rest/orgs/webhooks#list-organization-webhooks>
+pub async fn hooks(client: &Client, holder: &Holder) -> Result<Vec<OwnHook>, ClientError> {
+    let call = Call::get(format!("{}?per_page=100", holder.path()), format!("list webhooks of {holder}"));
     let listed = client.list(&call, Json::as_array, |_| false).await?;
     let active = listed.iter().filter(|hook| hook["active"] != false);
     let hook = |hook: &Json| {
         let url = hook.pointer("/config/url").and_then(Json::as_str)?.to_owned();
-        Some(RepositoryHook { id: hook["id"].as_u64()?, url })
+        Some(OwnHook { id: hook["id"].as_u64()?, url })
     };
     Ok(active.filter_map(hook).collect())
 }

@@ -1,7 +1,7 @@
 //! Questions, and webhooks that got lost.
 
 use forge::github::client::Auth;
-use forge::github::deliveries::{Hook, missed, redeliver, since};
+use forge::github::deliveries::{Holder, Hook, missed, redeliver, since};
 use forge::github::questions::{
     AppFacts, Permission, app, comment, installation, installed, permission, pull_request, repository, revoke,
 };
@@ -35,7 +35,7 @@ async fn deliveries_are_listed_back_to_a_time_and_sent_again() {
     })
     .await;
     let client = hasty(&server, token());
-    let hook = Hook::Repository { repository: hello(), hook: 4 };
+    let hook = Hook::Of { holder: Holder::Repository(hello()), hook: 4 };
     let ten: jiff::Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
     let found = since(&client, &hook, u64::try_from(ten.as_second()).unwrap()).await.unwrap();
     assert_eq!(found.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), [4, 3, 2]);

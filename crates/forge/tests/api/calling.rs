@@ -286,6 +286,7 @@ async fn an_app_mints_a_token_for_each_installation_once() {
     let jobs = TokenRequest {
         installation: 9,
         repositories: vec!["hello".into()],
+        repository_ids: Vec::new(),
         permissions: Some(BTreeMap::from([("contents".into(), "read".into())])),
     };
     let minted = client.mint(&jobs).await.unwrap();

@@ -63,3 +63,34 @@ async fn a_schedule_that_was_taken_out_starts_nothing() {
     clock.look(later(8)).await.expect("looked");
     assert_eq!(house.store.run(RunId(3)).await.expect("read"), None);
 }
+
+#[tokio::test]
+async fn the_same_expression_in_another_time_zone_is_another_schedule() {
+    let flow = |entry: &str| {
+        format!(
+            "on: {{push: {{branches: [none]}}, schedule: [{entry}]}}\n\
+             jobs: {{a: {{runs-on: ubuntu-latest, steps: [{{run: x}}]}}}}\n"
+        )
+    };
+    let place = Place::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n");
+    // Two hours apart, all the year.
+    place.commit(".github/workflows/utc.yml", &flow("{cron: '30 5 * * *'}"));
+    let sha = place.commit(
+        ".github/workflows/harare.yml",
+        &flow("{cron: '30 5 * * *', timezone: Africa/Harare}, {cron: '30 5 * * *', timezone: Asia/Tokyo}"),
+    );
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.ended(1).await;
+    let mut clock = Clock::new(house.store.clone(), house.origin.clone(), house.dispatcher.clone());
+    // Midnight of a day.
+    let midnight = Timestamp(1_800_000_000_000 - 1_800_000_000_000 % (24 * 60 * MINUTE));
+    let at = |hour: u64, minute: u64| Timestamp(midnight.0 + (60 * hour + minute) * MINUTE);
+    clock.look(at(2, 0)).await.expect("looked");
+    clock.look(at(3, 31)).await.expect("looked");
+    assert_eq!(house.ended(2).await.what.workflow_path, ".github/workflows/harare.yml");
+    assert_eq!(house.store.run(RunId(3)).await.expect("read"), None, "half past five in UTC is not yet");
+    clock.look(at(5, 31)).await.expect("looked");
+    assert_eq!(house.ended(3).await.what.workflow_path, ".github/workflows/utc.yml");
+    assert_eq!(house.store.run(RunId(4)).await.expect("read"), None);
+}

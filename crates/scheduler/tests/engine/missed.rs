@@ -127,9 +127,32 @@ async fn a_token_that_may_not_see_webhooks_is_not_asked_with_each_time() {
     for minutes in [0, 10, 350] {
         assert_eq!(reconciler.look(now.after(minutes * MINUTE)).await.expect("looked"), Look::default());
     }
-    assert_eq!(forge.asked().len(), 1);
+    assert_eq!(forge.asked().len(), 2, "its organisation's and its own");
     reconciler.look(now.after(361 * MINUTE)).await.expect("looked");
-    assert_eq!(forge.asked().len(), 2);
+    assert_eq!(forge.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn an_organisation_is_asked_for_its_webhooks_once_for_all_its_repositories() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let (house, forge) = begun(&place, &sha).await;
+    let mut other = push(&sha);
+    other["repository"]["id"] = json!(8);
+    other["repository"]["full_name"] = json!("octo/other");
+    place.copy("other");
+    house.deliver("d-2", "push", &other).await;
+    house.ended(2).await;
+    forge.show(HOOKS, json!([]));
+    forge.show("/repos/octo/other/hooks?", json!([]));
+    forge.show("/orgs/octo/hooks?", json!([hook(6, "https://ci.example.com/webhook")]));
+    forge.show("/orgs/octo/hooks/6/deliveries", json!([]));
+    let mut reconciler = reconciler(&house, &forge, token());
+    reconciler.look(Timestamp::now()).await.expect("looked");
+    forge.show("/orgs/octo/hooks/6/deliveries", json!([attempt(7, "d-3", 502)]));
+    let look = reconciler.look(Timestamp::now()).await.expect("looked");
+    assert_eq!(look, Look { sent_again: 1, ..Look::default() });
+    assert_eq!(sent_again(&forge), ["POST /orgs/octo/hooks/6/deliveries/7/attempts"]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use super::skip::skip_instruction;
 use super::{Decision, Event};
 use crate::diagnostic::Diagnostic;
 use crate::span::Spanned;
-use crate::syntax::{Trigger, Workflow};
+use crate::syntax::{Schedule, Trigger, Workflow};
 
 /// Activity types of pull requests that count when `types` is absent; for every other event all do.
 const PULL_REQUEST_TYPES: [&str; 3] = ["opened", "synchronize", "reopened"];
@@ -84,7 +84,7 @@ fn reason_of_trigger(trigger: &Trigger, event: &Event) -> Result<Option<String>,
             filters.reason_of_branch("base branch", base.strip_prefix("refs/heads/").unwrap_or(base))
         }
         "workflow_run" => reason_of_workflow_run(trigger, &filters, &payload["workflow_run"], payload),
-        "schedule" => reason_of_schedule(trigger, text(&payload["schedule"])),
+        "schedule" => reason_of_schedule(trigger, payload),
         "image_version" => filters.reason_of_image(&payload["image_version"]),
         _ => None,
     });
@@ -122,9 +122,16 @@ fn reason_of_workflow_run(
     filters.reason_of_branch("branch", text(&run["head_branch"]))
 }
 
-fn reason_of_schedule(trigger: &Trigger, due: &str) -> Option<String> {
-    let is_due = trigger.schedule.iter().any(|entry| *entry.cron.value == *due);
-    (!is_due).then(|| format!("no schedule of the workflow is '{due}'"))
+fn reason_of_schedule(trigger: &Trigger, payload: &Json) -> Option<String> {
+    let due = text(&payload["schedule"]);
+    // The same expression is due at other moments in another zone.
+    let zone = payload.get("timezone").map(Json::as_str);
+    let is_due = |entry: &Schedule| {
+        *entry.cron.value == *due
+            && zone.is_none_or(|zone| entry.timezone.as_ref().map(|own| own.value.as_str()) == zone)
+    };
+    let place = zone.flatten().map_or_else(String::new, |zone| format!(" in {zone}"));
+    (!trigger.schedule.iter().any(is_due)).then(|| format!("no schedule of the workflow is '{due}'{place}"))
 }
 
 /// What a push changed.

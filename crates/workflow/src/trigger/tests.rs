@@ -269,6 +269,14 @@ fn other_events_are_matched_by_what_they_carry() {
     runs(nightly(), &event("schedule", json!({"schedule": "0 3 * * *"})));
     let reason = "no schedule of the workflow is '0 4 * * *'";
     skips(nightly(), &event("schedule", json!({"schedule": "0 4 * * *"})), reason);
+    let at = |zone: Json| event("schedule", json!({"schedule": "0 3 * * *", "timezone": zone}));
+    runs(nightly(), &at(Json::Null));
+    skips(nightly(), &at(json!("Asia/Tokyo")), "no schedule of the workflow is '0 3 * * *' in Asia/Tokyo");
+    let schedule = Schedule { timezone: Some(spanned("Asia/Tokyo")), ..schedule };
+    let in_tokyo = || Trigger { schedule: vec![schedule.clone()], ..on("schedule") };
+    runs(in_tokyo(), &at(json!("Asia/Tokyo")));
+    runs(in_tokyo(), &event("schedule", json!({"schedule": "0 3 * * *"})));
+    skips(in_tokyo(), &at(Json::Null), "no schedule of the workflow is '0 3 * * *'");
 
     let dispatched = || Trigger { types: names(&["deploy"]), ..on("repository_dispatch") };
     runs(dispatched(), &event("repository_dispatch", json!({"action": "deploy"})));

@@ -142,11 +142,14 @@ mod tests {
         let request = TokenRequest {
             installation: 9,
             repositories: vec!["hello".into()],
+            repository_ids: vec![1],
             permissions: Some(BTreeMap::from([("contents".into(), "read".into())])),
         };
         let call = request.call();
         assert_eq!(call.path, "/app/installations/9/access_tokens");
-        assert_eq!(call.body, Some(json!({"repositories": ["hello"], "permissions": {"contents": "read"}})));
+        let asked =
+            json!({"repositories": ["hello"], "repository_ids": [1], "permissions": {"contents": "read"}});
+        assert_eq!(call.body, Some(asked));
     }
 
     #[test]

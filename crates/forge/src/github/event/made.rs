@@ -25,9 +25,10 @@ pub fn repository(repository: &RepositoryRef, server: &ServerUrl) -> Json {
     })
 }
 
-/// Of `schedule`: the time of this expression has come. `repository` is what the last webhook said of it.
-pub fn schedule(repository: &Json, actor: &str, cron: &str) -> Json {
-    json!({"schedule": cron, "repository": repository, "sender": {"login": actor}})
+/// Of `schedule`: the time of this expression has come, in this time zone. `repository` is what the last webhook said of
+/// it.
+pub fn schedule(repository: &Json, actor: &str, cron: &str, timezone: Option<&str>) -> Json {
+    json!({"schedule": cron, "timezone": timezone, "repository": repository, "sender": {"login": actor}})
 }
 
 /// Of `workflow_dispatch`: somebody starts a workflow by hand, on this ref.

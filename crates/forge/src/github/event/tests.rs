@@ -317,7 +317,7 @@ fn what_our_own_clock_and_people_make_up_is_read_like_a_webhook() {
     let server: crate::ServerUrl = "https://git.example.com".parse().unwrap();
     let repository = read("push", &payload(push(json!({})))).unwrap().repository.unwrap();
     let repository = made::repository(&repository, &server);
-    let due = starts("schedule", &made::schedule(&repository, "mona", "5 4 * * *")).remove(0);
+    let due = starts("schedule", &made::schedule(&repository, "mona", "5 4 * * *", None)).remove(0);
     assert_eq!((due.commit, due.actor.as_str()), (CommitSpec::Branch("main".into()), "mona"));
     let by_hand =
         made::workflow_dispatch(&repository, "mona", "refs/heads/dev", "ci.yml", &json!({"a": "b"}));
