@@ -27,7 +27,7 @@ fn asked_token(forge: &Forge) -> Json {
     // That of git's reader asks for contents alone.
     let minting = |(what, body): &(String, Json)| {
         what == "POST /app/installations/9/access_tokens"
-            && body["repositories"] == json!(["hello"])
+            && body["repository_ids"] == json!([1])
             && body["permissions"]["metadata"] == "read"
     };
     forge.heard(minting).1

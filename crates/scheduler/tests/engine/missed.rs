@@ -111,7 +111,11 @@ async fn a_forge_that_is_down_is_asked_again_later_from_where_it_was() {
     forge.answer_with(Some(401));
     let mut next = reconciler(&house, &forge, token());
     let look = next.look(Timestamp::now()).await.expect("looked");
-    assert_eq!(look, Look { failed: 1, ..Look::default() });
+    assert_eq!(
+        look,
+        Look { failed: 2, ..Look::default() },
+        "what its organisation has, and what it has itself"
+    );
     forge.answer_with(None);
     assert_eq!(next.look(Timestamp::now()).await.expect("looked").sent_again, 1);
 }
