@@ -33,6 +33,14 @@ numeric_id! {
     RepositoryId
 }
 numeric_id! {
+    /// One artifact, among those of all runs of a data folder. In its run it has a number.
+    ArtifactId
+}
+numeric_id! {
+    /// One cache. Unique within a data folder.
+    CacheId
+}
+numeric_id! {
     /// One delivery of a forge. Unique within a data folder; the forge's own name of it is text.
     DeliveryId
 }

@@ -18,7 +18,7 @@ pub mod token;
 pub use cache_mode::CacheMode;
 pub use contact::{Contact, Protocol};
 pub use event::{Annotation, AnnotationLevel, EventSink, JobEvent, LogLine, StepPhase, StepRef, Stream};
-pub use id::{DeliveryId, JobId, MachineId, RepositoryId, RunId};
+pub use id::{ArtifactId, CacheId, DeliveryId, JobId, MachineId, RepositoryId, RunId};
 pub use job::{ActionRef, Contexts, Job, ProcessStep, RunDefaults, Secret, Secrets, Step, StepWork, Trust};
 pub use result::{Conclusion, JobResult, StepResult};
 pub use state::{DeliveryState, JobState, RunState, StepState};

@@ -30,8 +30,7 @@ pub async fn write(store: &dyn Store, data: &Path, folders: &[&str], to: &Path) 
         let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
         finish(&data, &folders, &partial, &target)
     });
-    let copied = copying.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
-    copied.map_err(|error| failed("write the backup", to, &error))
+    copying.await.unwrap_or_else(|ended| Err(failed("write the backup", to, &io::Error::other(ended))))
 }
 
 /// As [`write()`], by a process beside the one that has the data folder, which goes on; nobody needs to have it. Blocks.
@@ -49,7 +48,7 @@ pub fn write_beside(data: &Path, folders: &[&str], to: &Path) -> Result<(), Stor
     }
     let partial = begin(to)?;
     sqlite::copy(&database, &partial.join(DATABASE_FILE))?;
-    finish(data, folders, &partial, to).map_err(|error| failed("write the backup", to, &error))
+    finish(data, folders, &partial, to)
 }
 
 /// The folder that becomes the backup once it is whole.
@@ -64,14 +63,16 @@ fn begin(to: &Path) -> Result<PathBuf, StoreError> {
     Ok(partial)
 }
 
-/// Copies what lies beside the database.
-fn finish(data: &Path, folders: &[&str], partial: &Path, to: &Path) -> io::Result<()> {
+/// Copies what lies beside the database, after it: what stands in it for a file finds that file, or goes.
+fn finish(data: &Path, folders: &[&str], partial: &Path, to: &Path) -> Result<(), StoreError> {
+    let told = |error: io::Error| failed("write the backup", to, &error);
     for name in folders.iter().chain(&[KEY_FILE]).filter(|name| data.join(name).exists()) {
-        copy(&data.join(name), &partial.join(name))?;
+        copy(&data.join(name), &partial.join(name)).map_err(told)?;
     }
-    sync(partial)?;
-    fs::rename(partial, to)?;
-    sync_parent(to)
+    // What was removed since the database was copied, and what no backup has: caches, or all artifacts.
+    sqlite::forget_missing(&partial.join(DATABASE_FILE), |file| partial.join(file).is_file())?;
+    let published = sync(partial).and_then(|()| fs::rename(partial, to)).and_then(|()| sync_parent(to));
+    published.map_err(told)
 }
 
 /// Puts a backup in the place of what is in the data folder, which nobody may be using. What was there before goes to

@@ -4,7 +4,7 @@ use model::{Annotation, Conclusion, DeliveryId, JobId, JobResult, RunId, RunStat
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::record::{Job, Run, Scope, Step, Token, Variable};
+use crate::record::{Job, NewArtifact, NewCache, Run, Scope, Step, Token, Variable};
 
 /// Whose fault it is that a job is queued once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,6 +230,29 @@ pub enum Change {
     TokenRevoked {
         /// Its name.
         name: String,
+    },
+    /// A job has left an artifact. One of the same name that the run had gives way.
+    ArtifactKept(NewArtifact),
+    /// The files of an artifact are gone. Nothing, where there is none of that number.
+    ArtifactGone {
+        /// Of which run.
+        run: RunId,
+        /// Its number there.
+        number: u64,
+    },
+    /// A job has saved a cache. What stood for the same file gives way.
+    CacheKept(NewCache),
+    /// A job restores a cache. Nothing, where there is none with that file.
+    CacheUsed {
+        /// Which.
+        file: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The file of a cache is gone. Nothing, where there is none with it.
+    CacheGone {
+        /// Which file.
+        file: String,
     },
     /// A setting of the operator: limits, approvals, when a schedule last fired.
     Setting {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use model::{
-    Annotation, Conclusion, DeliveryId, DeliveryState, JobId, JobResult, JobState, RepositoryId, RunId,
-    RunState, StepRef, StepState, Timestamp, Trust,
+    Annotation, ArtifactId, CacheId, Conclusion, DeliveryId, DeliveryState, JobId, JobResult, JobState,
+    RepositoryId, RunId, RunState, StepRef, StepState, Timestamp, Trust,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -373,4 +373,81 @@ pub struct Token {
     pub created_at: Timestamp,
     /// From when on it is void.
     pub expires_at: Option<Timestamp>,
+}
+
+/// A file that a job has left, as it is handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewArtifact {
+    /// The run.
+    pub run: RunId,
+    /// Its number in the run.
+    pub number: u64,
+    /// The job.
+    pub job: JobId,
+    /// Its name, unique in the run: one of the same name gives way. Of the job's making: hostile.
+    pub name: String,
+    /// What its file is called for whoever downloads it.
+    pub file_name: String,
+    /// Where its bytes are, from the data folder on.
+    pub file: String,
+    /// Their number.
+    pub size: u64,
+    /// `sha256:` and 64 digits.
+    pub digest: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it is not kept any more, once its run has ended.
+    pub expires_at: Timestamp,
+}
+
+/// A file that a job has left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Which. Later ones are higher.
+    pub id: ArtifactId,
+    /// The attempt of the run whose job it was.
+    pub attempt: u32,
+    /// What was handed over.
+    pub what: NewArtifact,
+}
+
+/// A cache, as it is handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewCache {
+    /// `owner/name`.
+    pub repository: String,
+    /// The ref whose job has saved it: `refs/heads/main`.
+    pub reference: String,
+    /// Its key. Of the job's making: hostile.
+    pub key: String,
+    /// What the client makes of the paths and the compression.
+    pub version: String,
+    /// Where its bytes are, from the data folder on. Each cache has its own.
+    pub file: String,
+    /// Their number.
+    pub size: u64,
+    /// `sha256:` and 64 digits, as far as it is known.
+    pub digest: Option<String>,
+    /// When it was saved.
+    pub created_at: Timestamp,
+}
+
+/// A cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// Which. Later ones are higher.
+    pub id: CacheId,
+    /// What was handed over.
+    pub what: NewCache,
+    /// When it was last restored, or else saved.
+    pub used_at: Timestamp,
+}
+
+/// What a file belongs to, for whoever looks whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeptFile {
+    /// Where it should be, from the data folder on.
+    pub file: String,
+    /// The run and the number of an artifact; none of a cache.
+    pub artifact: Option<(RunId, u64)>,
 }

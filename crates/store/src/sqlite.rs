@@ -9,6 +9,7 @@ mod delivery;
 mod expiry;
 mod fault;
 mod job;
+mod kept;
 mod migration;
 mod readers;
 mod repository;
@@ -31,10 +32,10 @@ use self::writer::Writer;
 use crate::change::Change;
 use crate::error::StoreError;
 use crate::lock::FolderLock;
-use crate::query::RunFilter;
+use crate::query::{ArtifactFilter, CacheFilter, RunFilter};
 use crate::record::{
-    AnnotationOf, Attempt, Delivery, Expansion, Job, NewDelivery, NewRun, PlanInput, Receipt, Repository,
-    RepositoryFacts, Run, Scope, SealedSecret, Step, Token, Variable,
+    AnnotationOf, Artifact, Attempt, Cache, Delivery, Expansion, Job, KeptFile, NewDelivery, NewRun,
+    PlanInput, Receipt, Repository, RepositoryFacts, Run, Scope, SealedSecret, Step, Token, Variable,
 };
 use crate::store::Store;
 
@@ -80,6 +81,24 @@ pub(crate) fn examine(path: &Path) -> Result<(), StoreError> {
 pub(crate) fn copy(path: &Path, to: &Path) -> Result<(), StoreError> {
     let copied = connect::reader(path).and_then(|connection| copy::write(&connection, to));
     copied.map_err(|fault| fault.into_error("copy a database", path))
+}
+
+/// Takes out of a database that nobody uses what stands for files that are not there.
+///
+/// # Errors
+/// When it can't be read or written.
+pub(crate) fn forget_missing(path: &Path, is_there: impl Fn(&str) -> bool) -> Result<usize, StoreError> {
+    let forgotten = connect::beside(path).and_then(|mut connection| {
+        let transaction = connection.transaction()?;
+        // A copy of what an earlier version is still using has none.
+        if !transaction.table_exists(None, "caches")? {
+            return Ok(0);
+        }
+        let forgotten = kept::forget_missing(&transaction, is_there)?;
+        transaction.commit()?;
+        Ok(forgotten)
+    });
+    forgotten.map_err(|fault| fault.into_error("compare with the files a database", path))
 }
 
 #[async_trait]
@@ -235,6 +254,20 @@ impl Store for SqliteStore {
     async fn settings(&self, prefix: &str) -> Result<Vec<(String, Json)>, StoreError> {
         let prefix = prefix.to_owned();
         self.readers.read("read settings", move |c| access::settings(c, &prefix)).await
+    }
+
+    async fn artifacts(&self, filter: &ArtifactFilter, limit: usize) -> Result<Vec<Artifact>, StoreError> {
+        let filter = filter.clone();
+        self.readers.read("read artifacts", move |c| kept::artifacts(c, &filter, limit)).await
+    }
+
+    async fn caches(&self, filter: &CacheFilter, limit: usize) -> Result<Vec<Cache>, StoreError> {
+        let filter = filter.clone();
+        self.readers.read("read caches", move |c| kept::caches(c, &filter, limit)).await
+    }
+
+    async fn kept_files(&self) -> Result<Vec<KeptFile>, StoreError> {
+        self.readers.read("read what stands for files", kept::files).await
     }
 
     async fn expired_runs(

@@ -11,10 +11,10 @@ use tokio::sync::broadcast;
 
 use crate::change::Change;
 use crate::error::StoreError;
-use crate::query::RunFilter;
+use crate::query::{ArtifactFilter, CacheFilter, RunFilter};
 use crate::record::{
-    AnnotationOf, Attempt, Delivery, Expansion, Job, NewDelivery, NewRun, PlanInput, Receipt, Repository,
-    RepositoryFacts, Run, Scope, SealedSecret, Step, Token, Variable,
+    AnnotationOf, Artifact, Attempt, Cache, Delivery, Expansion, Job, KeptFile, NewDelivery, NewRun,
+    PlanInput, Receipt, Repository, RepositoryFacts, Run, Scope, SealedSecret, Step, Token, Variable,
 };
 
 /// Durable state.
@@ -128,6 +128,15 @@ pub trait Store: Send + Sync {
 
     /// The settings whose names begin so, by name.
     async fn settings(&self, prefix: &str) -> Result<Vec<(String, Json)>, StoreError>;
+
+    /// Artifacts of all runs, newest first, at most `limit` and [`PAGE`](crate::query::PAGE).
+    async fn artifacts(&self, filter: &ArtifactFilter, limit: usize) -> Result<Vec<Artifact>, StoreError>;
+
+    /// Caches, newest first, at most `limit` and [`PAGE`](crate::query::PAGE).
+    async fn caches(&self, filter: &CacheFilter, limit: usize) -> Result<Vec<Cache>, StoreError>;
+
+    /// All that stands for a file, however much it is: a server compares it at its start with the files.
+    async fn kept_files(&self) -> Result<Vec<KeptFile>, StoreError>;
 
     /// Runs whose latest attempt ended before this moment, oldest first and at most `limit`, with all jobs of all their
     /// attempts.

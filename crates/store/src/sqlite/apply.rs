@@ -8,8 +8,8 @@ use std::fmt::Display;
 
 use rusqlite::Connection;
 
-use super::access;
 use super::fault::Fault;
+use super::{access, kept};
 use crate::change::Change;
 use crate::error::StoreError;
 use crate::record::Scope;
@@ -96,6 +96,11 @@ fn beside_runs(connection: &Connection, change: &Change) -> Result<(), Fault> {
             must_be_there(removed, || format!("token {name}"))
         }
         Change::Setting { key, value } => access::set(connection, key, value),
+        Change::ArtifactKept(artifact) => kept::keep_artifact(connection, artifact),
+        Change::ArtifactGone { run, number } => kept::forget_artifact(connection, *run, *number),
+        Change::CacheKept(cache) => kept::keep_cache(connection, cache),
+        Change::CacheUsed { file, at } => kept::use_cache(connection, file, *at),
+        Change::CacheGone { file } => kept::forget_cache(connection, file),
         // All others are carried out by the caller.
         _ => Ok(()),
     }

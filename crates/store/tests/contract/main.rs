@@ -3,6 +3,7 @@
 mod access;
 mod deliveries;
 mod jobs;
+mod kept;
 mod random;
 mod retention;
 mod runs;
@@ -53,6 +54,12 @@ contract! {
         steps_are_kept_in_order_with_summaries,
         no_step_outlives_its_job,
         annotations_are_kept_in_order;
+    kept:
+        artifacts_of_all_runs_are_found_newest_first,
+        an_artifact_gives_way_to_a_later_one_of_its_name,
+        artifacts_expire_when_their_run_has_ended,
+        caches_are_found_by_repository_ref_and_beginning_of_their_key,
+        a_cache_is_used_and_goes_with_its_file;
     access:
         secrets_and_variables_belong_to_their_scope,
         a_token_is_found_by_its_digest_until_it_is_revoked,

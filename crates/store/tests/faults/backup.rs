@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use model::{JobId, Secret};
+use model::{JobId, Secret, Timestamp};
 use store::log::LogFolder;
-use store::record::Scope;
+use store::record::{NewCache, Scope};
 use store::seal::{KEY_FILE, SealKey};
 use store::sqlite::DATABASE_FILE;
-use store::{SqliteStore, Store, StoreError, backup};
+use store::{Change, SqliteStore, Store, StoreError, backup};
 use tempfile::TempDir;
 
 use crate::sample::{delivery, guids, line};
@@ -103,6 +103,40 @@ async fn a_backup_is_also_written_beside_the_process_that_writes_and_without_any
     let last = place.path().join("last");
     backup::write_beside(&data, &[], &last).expect("written without a server");
     assert_eq!(guids(&SqliteStore::open(&data).expect("opens")).await.len(), 102);
+}
+
+#[tokio::test]
+async fn what_stands_for_a_file_is_in_a_backup_only_with_that_file() {
+    let place = TempDir::new().expect("a folder");
+    let (data, to) = (place.path().join("data"), place.path().join("backup"));
+    fs::create_dir_all(data.join("runs/1")).expect("made");
+    let store = SqliteStore::open(&data).expect("opens");
+    let cache = |file: &str| {
+        fs::create_dir_all(data.join(file).parent().expect("a parent")).expect("made");
+        fs::write(data.join(file), "bytes").expect("written");
+        Change::CacheKept(NewCache {
+            repository: "octo/hello".to_owned(),
+            reference: "refs/heads/main".to_owned(),
+            key: file.to_owned(),
+            version: "v".to_owned(),
+            file: file.to_owned(),
+            size: 5,
+            digest: None,
+            created_at: Timestamp(1),
+        })
+    };
+    // Of these folders one is in the backup.
+    let kept = vec![cache("runs/1/größe"), cache("runs/1/gone"), cache("caches/a")];
+    store.apply(kept).await.expect("kept");
+    fs::remove_file(data.join("runs/1/gone")).expect("removed");
+    backup::write(&store, &data, &["runs"], &to).await.expect("written");
+    assert_eq!(store.kept_files().await.expect("read").len(), 3, "the copy is compared, not what is copied");
+    drop(store);
+    let elsewhere = place.path().join("elsewhere");
+    backup::restore(&to, &elsewhere).expect("restored");
+    let restored = SqliteStore::open(&elsewhere).expect("opens").kept_files().await.expect("read");
+    assert_eq!(restored.iter().map(|kept| kept.file.as_str()).collect::<Vec<_>>(), ["runs/1/größe"]);
+    assert_eq!(fs::read_to_string(elsewhere.join(&restored[0].file)).expect("there"), "bytes");
 }
 
 #[tokio::test]
