@@ -13,6 +13,7 @@ mod cache_store;
 mod id_token;
 mod kept;
 mod lease;
+mod ledger;
 mod time;
 mod token;
 mod twirp;
@@ -35,8 +36,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use artifact_store::ArtifactFolder;
-pub use kept::{KeptArtifact, kept_artifacts};
+pub use kept::{KeptArtifact, KeptCache, kept_artifacts, kept_caches};
 pub use lease::{Identity, Lease};
+pub use ledger::{Ledger, Wish};
 pub use token::{CacheScope, Grant};
 
 use crate::{IdTokenEndpoint, ResultsEndpoint};
@@ -68,6 +70,8 @@ pub struct ResultsConfig {
     pub artifacts: ArtifactFolder,
     /// Bytes that uploads leave to others on their disk; 0: none.
     pub least_free: u64,
+    /// What keeps account of it all beside the files; none where the files are all there is.
+    pub ledger: Option<Arc<dyn Ledger>>,
 }
 
 impl ResultsConfig {
@@ -77,7 +81,13 @@ impl ResultsConfig {
         artifacts: impl Fn(model::RunId) -> PathBuf + Send + Sync + 'static,
     ) -> Self {
         let artifacts = Arc::new(artifacts);
-        ResultsConfig { caches: caches.into(), cache_bytes: CACHE_BYTES, artifacts, least_free: 0 }
+        ResultsConfig {
+            caches: caches.into(),
+            cache_bytes: CACHE_BYTES,
+            artifacts,
+            least_free: 0,
+            ledger: None,
+        }
     }
 }
 
@@ -104,6 +114,9 @@ struct Service {
     artifacts: ArtifactStore,
     unpacking: Mutex<Vec<Unpacking>>,
     leases: Leases,
+    ledger: Option<Arc<dyn Ledger>>,
+    /// Held while caches come and go, so that what stands for them comes and goes in the same order.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 impl ResultsService {
@@ -124,6 +137,8 @@ impl ResultsService {
             artifacts: ArtifactStore::new(config.artifacts),
             unpacking: Mutex::default(),
             leases: Leases::default(),
+            ledger: config.ledger,
+            keeping: tokio::sync::Mutex::default(),
         });
         let router = router(Arc::clone(&service));
         let server = tokio::spawn(async move {
@@ -157,8 +172,24 @@ impl ResultsService {
     /// # Errors
     /// When the folder can't be read, or a cache not be removed.
     pub async fn forget_caches(&self, unused_since: SystemTime) -> io::Result<usize> {
-        let service = Arc::clone(&self.service);
-        twirp::on_disk(move || service.caches.forget_unused(unused_since)).await
+        self.service.remove_caches(move |caches| caches.forget_unused(unused_since)).await
+    }
+
+    /// Removes a cache by its file, and what stands for it, which may be all there is.
+    ///
+    /// # Errors
+    /// When the file is none of a cache, or can't be removed.
+    pub async fn remove_cache(&self, path: PathBuf) -> io::Result<()> {
+        let remove = move |caches: &CacheStore| caches.forget(&path).map(|_was_there| vec![path]);
+        self.service.remove_caches(remove).await.map(drop)
+    }
+
+    /// Removes an artifact, and what stands for it, which may be all there is. Whether there were files.
+    ///
+    /// # Errors
+    /// When they can't be removed.
+    pub async fn remove_artifact(&self, run: model::RunId, id: u64) -> io::Result<bool> {
+        self.service.remove_artifact(run, id).await
     }
 
     /// Waits until all artifacts that were handed over are unpacked. Gives a warning for each that could

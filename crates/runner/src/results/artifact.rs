@@ -1,5 +1,6 @@
 //! `ArtifactService`: what `@actions/artifact` calls.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::Service;
 use super::artifact_store::{Artifact, ArtifactError};
 use super::blob::Download;
+use super::kept::KeptArtifact;
 use super::time::rfc3339;
 use super::token::{Grant, Purpose};
 use super::twirp::{TwirpError, on_disk};
@@ -146,17 +148,16 @@ pub(super) async fn finalize(
     let upload = artifact.upload.as_deref().and_then(|id| service.uploads.close(id)).ok_or_else(missing)?;
     let (store, id) = (Arc::clone(&service), artifact.id);
     let size = request.size.parse::<u64>().ok();
-    let done = stored(move || {
-        store.artifacts.finalize(run, &artifact, &upload.content(), size, request.hash.as_deref())
+    let kept = stored(move || {
+        store.artifacts.keep(run, &artifact, &upload.content(), size, request.hash.as_deref())
     })
     .await;
-    let done = match done {
-        Ok(done) => done,
-        Err(error) => {
-            service.artifacts.abandon(run, id);
-            return Err(error);
-        }
-    };
+    let done = async { service.enter_artifact(kept?).await }.await;
+    let done = done.inspect_err(|_| service.artifacts.abandon(run, id))?;
+    if !service.artifacts.publish(run, &done) {
+        service.artifact_gone(run, id).await?;
+        return Err(missing());
+    }
     service.unpack(run, done);
     Ok(Json(json!({"ok": true, "artifact_id": id.to_string()})))
 }
@@ -214,10 +215,11 @@ pub(super) async fn delete(
     let grant = service.grant(&headers)?;
     request.ids.check_run(&grant)?;
     let store = Arc::clone(&service);
-    let deleted = stored(move || store.artifacts.delete(grant.run, &request.name)).await?;
+    let deleted = stored(move || store.artifacts.delete(grant.run, |one| one.name == request.name)).await?;
     if let Some(upload) = deleted.upload {
         service.uploads.close(&upload);
     }
+    service.artifact_gone(grant.run, deleted.id).await?;
     Ok(Json(json!({"ok": true, "artifact_id": deleted.id.to_string()})))
 }
 
@@ -228,6 +230,42 @@ impl Service {
         let (path, artifact) = self.artifacts.blob(RunId(run.parse().ok()?), id.parse().ok()?)?;
         let name = artifact.file_name();
         Some(Download { path, mime: artifact.mime, name })
+    }
+
+    /// Has the ledger, if there is one, keep what stands for these files; where it can't, they go again.
+    async fn enter_artifact(self: &Arc<Self>, artifact: Artifact) -> Result<Artifact, TwirpError> {
+        let Some(ledger) = &self.ledger else { return Ok(artifact) };
+        let run = artifact.run;
+        let kept = KeptArtifact::of(&self.artifacts.records(run), artifact.clone());
+        if let Err(error) = ledger.artifact_kept(kept).await {
+            let service = Arc::clone(self);
+            // What is left of it is found by the next start.
+            let _ = on_disk(move || service.artifacts.withdraw(run, &artifact)).await;
+            return Err(TwirpError::disk("keep the artifact", &error));
+        }
+        Ok(artifact)
+    }
+
+    async fn artifact_gone(&self, run: RunId, id: u64) -> Result<(), TwirpError> {
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        let gone = ledger.artifact_gone(run, id).await;
+        gone.map_err(|error| TwirpError::disk("forget the artifact", &error))
+    }
+
+    /// Removes an artifact, whoever asks; whether it was there.
+    pub(super) async fn remove_artifact(self: &Arc<Self>, run: RunId, id: u64) -> io::Result<bool> {
+        let service = Arc::clone(self);
+        let removed = on_disk(move || match service.artifacts.delete(run, |one| one.id == id) {
+            Ok(_) => Ok(true),
+            Err(ArtifactError::Missing) => Ok(false),
+            Err(ArtifactError::Disk(error)) => Err(error),
+            Err(error) => Err(io::Error::other(error)),
+        });
+        let removed = removed.await?;
+        if let Some(ledger) = &self.ledger {
+            ledger.artifact_gone(run, id).await?;
+        }
+        Ok(removed)
     }
 
     /// Unpacks beside the requests: a job doesn't wait for it, [`super::ResultsService::finish`] does.

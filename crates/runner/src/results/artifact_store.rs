@@ -18,11 +18,10 @@ use std::time::SystemTime;
 
 use model::{JobId, RunId};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::time::millis;
 use super::unpack::unpack;
-use super::upload::hex;
+use super::upload::measure;
 
 /// Where the records and uploads of a run lie, beside the unpacked artifacts.
 pub(super) const RECORDS: &str = ".hearth";
@@ -176,9 +175,8 @@ impl ArtifactStore {
         self.with_run(run, |artifacts| artifacts.iter().find(is_it).cloned())
     }
 
-    /// Checks the upload, keeps it, and makes the artifact visible to the run. Gives the record, whose
-    /// files can then be unpacked. Blocks.
-    pub(super) fn finalize(
+    /// Checks the upload, and writes its files through to the disk. The run does not see it yet. Blocks.
+    pub(super) fn keep(
         &self,
         run: RunId,
         artifact: &Artifact,
@@ -199,13 +197,28 @@ impl ArtifactStore {
         }
         let done = Artifact { size, digest, upload: None, ..artifact.clone() };
         let records = self.records(run);
+        File::open(content)?.sync_all()?;
         fs::rename(content, records.join(done.record("blob")))?;
         write_record(&records, &done)?;
-        self.with_run(run, |artifacts| {
-            artifacts.retain(|one| one.id != done.id && !(one.earlier && one.name == done.name));
-            artifacts.push(done.clone());
-        });
+        File::open(&records)?.sync_all()?;
         Ok(done)
+    }
+
+    /// Makes an artifact whose files are kept visible to the run. `false`: it was deleted meanwhile.
+    pub(super) fn publish(&self, run: RunId, done: &Artifact) -> bool {
+        self.with_run(run, |artifacts| {
+            let is_wanted = artifacts.iter().any(|one| one.id == done.id);
+            if is_wanted {
+                artifacts.retain(|one| one.id != done.id && !(one.earlier && one.name == done.name));
+                artifacts.push(done.clone());
+            }
+            is_wanted
+        })
+    }
+
+    /// Removes the files of an artifact that was kept and is not published. Blocks.
+    pub(super) fn withdraw(&self, run: RunId, artifact: &Artifact) -> io::Result<()> {
+        discard(&(self.folder)(run), artifact)
     }
 
     /// Unpacks a finalized artifact into the folder of its name. Blocks.
@@ -251,9 +264,13 @@ impl ArtifactStore {
     }
 
     /// Removes an artifact with its files. Gives its id and its upload, if that is still open. Blocks.
-    pub(super) fn delete(&self, run: RunId, name: &str) -> Result<Artifact, ArtifactError> {
+    pub(super) fn delete(
+        &self,
+        run: RunId,
+        is_meant: impl Fn(&Artifact) -> bool,
+    ) -> Result<Artifact, ArtifactError> {
         self.with_run(run, |artifacts| {
-            let position = artifacts.iter().position(|artifact| artifact.name == name);
+            let position = artifacts.iter().position(is_meant);
             let artifact = position.map(|at| artifacts.remove(at)).ok_or(ArtifactError::Missing)?;
             discard(&(self.folder)(run), &artifact)?;
             Ok(artifact)
@@ -282,6 +299,7 @@ fn discard(folder: &Path, artifact: &Artifact) -> io::Result<()> {
 fn write_record(records: &Path, artifact: &Artifact) -> io::Result<()> {
     let mut record = tempfile::NamedTempFile::new_in(records)?;
     serde_json::to_writer(&mut record, artifact).map_err(io::Error::other)?;
+    record.as_file().sync_all()?;
     record.persist(records.join(artifact.record("json"))).map_err(|error| error.error)?;
     Ok(())
 }
@@ -336,13 +354,6 @@ fn check_name(name: &str) -> Result<(), ArtifactError> {
     Ok(())
 }
 
-/// Size and digest of a file.
-fn measure(path: &Path) -> io::Result<(u64, String)> {
-    let mut hash = Sha256::new();
-    let size = io::copy(&mut File::open(path)?, &mut hash)?;
-    Ok((size, format!("sha256:{}", hex(&hash.finalize()))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,7 +371,8 @@ mod tests {
         fs::create_dir_all(store.records(run)).unwrap();
         fs::write(&content, text).unwrap();
         let pending = store.pending(run, job, "out").unwrap_or_else(|| unreachable!());
-        let done = store.finalize(run, &pending, &content, None, None).unwrap();
+        let done = store.keep(run, &pending, &content, None, None).unwrap();
+        assert!(store.publish(run, &done));
         store.unpack(run, &done)
     }
 
@@ -409,7 +421,7 @@ mod tests {
         let error = add(&store(folder.path()), 1, "first").unwrap_err();
         assert!(error.to_string().contains("is no artifact"), "{error}");
         let again = store(folder.path());
-        again.delete(RunId(1), "out").unwrap();
+        again.delete(RunId(1), |one| one.name == "out").unwrap();
         assert_eq!(again.list(RunId(1)).len(), 0);
         assert!(folder.path().join("out/mine").exists());
     }

@@ -15,12 +15,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::file_lock;
 use crate::scratch::{self, Scratch};
 
+use super::kept::KeptCache;
+use super::ledger::{Wish, wishes};
 use super::time::millis;
 use super::token::CacheScope;
 use super::upload::hex;
@@ -45,6 +48,9 @@ pub(super) struct Record {
     pub(super) size: u64,
     /// Milliseconds since 1970.
     pub(super) created: u64,
+    /// `sha256:` and 64 digits. Earlier versions did not ask.
+    #[serde(default)]
+    pub(super) digest: Option<String>,
 }
 
 /// Why a cache was not stored.
@@ -83,8 +89,8 @@ impl CacheStore {
         self.file(&scope.repository, &scope.own_ref, key, version, "json").exists()
     }
 
-    /// Stores the content as a new entry of the job's own ref.
-    pub(super) fn add(&self, record: &Record, content: &Path) -> Result<(), StoreError> {
+    /// Stores the content as a new entry of the job's own ref. Gives what had to make room for it.
+    pub(super) fn add(&self, record: &Record, content: &Path) -> Result<Vec<PathBuf>, StoreError> {
         if record.size > self.bound {
             return Err(StoreError::TooLarge { size: record.size, bound: self.bound });
         }
@@ -108,9 +114,8 @@ impl CacheStore {
         Ok(self.evict()?)
     }
 
-    /// Finds what a job may restore: in its own ref, then in the others; in each first the key itself,
-    /// then what begins with it, then the same for each restore key. The newest wins.
-    /// <https://docs.github.com/actions/reference/workflows-and-actions/dependency-caching#cache-key-matching>
+    /// Finds what a job may restore: in its own ref, then in the others, what meets its first [wish](wishes). The
+    /// newest wins.
     pub(super) fn find(
         &self,
         scope: &CacheScope,
@@ -120,29 +125,22 @@ impl CacheStore {
     ) -> io::Result<Option<(Record, String)>> {
         for reference in std::iter::once(&scope.own_ref).chain(&scope.read_refs) {
             let entries = self.entries(&scope.repository, reference)?;
-            let candidates = || entries.iter().filter(|record| record.version == version);
-            for wanted in std::iter::once(key).chain(restore_keys.iter().map(String::as_str)) {
-                let exact = candidates().find(|record| record.key == wanted);
-                let newest = || {
-                    let begins = candidates().filter(|record| record.key.starts_with(wanted));
-                    begins.max_by_key(|record| record.created)
-                };
-                if let Some(record) = exact.or_else(newest) {
-                    return Ok(Some((record.clone(), self.touch(record))));
-                }
+            let newest = |wish: Wish<'_>| {
+                let met = entries.iter().filter(|one| one.version == version && wish.is_met_by(&one.key));
+                met.max_by_key(|record| record.created)
+            };
+            if let Some(record) = wishes(key, restore_keys).find_map(newest) {
+                let path = self.blob_of(record);
+                touch(&path);
+                return Ok(id_of(&path).map(|id| (record.clone(), id)));
             }
         }
         Ok(None)
     }
 
-    /// Notes the use, and gives the id under which the content can be opened.
-    fn touch(&self, record: &Record) -> String {
-        let (scope, id) =
-            (scope_id(&record.repository, &record.reference), entry_id(&record.key, &record.version));
-        let blob = self.root.join("entries").join(&scope).join(format!("{id}.blob"));
-        // Only eviction looks at the time; where it can't be set, the entry is still good.
-        let _ = File::open(blob).and_then(|file| file.set_modified(SystemTime::now()));
-        format!("{scope}-{id}")
+    /// The content of an entry.
+    pub(super) fn blob_of(&self, record: &Record) -> PathBuf {
+        self.file(&record.repository, &record.reference, &record.key, &record.version, "blob")
     }
 
     /// The file of an id that [`CacheStore::find`] gave out.
@@ -175,20 +173,30 @@ impl CacheStore {
         folder.join(format!("{}.{extension}", entry_id(key, version)))
     }
 
-    /// Removes entries that nobody has used since then; how many.
-    pub(super) fn forget_unused(&self, since: SystemTime) -> io::Result<usize> {
+    /// Removes entries that nobody has used since then. Gives their contents' files.
+    pub(super) fn forget_unused(&self, since: SystemTime) -> io::Result<Vec<PathBuf>> {
         let _lock = file_lock::exclusive(&self.root.join("lock"))?;
         let unused = self.blobs()?.into_iter().filter(|(used, _, _)| *used < since);
-        let mut count = 0;
-        for (_, _, path) in unused {
-            remove(&path)?;
-            count += 1;
-        }
-        Ok(count)
+        let unused: Vec<PathBuf> = unused.map(|(_, _, path)| path).collect();
+        unused.iter().try_for_each(|path| remove(path))?;
+        Ok(unused)
     }
 
-    /// Removes entries, the longest unused first, until the rest fits. The caller holds the lock.
-    fn evict(&self) -> io::Result<()> {
+    /// Removes an entry by its content's file; whether it was there.
+    pub(super) fn forget(&self, path: &Path) -> io::Result<bool> {
+        let is_ours = id_of(path).and_then(|id| self.blob(&id)).is_some_and(|own| own == path);
+        if !is_ours {
+            return Err(io::Error::other(format!("{} is no cache", path.display())));
+        }
+        let _lock = file_lock::exclusive(&self.root.join("lock"))?;
+        let was_there = path.try_exists()?;
+        remove(path).map(|()| was_there)
+    }
+
+    /// Removes entries, the longest unused first, until the rest fits; gives their contents' files. The caller holds
+    /// the lock.
+    fn evict(&self) -> io::Result<Vec<PathBuf>> {
+        let mut evicted = Vec::new();
         let mut blobs = self.blobs()?;
         let mut total: u64 = blobs.iter().map(|(_, size, _)| size).sum();
         blobs.sort();
@@ -198,8 +206,9 @@ impl CacheStore {
             }
             remove(&path)?;
             total = total.saturating_sub(size);
+            evicted.push(path);
         }
-        Ok(())
+        Ok(evicted)
     }
 
     /// The content of each entry, with its last use and its size. What is no entry is removed: the caller holds the lock.
@@ -229,10 +238,48 @@ impl CacheStore {
     }
 }
 
-/// Removes an entry, its description first.
+/// Removes an entry, its description first, as far as it is there.
 fn remove(blob: &Path) -> io::Result<()> {
-    fs::remove_file(blob.with_extension("json"))?;
-    fs::remove_file(blob)
+    for path in [&blob.with_extension("json"), blob] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Notes the use of an entry; whether its content is there.
+pub(super) fn touch(blob: &Path) -> bool {
+    // Only eviction looks at the time; where it can't be set, the entry is still good.
+    File::open(blob).inspect(|file| drop(file.set_modified(SystemTime::now()))).is_ok()
+}
+
+/// The id under which a content can be opened.
+pub(super) fn id_of(blob: &Path) -> Option<String> {
+    let scope = blob.parent()?.file_name()?.to_str()?;
+    Some(format!("{scope}-{}", blob.file_stem()?.to_str()?))
+}
+
+/// All entries of a folder.
+pub(super) fn all(root: &Path) -> io::Result<Vec<KeptCache>> {
+    let scopes = match fs::read_dir(root.join("entries")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        scopes => scopes?,
+    };
+    let mut found = Vec::new();
+    for scope in scopes {
+        let scope = scope?.path();
+        for file in fs::read_dir(scope)? {
+            let path = file?.path();
+            let is_blob = path.extension().is_some_and(|extension| extension == "blob");
+            if let Some(record) = is_blob.then(|| read_record(&path.with_extension("json"))).flatten() {
+                let used_at = Timestamp(millis(path.metadata()?.modified()?));
+                found.push(KeptCache::of(path, record, used_at));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// `None` for what is no description: somebody else's file, or one that a broken disk has torn.
@@ -261,10 +308,15 @@ fn digest(parts: &[&str]) -> String {
 }
 
 /// A description of content that has just been uploaded.
-pub(super) fn record(scope: &CacheScope, key: String, version: String, size: u64) -> Record {
+pub(super) fn record(
+    scope: &CacheScope,
+    key: String,
+    version: String,
+    (size, digest): (u64, String),
+) -> Record {
     let created = millis(SystemTime::now());
     let (repository, reference) = (scope.repository.clone(), scope.own_ref.clone());
-    Record { repository, reference, key, version, size, created }
+    Record { repository, reference, key, version, size, created, digest: Some(digest) }
 }
 
 #[cfg(test)]
@@ -280,8 +332,8 @@ mod tests {
     fn add(store: &CacheStore, scope: &CacheScope, key: &str, created: u64) -> Result<(), StoreError> {
         let content = store.scratch().join("content");
         fs::write(&content, [0; 100]).unwrap();
-        let record = Record { created, ..record(scope, key.into(), "v".into(), 100) };
-        store.add(&record, &content)
+        let record = Record { created, ..record(scope, key.into(), "v".into(), (100, String::new())) };
+        store.add(&record, &content).map(drop)
     }
 
     fn found(
@@ -338,7 +390,7 @@ mod tests {
         add(&store, &main, "c", 1).unwrap();
         let there = ["a", "b", "c"].map(|key| store.has(&main, key, "v"));
         assert_eq!(there, [true, false, true]);
-        let large = Record { size: 300, ..record(&main, "d".into(), "v".into(), 0) };
+        let large = Record { size: 300, ..record(&main, "d".into(), "v".into(), (0, String::new())) };
         assert!(matches!(store.add(&large, Path::new("/")), Err(StoreError::TooLarge { .. })));
     }
 
@@ -353,7 +405,7 @@ mod tests {
             blob.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
         }
         assert!(found(&store, &main, "used", &[]).is_some());
-        assert_eq!(store.forget_unused(SystemTime::now() - Duration::from_secs(20)).unwrap(), 1);
+        assert_eq!(store.forget_unused(SystemTime::now() - Duration::from_secs(20)).unwrap().len(), 1);
         assert_eq!(["old", "used", "new"].map(|key| store.has(&main, key, "v")), [false, true, true]);
     }
 

@@ -1,14 +1,18 @@
-//! Artifacts that runs have left, for whoever shows them.
+//! Artifacts and caches that jobs have left, for whoever shows or counts them.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use model::{JobId, RunId, Timestamp};
 
-use super::artifact_store::{RECORDS, of_run};
+use super::artifact_store::{Artifact, RECORDS, of_run};
+use super::cache_store::{self, Record};
 
 /// An artifact that a run has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptArtifact {
+    /// The run.
+    pub run: RunId,
     /// Unique in its run.
     pub id: u64,
     /// The job that uploaded it.
@@ -27,19 +31,75 @@ pub struct KeptArtifact {
     pub path: PathBuf,
 }
 
+impl KeptArtifact {
+    /// What is kept of an artifact where these records are.
+    pub(super) fn of(records: &Path, artifact: Artifact) -> KeptArtifact {
+        KeptArtifact {
+            run: artifact.run,
+            id: artifact.id,
+            job: artifact.job,
+            file_name: artifact.file_name(),
+            path: records.join(artifact.record("blob")),
+            size: artifact.size,
+            digest: artifact.digest,
+            created_at: Timestamp(artifact.created),
+            name: artifact.name,
+        }
+    }
+}
+
 /// The artifacts of a run in the folder that it was given for them, in the order in which they were made. Blocks.
 #[must_use]
 pub fn kept_artifacts(folder: &Path, run: RunId) -> Vec<KeptArtifact> {
     let records = folder.join(RECORDS);
-    let kept = |artifact: super::artifact_store::Artifact| KeptArtifact {
-        id: artifact.id,
-        job: artifact.job,
-        file_name: artifact.file_name(),
-        path: records.join(artifact.record("blob")),
-        size: artifact.size,
-        digest: artifact.digest,
-        created_at: Timestamp(artifact.created),
-        name: artifact.name,
-    };
-    of_run(&records, run).into_iter().map(kept).collect()
+    let kept = of_run(&records, run).into_iter().map(|artifact| KeptArtifact::of(&records, artifact));
+    kept.filter(|kept| kept.path.is_file()).collect()
+}
+
+/// A cache that a job has left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptCache {
+    /// `owner/name`.
+    pub repository: String,
+    /// The ref of the job that saved it.
+    pub reference: String,
+    /// Its key. Of the job's making.
+    pub key: String,
+    /// What the client makes of the paths and the compression.
+    pub version: String,
+    /// Bytes of its file.
+    pub size: u64,
+    /// `sha256:` and 64 digits; not of those that an earlier version has kept.
+    pub digest: Option<String>,
+    /// When it was saved.
+    pub created_at: Timestamp,
+    /// When a job last restored it, or else saved it.
+    pub used_at: Timestamp,
+    /// Where the file is. Key, version, repository, and ref say it.
+    pub path: PathBuf,
+}
+
+impl KeptCache {
+    /// What is kept of a cache with this file.
+    pub(super) fn of(path: PathBuf, record: Record, used_at: Timestamp) -> KeptCache {
+        KeptCache {
+            repository: record.repository,
+            reference: record.reference,
+            key: record.key,
+            version: record.version,
+            size: record.size,
+            digest: record.digest,
+            created_at: Timestamp(record.created),
+            used_at,
+            path,
+        }
+    }
+}
+
+/// The caches in a folder, in no order. Blocks.
+///
+/// # Errors
+/// When it can't be read.
+pub fn kept_caches(folder: &Path) -> io::Result<Vec<KeptCache>> {
+    cache_store::all(folder)
 }

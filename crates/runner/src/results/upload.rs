@@ -205,6 +205,13 @@ fn block_names(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Size and digest (`sha256:` and 64 digits) of a file.
+pub(super) fn measure(path: &Path) -> io::Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let size = io::copy(&mut File::open(path)?, &mut hash)?;
+    Ok((size, format!("sha256:{}", hex(&hash.finalize()))))
+}
+
 /// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

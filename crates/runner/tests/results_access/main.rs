@@ -1,11 +1,13 @@
 //! What the results service refuses: spoken to by hand, since the real clients behave.
 
+mod ledger;
+
 use std::fs;
 use std::sync::{Arc, Mutex};
 
 use model::{CacheMode, JobId, RunId};
 use runner::ResultsEndpoint;
-use runner::results::{CacheScope, Grant, Identity, ResultsConfig, ResultsService};
+use runner::results::{CacheScope, Grant, Identity, Ledger, ResultsConfig, ResultsService};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,11 +34,15 @@ impl Answer {
 
 impl Fixture {
     async fn new(cache_bytes: u64) -> Self {
+        Fixture::with(cache_bytes, None).await
+    }
+
+    async fn with(cache_bytes: u64, ledger: Option<Arc<dyn Ledger>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let artifacts = folder.path().join("artifacts");
         let caches = folder.path().join("caches");
         let config = ResultsConfig::new(caches, move |run| artifacts.join(run.to_string()));
-        let service = ResultsService::start(ResultsConfig { cache_bytes, ..config }).await.unwrap();
+        let service = ResultsService::start(ResultsConfig { cache_bytes, ledger, ..config }).await.unwrap();
         Fixture { folder, service, jobs: Mutex::default() }
     }
 
@@ -79,6 +85,14 @@ impl Fixture {
     /// All jobs end.
     fn end_jobs(&self) {
         self.jobs.lock().unwrap().clear();
+    }
+
+    /// Uploads an artifact; gives the last answer.
+    async fn leave(&self, token: &str, wanted: Value, content: &[u8]) -> Answer {
+        let created = self.call(token, "ArtifactService/CreateArtifact", wanted.clone()).await.json();
+        let url = created["signed_upload_url"].as_str().unwrap_or_else(|| panic!("{created}"));
+        assert_eq!(self.request("PUT", path_of(url), &[], content).await.status, 201);
+        self.call(token, "ArtifactService/FinalizeArtifact", wanted).await
     }
 
     /// Saves a cache; gives the last answer.
