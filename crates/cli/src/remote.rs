@@ -4,6 +4,7 @@ mod act;
 mod connection;
 mod follow;
 mod jobs;
+mod kept;
 mod log;
 mod run;
 mod runs;
@@ -35,6 +36,8 @@ pub(crate) async fn remote(asked: Remote) -> Result<u8> {
         Remote::Dispatch(args) => act::dispatch(args).await?,
         Remote::Status(args) => return status::show(&args).await,
         Remote::Top(args) => return top::top(&args).await,
+        Remote::Artifacts { what } => kept::artifacts(what).await?,
+        Remote::Caches { what } => kept::caches(what).await?,
         Remote::Secret { what } => settings::secret(what).await?,
         Remote::Variable { what } => settings::variable(what).await?,
         Remote::Token { what } => settings::token(what).await?,

@@ -12,6 +12,7 @@ mod people;
 mod premises;
 mod profiles;
 mod ranges;
+mod records;
 mod retention;
 mod secrets;
 mod senders;

@@ -36,7 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use artifact_store::ArtifactFolder;
-pub use kept::{KeptArtifact, KeptCache, kept_artifacts, kept_caches};
+pub use kept::{KeptArtifact, KeptCache, kept_artifacts, kept_caches, sweep_artifacts};
 pub use lease::{Identity, Lease};
 pub use ledger::{Ledger, Wish};
 pub use token::{CacheScope, Grant};

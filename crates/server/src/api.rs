@@ -7,7 +7,8 @@ pub mod error;
 pub mod wire;
 
 mod actions;
-mod artifacts;
+pub(crate) mod artifacts;
+mod caches;
 mod deliveries;
 mod environments;
 pub(crate) mod events;
@@ -63,8 +64,14 @@ pub fn routes() -> Vec<Route> {
         read("/api/v1/runs/{run}/attempts", get(runs::attempts)),
         read("/api/v1/runs/{run}/jobs", get(runs::jobs)),
         read("/api/v1/runs/{run}/annotations", get(runs::annotations)),
-        read("/api/v1/runs/{run}/artifacts", get(artifacts::list)),
+        read("/api/v1/runs/{run}/artifacts", get(artifacts::of_run)),
         read("/api/v1/runs/{run}/artifacts/{artifact}", get(artifacts::download)),
+        route(
+            Method::DELETE,
+            "/api/v1/runs/{run}/artifacts/{artifact}",
+            Role::Operate,
+            delete(artifacts::remove),
+        ),
         read("/api/v1/runs/{run}/events", get(events::of_run)),
         act("/api/v1/runs/{run}/cancel", post(actions::cancel_run)),
         act("/api/v1/runs/{run}/rerun", post(actions::rerun_run)),
@@ -94,6 +101,10 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/repositories/{owner}/{name}/environments/{environment}",
             delete(environments::remove),
         ),
+        read("/api/v1/artifacts", get(artifacts::list)),
+        read("/api/v1/caches", get(caches::list)),
+        route(Method::DELETE, "/api/v1/caches", Role::Operate, delete(caches::remove_by_key)),
+        route(Method::DELETE, "/api/v1/caches/{cache}", Role::Operate, delete(caches::remove)),
         read("/api/v1/status", get(status::show)),
         read("/api/v1/queue", get(queue::show)),
         read("/api/v1/events", get(events::all)),

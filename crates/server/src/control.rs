@@ -88,6 +88,12 @@ pub trait Control: Send + Sync {
     /// Why each waiting run and job waits: those with a place first, in their order.
     async fn waits(&self) -> Result<Vec<Wait>, ControlError>;
 
+    /// Removes an artifact: its files, and what stands for them.
+    async fn remove_artifact(&self, run: RunId, number: u64) -> Result<(), ControlError>;
+
+    /// Removes the caches with these files, named as the store has them, and what stands for them.
+    async fn remove_caches(&self, files: Vec<String>) -> Result<(), ControlError>;
+
     /// Deliveries are there to be worked on. Returns at once.
     fn nudge(&self);
 }

@@ -1,5 +1,6 @@
 //! The server of `hearth serve`: webhooks, API, health, metrics, and the machine API beside them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -8,7 +9,6 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use model::Timestamp;
-use runner::results::ArtifactFolder;
 use store::Store;
 use store::log::LogFolder;
 use store::seal::SealKey;
@@ -46,8 +46,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Logs of jobs.
     pub logs: LogFolder,
-    /// Where the artifacts of a run lie.
-    pub artifacts: ArtifactFolder,
+    /// What the files that the store knows of are below: the data folder.
+    pub files: PathBuf,
     /// What secrets are sealed with.
     pub seal: Arc<SealKey>,
     /// Cancelled when the server ends: streams of events then do.
@@ -73,7 +73,7 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
     pub(crate) logs: LogFolder,
-    pub(crate) artifacts: ArtifactFolder,
+    pub(crate) files: PathBuf,
     pub(crate) seal: Arc<SealKey>,
     pub(crate) listeners: Listeners,
     pub(crate) stop: CancellationToken,
@@ -96,7 +96,7 @@ impl Server {
             readiness: Readiness::default(),
             metrics: parts.metrics,
             logs: parts.logs,
-            artifacts: parts.artifacts,
+            files: parts.files,
             seal: parts.seal,
             listeners: Listeners::default(),
             stop: parts.stop,

@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod faults;
 mod gates;
+mod kept;
 mod kills;
 mod operations;
 mod pages;

@@ -52,6 +52,16 @@ pub(crate) enum Remote {
     Status(StatusArgs),
     /// Watch a server on a terminal: what runs, what waits, what has ended
     Top(TopArgs),
+    /// List, fetch, and remove what runs have left
+    Artifacts {
+        #[command(subcommand)]
+        what: ArtifactsWhat,
+    },
+    /// List and remove what jobs have saved for later ones
+    Caches {
+        #[command(subcommand)]
+        what: CachesWhat,
+    },
     /// Set, list, and remove secrets
     Secret {
         #[command(subcommand)]
@@ -290,6 +300,86 @@ pub(crate) struct ScopeArgs {
     /// Of all repositories of this owner
     #[arg(short, long = "org", value_name = "OWNER")]
     pub(crate) organisation: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArtifactsWhat {
+    /// List artifacts, newest first
+    Ls {
+        /// Only of this run
+        #[arg(value_name = "RUN", conflicts_with_all = ["repository", "name"])]
+        run: Option<u64>,
+        /// Only of this repository
+        #[arg(short = 'R', long = "repo", value_name = "OWNER/NAME")]
+        repository: Option<String>,
+        /// Only of this name
+        #[arg(short, long, value_name = "NAME")]
+        name: Option<String>,
+        /// How many at most
+        #[arg(short = 'L', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Fetch an artifact as it was uploaded: a zip archive, or the one file
+    Get {
+        /// The run
+        run: u64,
+        /// Its name, or its number in the run
+        artifact: String,
+        /// Where to, - for standard output; never over a file that is there [default: the file's own name, here]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Remove an artifact
+    Rm {
+        /// The run
+        run: u64,
+        /// Its name, or its number in the run
+        artifact: String,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CachesWhat {
+    /// List caches, newest first
+    Ls {
+        /// Only of this repository
+        #[arg(short = 'R', long = "repo", value_name = "OWNER/NAME")]
+        repository: Option<String>,
+        /// Only of this ref, such as refs/heads/main
+        #[arg(short, long = "ref", value_name = "REF")]
+        reference: Option<String>,
+        /// Only those whose keys begin so
+        #[arg(short, long, value_name = "PREFIX")]
+        key: Option<String>,
+        /// How many at most
+        #[arg(short = 'L', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Remove a cache by its number, or all that a key of a repository means
+    Rm {
+        /// The number in the first column of the list
+        #[arg(required_unless_present = "key", conflicts_with = "key")]
+        cache: Option<u64>,
+        /// The whole key
+        #[arg(short, long, value_name = "KEY", requires = "repository")]
+        key: Option<String>,
+        /// Of this repository
+        #[arg(short = 'R', long = "repo", value_name = "OWNER/NAME", requires = "key")]
+        repository: Option<String>,
+        /// Only of this ref, such as refs/heads/main
+        #[arg(short, long = "ref", value_name = "REF", requires = "key")]
+        reference: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]

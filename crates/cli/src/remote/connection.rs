@@ -8,7 +8,8 @@ use anyhow::Result;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use server::client::{Body, Client, ClientError, Events, Method, escaped, whole};
+use server::client::{Body, Client, ClientError, Events, Method, escaped, reader, whole};
+use tokio::io::AsyncRead;
 
 use crate::args::{RemoteFormat, SERVER, ServerArgs};
 use crate::config::Config;
@@ -129,6 +130,20 @@ impl Connection {
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<(), RemoteError> {
         self.client.tell(method, path, body).await.map_err(|error| self.explain(error))
+    }
+
+    /// Has something removed, and reads what it was.
+    pub(super) async fn remove<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
+        self.client.call(Method::DELETE, path, None::<&()>).await.map_err(|error| self.explain(error))
+    }
+
+    /// Reads something that is as long as it is.
+    pub(super) async fn download(
+        &self,
+        path: &str,
+    ) -> Result<impl AsyncRead + Send + Unpin + use<>, RemoteError> {
+        let answer = self.client.succeed(Method::GET, path, Body::empty()).await;
+        answer.map(|answer| reader(answer.into_body())).map_err(|error| self.explain(error))
     }
 
     /// Listens to events.

@@ -108,11 +108,11 @@ pub(super) async fn token(what: TokenWhat) -> Result<()> {
     }
 }
 
-fn ago(unix_ms: u64) -> String {
+pub(super) fn ago(unix_ms: u64) -> String {
     format!("{} ago", age(unix_ms))
 }
 
-fn show(server: &Connection, found: &impl Serialize, table: &Table) -> Result<()> {
+pub(super) fn show(server: &Connection, found: &impl Serialize, table: &Table) -> Result<()> {
     match server.is_json() {
         true => say!("{}", serde_json::to_string_pretty(found)?),
         false => table.print(),

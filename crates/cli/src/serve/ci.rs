@@ -13,9 +13,8 @@ use forge::github::app::App;
 use forge::github::client::{Auth, Client};
 use machine::pool::Pool;
 use machine::{Driver, FindingLevel};
-use model::{RunId, Secret, Timestamp};
+use model::{Secret, Timestamp};
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
-use runner::results::{ArtifactFolder, ResultsConfig, ResultsService};
 use runner::source::RemoteRepositories;
 use scheduler::chain::Chain;
 use scheduler::clock::Clock;
@@ -59,7 +58,7 @@ use super::ranges::GithubRanges;
 use super::retention::Forgetter;
 use super::secrets::SealedSecrets;
 use super::settings::Settings;
-use super::{log, numbers};
+use super::{log, numbers, records};
 use crate::args::{LogFormat, ServeArgs};
 use crate::config::{self, Config};
 use crate::data::DataFolder;
@@ -141,7 +140,6 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
 struct House {
     store: Arc<dyn Store>,
     logs: Arc<LogFolder>,
-    artifacts: ArtifactFolder,
     key: Arc<SealKey>,
     engine: Engine,
     dispatcher: Dispatcher,
@@ -185,7 +183,6 @@ impl House {
             secrets: Arc::new(SealedSecrets { store: Arc::clone(&store), key: Arc::clone(&key) }),
             permissions: config.serve.github.default_permissions.into(),
         });
-        let artifacts = artifacts(data);
         let ending = TaskTracker::new();
         let workshop = Arc::new(Workshop {
             benches: machines.benches,
@@ -199,9 +196,7 @@ impl House {
                 installed: Installed::default(),
             },
             issuer: Arc::new(Issuer::open(data.root(), url)?),
-            results: Arc::new(
-                open_results(data, Arc::clone(&artifacts), config.serve.disk.least_free()).await?,
-            ),
+            results: Arc::new(records::open(config, data, Arc::clone(&store)).await?),
             options: runner::RunnerOptions::default(),
             untrusted_isolation: config.serve.untrusted_isolation.into(),
             trees: data.root().join("trees"),
@@ -285,7 +280,6 @@ impl House {
         tasks.spawn(watch(metrics.clone(), Arc::clone(&store), stop.clone()));
         Ok(House {
             store,
-            artifacts,
             engine,
             dispatcher,
             workshop,
@@ -309,6 +303,8 @@ impl House {
             engine: self.engine.clone(),
             dispatcher: self.dispatcher.clone(),
             news: Arc::clone(&self.news),
+            results: Arc::clone(&self.workshop.results),
+            data: self.data.clone(),
         });
         let auth = AuthConfig {
             anonymous_read: config.serve.anonymous_read,
@@ -355,7 +351,7 @@ impl House {
             checks: checks.chain([Arc::new(self.disk.clone()) as Arc<dyn Check>]).collect(),
             metrics: self.metrics.clone(),
             logs: LogFolder::clone(&self.logs),
-            artifacts: Arc::clone(&self.artifacts),
+            files: self.data.root().to_owned(),
             seal: Arc::clone(&self.key),
             stop: self.stop.clone(),
             machines: self.beside.as_ref().map(|beside| beside.machines.clone()),
@@ -474,22 +470,4 @@ fn open_remotes(config: &Config, data: &DataFolder) -> Result<RemoteRepositories
     let folder = data.root().join("checkouts");
     RemoteRepositories::open(&folder, mirrors(config)?, false)
         .with_context(|| format!("can't use the folder for checkouts {}", folder.display()))
-}
-
-/// Where the artifacts of a run lie.
-fn artifacts(data: &DataFolder) -> ArtifactFolder {
-    let runs = data.clone();
-    Arc::new(move |run: RunId| runs.run(run).join("artifacts"))
-}
-
-async fn open_results(
-    data: &DataFolder,
-    artifacts: ArtifactFolder,
-    least_free: u64,
-) -> Result<ResultsService> {
-    let caches = data.root().join("caches");
-    let folder = move |run: RunId| artifacts(run);
-    let service =
-        ResultsService::start(ResultsConfig { least_free, ..ResultsConfig::new(&caches, folder) }).await;
-    service.with_context(|| format!("can't serve caches from {}", caches.display()))
 }

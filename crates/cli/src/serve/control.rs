@@ -1,9 +1,11 @@
 //! What people wish of the server reaches its engine.
 
+use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{JobId, RunId};
+use runner::results::ResultsService;
 use scheduler::decide::Wait;
 use scheduler::dispatch::{DispatchError, Dispatcher, Wish};
 use scheduler::engine::{Engine, EngineError};
@@ -12,11 +14,15 @@ use server::control::{Again, Control, ControlError, Dispatch, Dispatched, Review
 use store::record::Run;
 use tokio::sync::Notify;
 
-/// The engine and what starts runs by hand.
+use crate::data::DataFolder;
+
+/// The engine, what starts runs by hand, and what jobs have left.
 pub(super) struct EngineControl {
     pub(super) engine: Engine,
     pub(super) dispatcher: Dispatcher,
     pub(super) news: Arc<Notify>,
+    pub(super) results: Arc<ResultsService>,
+    pub(super) data: DataFolder,
 }
 
 #[async_trait]
@@ -60,9 +66,24 @@ impl Control for EngineControl {
         self.engine.waits().await.map_err(of_engine)
     }
 
+    async fn remove_artifact(&self, run: RunId, number: u64) -> Result<(), ControlError> {
+        self.results.remove_artifact(run, number).await.map(drop).map_err(of_disk)
+    }
+
+    async fn remove_caches(&self, files: Vec<String>) -> Result<(), ControlError> {
+        for file in files {
+            self.results.remove_cache(self.data.root().join(file)).await.map_err(of_disk)?;
+        }
+        Ok(())
+    }
+
     fn nudge(&self) {
         self.news.notify_one();
     }
+}
+
+fn of_disk(error: io::Error) -> ControlError {
+    ControlError::Unavailable(format!("can't remove what a job has left: {error}"))
 }
 
 fn of_engine(error: EngineError) -> ControlError {

@@ -3,18 +3,19 @@
 //! Nothing of a run that has not ended is touched: the store says which have, and only those are looked at.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use forge::git::Mirrors;
-use model::{RunId, RunState, Timestamp};
+use model::Timestamp;
 use runner::results::ResultsService;
 use serde::Deserialize;
 use server::metrics::Metrics;
 use store::Store;
 use store::log::LogFolder;
+use store::query::{ArtifactFilter, Expired};
 use store::retention::{Retention, RunFolder, prune};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -28,6 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Wait between two steps of one look, so that whoever else writes comes in between.
 const STEP_EVERY: Duration = Duration::from_millis(100);
 
+/// Artifacts of one step: each is some files to remove, and a transaction.
+const ARTIFACTS: usize = 50;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// For how many days things are kept, in `hearth.yaml`.
@@ -36,7 +40,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) struct RetentionConfig {
     /// Runs with their logs and artifacts, after they ended.
     runs_days: u32,
-    /// Artifacts, after their run ended.
+    /// Artifacts, after they were made.
     artifacts_days: u32,
     /// Caches, after a job last used them.
     caches_days: u32,
@@ -80,6 +84,11 @@ impl RetentionConfig {
             }
         }
         Ok(())
+    }
+
+    /// How long artifacts are kept.
+    pub(super) fn artifacts(&self) -> Duration {
+        days(self.artifacts_days)
     }
 
     fn of_store(&self) -> Retention {
@@ -171,18 +180,21 @@ impl Forgetter {
 
     /// Artifacts of runs that stay.
     async fn artifacts(&self, now: Timestamp) -> Result<usize> {
-        let runs = self.data.run(RunId(0)).with_file_name("");
+        let made_before = now.before(self.keep.artifacts());
+        let filter =
+            ArtifactFilter { expired: Some(Expired { now, made_before }), ..ArtifactFilter::default() };
         let mut forgotten = 0;
-        for run in blocking(move || Ok(with_artifacts(&runs)?)).await? {
-            let Some(known) = self.store.run(run).await? else { continue };
-            let cut = now.before(days(self.keep.artifacts_days));
-            if known.what.state == RunState::Ended && known.ended_at.is_some_and(|ended| ended < cut) {
-                let folder = self.data.run(run).join("artifacts");
-                blocking(move || Ok(removed(&folder)?)).await?;
-                forgotten += 1;
+        loop {
+            let expired = self.store.artifacts(&filter, ARTIFACTS).await?;
+            for artifact in &expired {
+                self.results.remove_artifact(artifact.what.run, artifact.what.number).await?;
             }
+            forgotten += expired.len();
+            if expired.len() < ARTIFACTS {
+                return Ok(forgotten);
+            }
+            tokio::time::sleep(STEP_EVERY).await;
         }
-        Ok(forgotten)
     }
 
     async fn unused_mirrors(&self, since: SystemTime) -> Result<usize> {
@@ -197,21 +209,6 @@ impl Forgetter {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await?
-}
-
-/// Runs that have a folder of artifacts.
-fn with_artifacts(runs: &Path) -> io::Result<Vec<RunId>> {
-    let entries = match std::fs::read_dir(runs) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path: PathBuf = entry?.path();
-        let run = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-        found.extend(run.filter(|_| path.join("artifacts").is_dir()).map(RunId));
-    }
-    Ok(found)
 }
 
 /// Removes a folder, if it is there.
@@ -235,17 +232,5 @@ mod tests {
         let none = read("{mirrors-days: 0}").unwrap().check().unwrap_err().to_string();
         assert!(none.contains("mirrors-days of the configuration is 0"), "{none}");
         assert!(read("{run-days: 3}").is_err());
-    }
-
-    #[test]
-    fn only_folders_of_runs_that_have_artifacts_are_looked_at() {
-        let folder = tempfile::tempdir().unwrap();
-        for path in ["7/artifacts/x", "8/debug", "nine/artifacts", "10/artifacts"] {
-            std::fs::create_dir_all(folder.path().join(path)).unwrap();
-        }
-        let mut found = with_artifacts(folder.path()).unwrap();
-        found.sort();
-        assert_eq!(found, [RunId(7), RunId(10)]);
-        assert!(with_artifacts(&folder.path().join("none")).unwrap().is_empty());
     }
 }

@@ -56,6 +56,37 @@ pub fn kept_artifacts(folder: &Path, run: RunId) -> Vec<KeptArtifact> {
     kept.filter(|kept| kept.path.is_file()).collect()
 }
 
+/// Removes what killed services have not finished in a folder of artifacts: uploads, and files without what describes
+/// them. Nobody may be using it. How much that was. Blocks.
+///
+/// # Errors
+/// When it can't be read, or something not be removed.
+pub fn sweep_artifacts(folder: &Path) -> io::Result<usize> {
+    let entries = match std::fs::read_dir(folder.join(RECORDS)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut swept = 0;
+    for entry in entries {
+        let path = entry?.path();
+        let pair = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => Some(path.with_extension("blob")),
+            Some("blob") => Some(path.with_extension("json")),
+            _ => None,
+        };
+        if pair.is_some_and(|pair| pair.is_file()) {
+            continue;
+        }
+        if path.is_dir() {
+            std::fs::remove_dir_all(path)?;
+        } else if path.exists() {
+            std::fs::remove_file(path)?;
+        }
+        swept += 1;
+    }
+    Ok(swept)
+}
+
 /// A cache that a job has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptCache {

@@ -1,44 +1,70 @@
 //! What runs have left.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use model::RunId;
-use runner::results::{KeptArtifact, kept_artifacts};
+use model::{ArtifactId, RunId};
+use serde::Deserialize;
+use store::query::{ArtifactFilter, PAGE as RECORDS};
+use store::record::Artifact;
+use store::{Store, StoreError};
 use tokio_util::io::ReaderStream;
 
 use super::error::ApiError;
-use super::read::{Number, Numbers};
-use super::runs;
-use super::wire::{Artifact, Artifacts};
+use super::read::{Number, Numbers, Query};
+use super::wire::Artifacts;
+use super::{repositories, runs};
 use crate::client::escaped;
 use crate::server::Shared;
 
-/// When it is worth asking again for what the disk did not give, in seconds.
-const RETRY_SECONDS: u64 = 10;
+/// Artifacts of one answer, unless it is asked for others.
+const PAGE: usize = 50;
 
-/// `GET /runs/{run}/artifacts`
+/// Most artifacts of one answer.
+const MOST: usize = 200;
+
+/// Which artifacts.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    repository: Option<String>,
+    name: Option<String>,
+    before: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// `GET /artifacts`: of all runs, newest first.
 pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Query(which): Query<Which>,
+) -> Result<Json<Artifacts>, ApiError> {
+    let repository = match &which.repository {
+        Some(name) => Some(repositories::named(&shared, name).await?.id),
+        None => None,
+    };
+    let before = which.before.map(ArtifactId);
+    let filter = ArtifactFilter { repository, name: which.name, before, ..ArtifactFilter::default() };
+    let limit = which.limit.unwrap_or(PAGE).clamp(1, MOST);
+    // One more than is shown tells whether a page follows.
+    let mut artifacts = shared.store.artifacts(&filter, limit + 1).await?;
+    let more = artifacts.len() > limit;
+    artifacts.truncate(limit);
+    let next = artifacts.last().map(|artifact| artifact.id).filter(|_| more);
+    Ok(Json(Artifacts { artifacts: artifacts.into_iter().map(Into::into).collect(), next }))
+}
+
+/// `GET /runs/{run}/artifacts`: all of one run, in the order in which they were made.
+pub(super) async fn of_run(
     State(shared): State<Arc<Shared>>,
     Number(run): Number,
 ) -> Result<Json<Artifacts>, ApiError> {
     let run = runs::one(&shared, run).await?.id;
-    let told = |kept: KeptArtifact| Artifact {
-        id: kept.id,
-        job_id: kept.job,
-        name: kept.name,
-        file_name: kept.file_name,
-        size: kept.size,
-        digest: kept.digest,
-        created_at: kept.created_at,
-    };
-    let artifacts = of(&shared, run).await?.into_iter().map(told).collect();
-    Ok(Json(Artifacts { artifacts }))
+    let artifacts = all_of(&*shared.store, run).await?.into_iter().map(Into::into).collect();
+    Ok(Json(Artifacts { artifacts, next: None }))
 }
 
 /// `GET /runs/{run}/artifacts/{artifact}`: the archive, or the one file, as it was uploaded.
@@ -46,11 +72,10 @@ pub(super) async fn download(
     State(shared): State<Arc<Shared>>,
     Numbers([run, artifact]): Numbers<2>,
 ) -> Result<Response, ApiError> {
-    let run = runs::one(&shared, run).await?.id;
-    let missing = || ApiError::missing(format!("artifact {artifact} of run {run}"));
-    let kept = of(&shared, run).await?.into_iter().find(|kept| kept.id == artifact).ok_or_else(missing)?;
+    let kept = one(&shared, run, artifact).await?.what;
     // It may have been removed meanwhile.
-    let file = tokio::fs::File::open(&kept.path).await.map_err(|_| missing())?;
+    let file = tokio::fs::File::open(shared.files.join(&kept.file)).await;
+    let file = file.map_err(|_| missing(kept.run, artifact))?;
     // Whatever it holds, no browser is to show it as a page of this server.
     let named = format!("attachment; filename*=UTF-8''{}", escaped(&kept.file_name));
     let headers = [
@@ -62,8 +87,39 @@ pub(super) async fn download(
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
 }
 
-async fn of(shared: &Shared, run: RunId) -> Result<Vec<KeptArtifact>, ApiError> {
-    let folder: PathBuf = (shared.artifacts)(run);
-    let found = tokio::task::spawn_blocking(move || kept_artifacts(&folder, run)).await;
-    found.map_err(|error| ApiError::unavailable(error.to_string(), RETRY_SECONDS))
+/// `DELETE /runs/{run}/artifacts/{artifact}`
+pub(super) async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Numbers([run, artifact]): Numbers<2>,
+) -> Result<StatusCode, ApiError> {
+    let kept = one(&shared, run, artifact).await?.what;
+    shared.control.remove_artifact(kept.run, kept.number).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An artifact that must be there.
+async fn one(shared: &Shared, run: u64, number: u64) -> Result<Artifact, ApiError> {
+    let run = runs::one(shared, run).await?.id;
+    let mut all = all_of(&*shared.store, run).await?.into_iter();
+    all.find(|artifact| artifact.what.number == number).ok_or_else(|| missing(run, number))
+}
+
+fn missing(run: RunId, number: u64) -> ApiError {
+    ApiError::missing(format!("artifact {number} of run {run}"))
+}
+
+/// All artifacts of a run, in the order in which they were made: at most a thousand.
+pub(crate) async fn all_of(store: &dyn Store, run: RunId) -> Result<Vec<Artifact>, StoreError> {
+    let mut filter = ArtifactFilter { run: Some(run), ..ArtifactFilter::default() };
+    let mut all = Vec::new();
+    loop {
+        let page = store.artifacts(&filter, RECORDS).await?;
+        let is_last = page.len() < RECORDS;
+        all.extend(page);
+        filter.before = all.last().map(|artifact: &Artifact| artifact.id);
+        if is_last {
+            all.reverse();
+            return Ok(all);
+        }
+    }
 }

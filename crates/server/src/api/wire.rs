@@ -2,6 +2,7 @@
 //!
 //! Times are milliseconds since 1970, UTC.
 
+mod kept;
 mod log;
 mod settings;
 mod status;
@@ -16,6 +17,7 @@ use store::record;
 
 use crate::auth::Role;
 
+pub use kept::{Artifact, Artifacts, Cache, Caches};
 pub use log::{Found, Happened, Line, Lines, What};
 pub use settings::{Environments, NewToken, Secret, Secrets, Token, Tokens, Variable, Variables};
 pub use status::{Disk, Oldest, Pool, Profile, Status, Working};
@@ -452,30 +454,4 @@ pub struct NewAttempt {
 pub struct Dispatched {
     /// The runs; none where nothing listens.
     pub runs: Vec<Run>,
-}
-
-/// A file that a job has left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Artifact {
-    /// Unique in its run.
-    pub id: u64,
-    /// The job that uploaded it.
-    pub job_id: JobId,
-    /// Its name. Of the job's making: hostile.
-    pub name: String,
-    /// What its file is called.
-    pub file_name: String,
-    /// Bytes of the file.
-    pub size: u64,
-    /// `sha256:` and 64 digits.
-    pub digest: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// The artifacts of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Artifacts {
-    /// They.
-    pub artifacts: Vec<Artifact>,
 }

@@ -1,20 +1,7 @@
 //! What pages show that is not in the store.
 
-use async_trait::async_trait;
 use machine::pool::KindStatus;
-use model::RunId;
 use scheduler::queue::Profile;
-
-/// A file that a job has left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Artifact {
-    /// Its name.
-    pub name: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Where on this server it can be fetched.
-    pub address: String,
-}
 
 /// Room on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +12,7 @@ pub struct Disk {
     pub size_bytes: u64,
 }
 
-/// Machines and files of this server. All calls may be made at once, and change nothing.
-#[async_trait]
+/// Machines of this server and its disk. All calls may be made at once, and change nothing.
 pub trait Premises: Send + Sync {
     /// Kinds of machines, the preferred first.
     fn profiles(&self) -> Vec<Profile>;
@@ -36,9 +22,6 @@ pub trait Premises: Send + Sync {
 
     /// The disk of the data folder, if it can be told.
     fn disk(&self) -> Option<Disk>;
-
-    /// What the jobs of an attempt have left. Empty if it can't be told.
-    async fn artifacts(&self, run: RunId, attempt: u32) -> Vec<Artifact>;
 
     /// Where people reach this server from outside, as far as it is configured: `https://ci.example.org`.
     fn address(&self) -> Option<String>;

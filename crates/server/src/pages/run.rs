@@ -11,12 +11,11 @@ use maud::{Markup, html};
 use model::{JobId, Timestamp};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use store::record::{AnnotationOf, Attempt, Job, Run, Step};
+use store::record::{AnnotationOf, Artifact, Attempt, Job, Run, Step};
 
 use super::badge;
 use super::format;
 use super::markdown;
-use super::premises::Artifact;
 use super::runs::{branch, encoded};
 use super::viewer::Viewer;
 use failure::Failure;
@@ -192,8 +191,10 @@ fn artifacts(artifacts: &[Artifact]) -> Markup {
                 ul.artifacts {
                     @for artifact in artifacts {
                         li {
-                            a href=(artifact.address) download { (artifact.name) } " "
-                            span.dim { (format::size(artifact.bytes)) }
+                            a href={ "/api/v1/runs/" (artifact.what.run) "/artifacts/" (artifact.what.number) } download {
+                                (artifact.what.name)
+                            } " "
+                            span.dim { (format::size(artifact.what.size)) }
                         }
                     }
                 }

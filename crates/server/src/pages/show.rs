@@ -31,6 +31,7 @@ use super::{
 use super::{
     repositories as repositories_page, run as run_page, runs as runs_page, settings as settings_page,
 };
+use crate::api::artifacts;
 
 /// Runs of a repository's page.
 const RUNS_OF_REPOSITORY: usize = 60;
@@ -104,7 +105,8 @@ pub(super) async fn run(
         others: &others(&pages, &run, &attempts, shown).await?,
         waits: &waits_of(&pages, &run, &jobs).await,
         annotations: &store.annotations(run.id, shown).await?,
-        artifacts: &pages.parts.premises.artifacts(run.id, shown).await,
+        // Attempts of a run share them, as on GitHub.
+        artifacts: &artifacts::all_of(&*pages.parts.store, run.id).await?,
         attempts: &attempts,
         failure: failure.as_ref(),
         jobs: &jobs,

@@ -12,11 +12,11 @@ use scheduler::decide::Wait;
 use scheduler::queue::{Capacity, Profile, Size, Subject};
 use serde_json::Value as Json;
 use server::control::{Again, Control, ControlError, Dispatch, Review};
-use server::pages::premises::{Artifact, Disk, Premises};
-use store::query::RunFilter;
+use server::pages::premises::{Disk, Premises};
+use store::query::{ArtifactFilter, CacheFilter, RunFilter};
 use store::record::{
-    AnnotationOf, Attempt, Delivery, Expansion, Job, NewDelivery, NewRun, PlanInput, Receipt, Repository,
-    RepositoryFacts, Run, Scope, SealedSecret, Step, Token, Variable,
+    AnnotationOf, Artifact, Attempt, Cache, Delivery, Expansion, Job, KeptFile, NewDelivery, NewRun,
+    PlanInput, Receipt, Repository, RepositoryFacts, Run, Scope, SealedSecret, Step, Token, Variable,
 };
 use store::{Change, SqliteStore, Store, StoreError};
 use tokio::sync::broadcast;
@@ -29,12 +29,13 @@ pub(crate) enum Asked {
     Approve(RunId, String),
     Review(JobId, Review),
     Dispatch(Dispatch),
+    RemoveArtifact(RunId, u64),
+    RemoveCaches(Vec<String>),
 }
 
 /// One kind of machine, of which one is ready, and a disk that is half full.
 pub(crate) struct FakePremises;
 
-#[async_trait]
 impl Premises for FakePremises {
     fn profiles(&self) -> Vec<Profile> {
         let capacity = Capacity { machines: Some(4), ..Capacity::default() };
@@ -66,10 +67,6 @@ impl Premises for FakePremises {
         Some(Disk { free_bytes: 50, size_bytes: 100 })
     }
 
-    async fn artifacts(&self, _run: RunId, _attempt: u32) -> Vec<Artifact> {
-        Vec::new()
-    }
-
     fn address(&self) -> Option<String> {
         None
     }
@@ -85,6 +82,8 @@ pub(crate) struct FakeControl {
     /// What a dispatch starts.
     pub(crate) starts: Mutex<Vec<Run>>,
     pub(crate) nudges: AtomicUsize,
+    /// From where removed caches go.
+    pub(crate) store: Mutex<Option<Arc<FlakyStore>>>,
 }
 
 impl FakeControl {
@@ -126,6 +125,19 @@ impl Control for FakeControl {
 
     async fn waits(&self) -> Result<Vec<Wait>, ControlError> {
         Ok(self.waits.lock().unwrap().clone())
+    }
+
+    async fn remove_artifact(&self, run: RunId, number: u64) -> Result<(), ControlError> {
+        self.hear(Asked::RemoveArtifact(run, number))
+    }
+
+    async fn remove_caches(&self, files: Vec<String>) -> Result<(), ControlError> {
+        let store = self.store.lock().unwrap().clone();
+        if let Some(store) = store {
+            let gone = files.iter().map(|file| Change::CacheGone { file: file.clone() }).collect();
+            store.apply(gone).await.unwrap();
+        }
+        self.hear(Asked::RemoveCaches(files))
     }
 
     fn nudge(&self) {
@@ -302,6 +314,18 @@ impl Store for FlakyStore {
 
     async fn settings(&self, prefix: &str) -> Result<Vec<(String, Json)>, StoreError> {
         self.inner.settings(prefix).await
+    }
+
+    async fn artifacts(&self, filter: &ArtifactFilter, limit: usize) -> Result<Vec<Artifact>, StoreError> {
+        self.inner.artifacts(filter, limit).await
+    }
+
+    async fn caches(&self, filter: &CacheFilter, limit: usize) -> Result<Vec<Cache>, StoreError> {
+        self.inner.caches(filter, limit).await
+    }
+
+    async fn kept_files(&self) -> Result<Vec<KeptFile>, StoreError> {
+        self.inner.kept_files().await
     }
 
     async fn expired_runs(

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use forge::github::signature::{Secrets, sign};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
-use model::{RunId, Timestamp};
+use model::Timestamp;
 use serde_json::Value;
 use server::auth::{Auth, AuthConfig, Role, token};
 use server::metrics::Metrics;
@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) logs: LogFolder,
     pub(crate) seal: Arc<SealKey>,
     pub(crate) address: SocketAddr,
-    /// `artifacts/<run>` is in it.
+    /// What files are below.
     pub(crate) folder: TempDir,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -55,9 +55,9 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(FlakyStore::new(SqliteStore::open(folder.path()).unwrap()));
         let control = Arc::new(FakeControl::default());
+        *control.store.lock().unwrap() = Some(store.clone());
         let metrics = Metrics::default();
         let logs = LogFolder::new(&folder.path().join("logs"));
-        let artifacts = folder.path().join("artifacts");
         let seal = Arc::new(SealKey::load_or_make(&folder.path().join("key")).unwrap());
         let stop = CancellationToken::new();
         let mut parts = Parts {
@@ -70,7 +70,7 @@ impl World {
             checks: Vec::new(),
             metrics: metrics.clone(),
             logs: logs.clone(),
-            artifacts: Arc::new(move |run: RunId| artifacts.join(run.to_string())),
+            files: folder.path().to_owned(),
             seal: seal.clone(),
             stop: stop.clone(),
             machines: None,

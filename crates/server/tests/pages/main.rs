@@ -110,6 +110,8 @@ async fn failed_run(world: &World) -> (model::RunId, model::JobId) {
     let step = model::StepRef { index: 0, phase: model::StepPhase::Main };
     let markdown = format!("# Tests\n\n{HOSTILE}\n");
     world.apply(vec![store::Change::Summary { job, step, markdown }]).await;
+    world.artifact(run.id, job, 1, "coverage-report").await;
+    world.artifact(run.id, job, 2, HOSTILE).await;
     world.end_job(job, Conclusion::Failure, 89).await;
     world.end(run.id, Conclusion::Failure, 88).await;
     (run.id, job)
@@ -166,6 +168,7 @@ async fn a_failed_run_shows_its_first_error_with_the_lines_before_it() {
     assert!(panel.contains(&format!("/runs/{run}/jobs/{job}?line=4#L5")), "{panel}");
     assert!(rest.contains("deploy"), "a job that never began is in the graph");
     assert!(rest.contains("<h3>Tests</h3>") && rest.contains("coverage-report"), "{rest}");
+    assert!(rest.contains(&format!("/api/v1/runs/{run}/artifacts/1\" download")), "{rest}");
 }
 
 #[tokio::test]

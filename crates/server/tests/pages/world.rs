@@ -16,10 +16,10 @@ use server::address::Proxies;
 use server::auth::people::People;
 use server::auth::{Auth, AuthConfig, Role, token};
 use server::control::{Again, Control, ControlError, Dispatch, Review};
-use server::pages::premises::{Artifact, Disk, Premises};
+use server::pages::premises::{Disk, Premises};
 use server::pages::{Pages, Parts};
 use store::log::LogFolder;
-use store::record::{Job, JobClock, NewRun, RepositoryFacts, Run, Step};
+use store::record::{Job, JobClock, NewArtifact, NewRun, RepositoryFacts, Run, Step};
 use store::seal::SealKey;
 use store::{Change, SqliteStore, Store};
 use tempfile::TempDir;
@@ -82,6 +82,16 @@ impl Control for Fake {
         Ok(self.waits.lock().expect("a lock").clone())
     }
 
+    async fn remove_artifact(&self, run: RunId, number: u64) -> Result<(), ControlError> {
+        self.note(format!("remove artifact {number} of {run}"));
+        Ok(())
+    }
+
+    async fn remove_caches(&self, files: Vec<String>) -> Result<(), ControlError> {
+        self.note(format!("remove {files:?}"));
+        Ok(())
+    }
+
     fn nudge(&self) {
         self.note("nudge".to_owned());
     }
@@ -89,7 +99,6 @@ impl Control for Fake {
 
 struct House;
 
-#[async_trait]
 impl Premises for House {
     fn profiles(&self) -> Vec<Profile> {
         let profile = |name: &str, labels: &[&str], vcpus, memory_mib, machines| Profile {
@@ -122,15 +131,6 @@ impl Premises for House {
 
     fn disk(&self) -> Option<Disk> {
         None
-    }
-
-    async fn artifacts(&self, _run: RunId, attempt: u32) -> Vec<Artifact> {
-        let artifact = |name: &str, bytes| Artifact {
-            name: name.to_owned(),
-            bytes,
-            address: format!("/artifacts/{attempt}/1"),
-        };
-        vec![artifact("coverage-report", 482_133), artifact("hearth-linux-x86_64", 18_874_368)]
     }
 
     fn address(&self) -> Option<String> {
@@ -300,6 +300,23 @@ impl World {
             steps: Vec::new(),
         };
         self.apply(vec![Change::JobEnded { job, result, reason: None, at: self.ago(secs) }]).await;
+    }
+
+    /// A file that a job has left.
+    pub(crate) async fn artifact(&self, run: RunId, job: JobId, number: u64, name: &str) {
+        let artifact = NewArtifact {
+            run,
+            number,
+            job,
+            name: name.to_owned(),
+            file_name: format!("{name}.zip"),
+            file: format!("runs/{run}/{number}"),
+            size: 482_133,
+            digest: "sha256:00".to_owned(),
+            created_at: self.now,
+            expires_at: self.now,
+        };
+        self.apply(vec![Change::ArtifactKept(artifact)]).await;
     }
 
     /// A step with its lines; it ends if it has a conclusion.

@@ -1,0 +1,110 @@
+//! What jobs have saved for later ones.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use model::CacheId;
+use serde::Deserialize;
+use store::query::{CacheFilter, PAGE as RECORDS};
+use store::record::Cache;
+
+use super::error::ApiError;
+use super::read::{Number, Query};
+use super::wire::Caches;
+use crate::server::Shared;
+
+/// Caches of one answer, unless it is asked for others.
+const PAGE: usize = 50;
+
+/// Most caches of one answer.
+const MOST: usize = 200;
+
+/// Which caches.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    repository: Option<String>,
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// What their keys begin with.
+    key: Option<String>,
+    before: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// `GET /caches`: newest first.
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Query(which): Query<Which>,
+) -> Result<Json<Caches>, ApiError> {
+    let filter = CacheFilter {
+        repository: which.repository,
+        reference: which.reference,
+        key_prefix: which.key,
+        before: which.before.map(CacheId),
+        ..CacheFilter::default()
+    };
+    let limit = which.limit.unwrap_or(PAGE).clamp(1, MOST);
+    // One more than is shown tells whether a page follows.
+    let mut caches = shared.store.caches(&filter, limit + 1).await?;
+    let more = caches.len() > limit;
+    caches.truncate(limit);
+    let next = caches.last().map(|cache| cache.id).filter(|_| more);
+    Ok(Json(Caches { caches: caches.into_iter().map(Into::into).collect(), next }))
+}
+
+/// `DELETE /caches/{cache}`
+pub(super) async fn remove(
+    State(shared): State<Arc<Shared>>,
+    Number(cache): Number,
+) -> Result<StatusCode, ApiError> {
+    let filter = CacheFilter { id: Some(CacheId(cache)), ..CacheFilter::default() };
+    let found = shared.store.caches(&filter, 1).await?;
+    if found.is_empty() {
+        return Err(ApiError::missing(format!("cache {cache}")));
+    }
+    forget(&shared, &found).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which caches go, as GitHub has it: by the whole key, of one ref or of all.
+/// <https://docs.github.com/en/rest/actions/cache#delete-github-actions-caches-for-a-repository-using-a-cache-key>
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Meant {
+    repository: String,
+    key: String,
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+}
+
+/// `DELETE /caches`: all that a key means; gives those that are gone.
+pub(super) async fn remove_by_key(
+    State(shared): State<Arc<Shared>>,
+    Query(meant): Query<Meant>,
+) -> Result<Json<Caches>, ApiError> {
+    let missing = || ApiError::missing(format!("cache {:?} of {}", meant.key, meant.repository));
+    let filter = CacheFilter {
+        repository: Some(meant.repository.clone()),
+        reference: meant.reference.clone(),
+        key: Some(meant.key.clone()),
+        ..CacheFilter::default()
+    };
+    let mut gone = Vec::new();
+    loop {
+        let found = shared.store.caches(&filter, RECORDS).await?;
+        if found.is_empty() {
+            break;
+        }
+        forget(&shared, &found).await?;
+        gone.extend(found.into_iter().map(Into::into));
+    }
+    if gone.is_empty() { Err(missing()) } else { Ok(Json(Caches { caches: gone, next: None })) }
+}
+
+async fn forget(shared: &Shared, caches: &[Cache]) -> Result<(), ApiError> {
+    let files = caches.iter().map(|cache| cache.what.file.clone()).collect();
+    Ok(shared.control.remove_caches(files).await?)
+}
