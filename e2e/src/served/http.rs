@@ -86,16 +86,27 @@ impl Connection {
     /// # Errors
     /// There is no answer, or none of HTTP.
     pub fn ask(&mut self, what: &str, headers: &[(&str, &str)], body: &str) -> io::Result<(u16, Vec<u8>)> {
+        let answer = self.message(what, headers, body)?;
+        let status = answer.first.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Ok((status.ok_or(io::ErrorKind::InvalidData)?, answer.body))
+    }
+
+    /// Asks; the answer as it came.
+    ///
+    /// # Errors
+    /// There is no answer, or none of HTTP.
+    pub fn message(&mut self, what: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Message> {
+        let kind = match headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            true => "",
+            false => "content-type: application/json\r\n",
+        };
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let length = body.len();
         let request = format!(
-            "{what} HTTP/1.1\r\nhost: hearth\r\ncontent-type: application/json\r\n\
-             content-length: {length}\r\n{headers}\r\n{body}"
+            "{what} HTTP/1.1\r\nhost: hearth\r\n{kind}content-length: {length}\r\n{headers}\r\n{body}"
         );
         self.0.get_mut().write_all(request.as_bytes())?;
-        let answer = read(&mut self.0)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let status = answer.first.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((status.ok_or(io::ErrorKind::InvalidData)?, answer.body))
+        read(&mut self.0)?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 
@@ -111,4 +122,13 @@ pub fn ask(
 ) -> io::Result<(u16, Vec<u8>)> {
     let headers: Vec<_> = [("connection", "close")].iter().chain(headers).copied().collect();
     Connection::open(address)?.ask(what, &headers, body)
+}
+
+/// Asks on a connection of its own; the answer as it came.
+///
+/// # Errors
+/// There is no answer, or none of HTTP.
+pub fn message(address: SocketAddr, what: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Message> {
+    let headers: Vec<_> = [("connection", "close")].iter().chain(headers).copied().collect();
+    Connection::open(address)?.message(what, &headers, body)
 }

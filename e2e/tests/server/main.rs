@@ -1,6 +1,7 @@
 //! `hearth serve`, the whole process: a signed webhook of a real repository, jobs in sandboxes, what the forge hears,
 //! a server that is killed in the middle, and its pages in a browser.
 
+mod artifacts;
 mod commands;
 mod demo;
 mod faults;
