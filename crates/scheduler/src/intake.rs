@@ -1,6 +1,6 @@
 //! Takes in deliveries: each becomes runs, or is put off, or is done with.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use model::Timestamp;
 use store::record::{Delivery, Expansion};
 use store::{Store, StoreError};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -18,7 +18,7 @@ use crate::expand::{Expander, Outcome, not_yet};
 /// Deliveries that are looked at together.
 const TOGETHER: usize = 64;
 
-/// Repositories that are fetched at once: each is a git process or two.
+/// Repositories that are worked on at once: each is a git process or two.
 const REPOSITORIES: usize = 8;
 
 /// How long to wait for news before looking for deliveries that have become due, and after the store has failed.
@@ -40,53 +40,54 @@ impl Intake {
     /// Works until `stop`. What is not done then is done by the next life.
     pub async fn run(self, stop: CancellationToken) {
         let this = Arc::new(self);
+        let mut lines = Lines::default();
         loop {
-            let again = tokio::select! {
+            let looked = tokio::select! {
                 () = stop.cancelled() => return,
-                worked = Arc::clone(&this).round() => match worked {
-                    Ok(worked) => worked > 0,
-                    Err(error) => {
-                        error!(%error, "deliveries can't be read; trying again");
-                        false
-                    }
-                },
+                looked = this.look(&mut lines) => looked,
             };
-            if again {
-                continue;
+            if let Err(error) = looked {
+                error!(%error, "deliveries can't be read; trying again");
             }
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = lines.one_ends(), if !lines.busy.is_empty() => {}
                 () = this.news.notified() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
     }
 
-    /// Takes in all that is due. Gives how many that were.
-    async fn round(self: Arc<Self>) -> Result<usize, StoreError> {
-        let due = self.store.due_deliveries(Timestamp::now(), TOGETHER).await?;
-        let count = due.len();
-        let mut lines: BTreeMap<Option<String>, Vec<Delivery>> = BTreeMap::new();
+    /// Begins a line for each repository that has due deliveries and none yet, as far as there is room.
+    async fn look(self: &Arc<Self>, lines: &mut Lines) -> Result<(), StoreError> {
+        let Some(room) = REPOSITORIES.checked_sub(lines.busy.len()).filter(|room| *room > 0) else {
+            return Ok(());
+        };
+        let busy = lines.busy.values().cloned().collect();
+        let due = self.store.due_deliveries(Timestamp::now(), busy, TOGETHER).await?;
+        let mut new: Vec<(String, Vec<Delivery>)> = Vec::new();
         for delivery in due {
-            lines.entry(delivery.repository.clone()).or_default().push(delivery);
-        }
-        let mut working = JoinSet::new();
-        for line in lines.into_values() {
-            while working.len() >= REPOSITORIES {
-                working.join_next().await;
+            let repository = delivery.repository.clone().unwrap_or_default();
+            match new.iter_mut().find(|(known, _)| *known == repository) {
+                Some((_, line)) => line.push(delivery),
+                None => new.push((repository, vec![delivery])),
             }
-            let this = Arc::clone(&self);
-            working.spawn(async move {
-                for delivery in line {
-                    if let Err(error) = this.take_in(&delivery).await {
-                        error!(delivery = %delivery.guid, %error, "a delivery can't be taken in; trying again");
-                        return;
-                    }
-                }
-            });
         }
-        while working.join_next().await.is_some() {}
-        Ok(count)
+        for (repository, line) in new.into_iter().take(room) {
+            let task = lines.working.spawn(Arc::clone(self).work_through(line)).id();
+            lines.busy.insert(task, repository);
+        }
+        Ok(())
+    }
+
+    async fn work_through(self: Arc<Self>, line: Vec<Delivery>) {
+        for delivery in line {
+            if let Err(error) = self.take_in(&delivery).await {
+                error!(delivery = %delivery.guid, %error, "a delivery can't be taken in; trying again");
+                // The repository stays busy until then.
+                return tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
     }
 
     async fn take_in(&self, delivery: &Delivery) -> Result<(), StoreError> {
@@ -128,5 +129,26 @@ impl Intake {
         let runs = self.store.expand(delivery.id, expansion, Timestamp::now()).await?;
         self.engine.admit(runs).await;
         Ok(())
+    }
+}
+
+/// The repositories that are worked on, each by one task, so that its deliveries keep their order and a slow one holds
+/// up no other.
+#[derive(Default)]
+struct Lines {
+    working: JoinSet<()>,
+    /// The repository of each task; empty for deliveries of none.
+    busy: HashMap<Id, String>,
+}
+
+impl Lines {
+    /// Waits until a repository is done with, and lets it go.
+    async fn one_ends(&mut self) {
+        let ended = match self.working.join_next_with_id().await {
+            Some(Ok((task, ()))) => task,
+            Some(Err(error)) => error.id(),
+            None => return,
+        };
+        self.busy.remove(&ended);
     }
 }

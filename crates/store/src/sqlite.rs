@@ -107,8 +107,13 @@ impl Store for SqliteStore {
         self.writer.write("write a delivery", move |c, _| delivery::receive(c, &delivery)).await
     }
 
-    async fn due_deliveries(&self, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        self.readers.read("read due deliveries", move |c| delivery::due(c, now, limit)).await
+    async fn due_deliveries(
+        &self,
+        now: Timestamp,
+        apart_from: Vec<String>,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.readers.read("read due deliveries", move |c| delivery::due(c, now, &apart_from, limit)).await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<(Delivery, Vec<u8>)>, StoreError> {

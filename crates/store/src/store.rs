@@ -28,8 +28,14 @@ pub trait Store: Send + Sync {
     /// Keeps a delivery, once: the same `guid` again gives what is there. One that had failed is received anew.
     async fn receive(&self, delivery: NewDelivery) -> Result<Receipt, StoreError>;
 
-    /// Deliveries that are received and due at `now`, oldest first, at most `limit`.
-    async fn due_deliveries(&self, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError>;
+    /// Deliveries that are received and due at `now`, oldest first, at most `limit`. Those of the repositories in
+    /// `apart_from` (`owner/name`; empty: of no repository) are left out and take no room in it.
+    async fn due_deliveries(
+        &self,
+        now: Timestamp,
+        apart_from: Vec<String>,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError>;
 
     /// A delivery and its body, which is empty once it was [forgotten](Store::forget_deliveries).
     async fn delivery(&self, id: DeliveryId) -> Result<Option<(Delivery, Vec<u8>)>, StoreError>;

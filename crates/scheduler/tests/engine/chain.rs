@@ -32,7 +32,7 @@ async fn has_no_run(house: &House, id: u64) {
     let settled = async {
         let store = &house.store;
         while !store.unannounced(None, 1).await.expect("read").is_empty()
-            || !store.due_deliveries(Timestamp::now(), 1).await.expect("read").is_empty()
+            || !store.due_deliveries(Timestamp::now(), Vec::new(), 1).await.expect("read").is_empty()
         {
             tokio::task::yield_now().await;
         }

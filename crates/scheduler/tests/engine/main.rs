@@ -10,6 +10,7 @@ mod faults;
 mod forge;
 mod house;
 mod identities;
+mod intake;
 mod missed;
 mod queue;
 mod reports;

@@ -191,8 +191,13 @@ impl Store for FlakyStore {
         }
     }
 
-    async fn due_deliveries(&self, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.due_deliveries(now, limit).await
+    async fn due_deliveries(
+        &self,
+        now: Timestamp,
+        apart_from: Vec<String>,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.due_deliveries(now, apart_from, limit).await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<(Delivery, Vec<u8>)>, StoreError> {

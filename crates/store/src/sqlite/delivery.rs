@@ -61,15 +61,22 @@ fn keep_payload(connection: &Connection, id: DeliveryId, body: &[u8]) -> Result<
     Ok(())
 }
 
-pub(super) fn due(connection: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Delivery>, Fault> {
+pub(super) fn due(
+    connection: &Connection,
+    now: Timestamp,
+    apart_from: &[String],
+    limit: usize,
+) -> Result<Vec<Delivery>, Fault> {
     let mut due = connection.prepare_cached(
         "SELECT * FROM deliveries
-         WHERE state = 'received' AND (tries = 0 OR next_try NOT BETWEEN ?1 + 1 AND ?2) ORDER BY id LIMIT ?3",
+         WHERE state = 'received' AND (tries = 0 OR next_try NOT BETWEEN ?1 + 1 AND ?2)
+           AND coalesce(repository, '') NOT IN (SELECT value FROM json_each(?3))
+         ORDER BY id LIMIT ?4",
     )?;
     let latest = now.after(LONGEST_WAIT);
-    let due =
-        due.query_map(params![now.0, latest.0, limit.min(PAGE)], read)?.collect::<rusqlite::Result<_>>()?;
-    Ok(due)
+    let apart_from = serde_json::json!(apart_from).to_string();
+    let due = due.query_map(params![now.0, latest.0, apart_from, limit.min(PAGE)], read)?;
+    Ok(due.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(super) fn one(connection: &Connection, id: DeliveryId) -> Result<Option<(Delivery, Vec<u8>)>, Fault> {

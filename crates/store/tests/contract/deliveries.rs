@@ -62,7 +62,7 @@ pub(crate) async fn deliveries_are_due_when_their_time_has_come_oldest_first(wor
     let due = |now| {
         let store = &store;
         async move {
-            let due = store.due_deliveries(now, 10).await.expect("read");
+            let due = store.due_deliveries(now, Vec::new(), 10).await.expect("read");
             due.into_iter().map(|delivery| delivery.id).collect::<Vec<_>>()
         }
     };
@@ -70,7 +70,10 @@ pub(crate) async fn deliveries_are_due_when_their_time_has_come_oldest_first(wor
     assert_eq!(due(later(1000)).await, ids);
     let set_back = Timestamp(NOON.0 - 2 * 60 * 60 * 1000);
     assert_eq!(due(set_back).await, ids, "a clock that is set back holds nothing up");
-    assert_eq!(store.due_deliveries(later(1000), 2).await.expect("read").len(), 2);
+    assert_eq!(store.due_deliveries(later(1000), Vec::new(), 2).await.expect("read").len(), 2);
+    let apart_from = vec!["octo/hello".to_owned()];
+    let others = store.due_deliveries(later(1000), apart_from, 2).await.expect("read");
+    assert_eq!(others, [], "those of a repository that is worked on");
     let put_off = store.delivery(ids[0]).await.expect("read").expect("there").0;
     assert_eq!((put_off.state, put_off.tries), (DeliveryState::Received, 1));
     assert_eq!(put_off.reason.as_deref(), Some("GitHub is down"));
@@ -88,7 +91,7 @@ pub(crate) async fn what_came_of_a_delivery_is_written_with_its_runs_or_not_at_a
     let refused = store.expand(id, half, later(1)).await.expect_err("a run can't begin as a running one");
     assert!(matches!(refused, StoreError::Illegal { .. }), "{refused}");
     assert!(store.unfinished_runs().await.expect("read").is_empty());
-    assert_eq!(store.due_deliveries(NOON, 10).await.expect("read").len(), 1);
+    assert_eq!(store.due_deliveries(NOON, Vec::new(), 10).await.expect("read").len(), 1);
 
     let two = Expansion::Runs(vec![new_run(repository), new_run(repository)]);
     let made = store.expand(id, two, later(2)).await.expect("expanded");

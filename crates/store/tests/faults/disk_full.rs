@@ -61,7 +61,7 @@ async fn the_store_works_on_when_there_is_room_again() {
     assert!(matches!(refused, StoreError::Full { .. }), "{refused}");
     assert!(refused.to_string().contains("free some space on the disk"), "{refused}");
     store.check().await.expect_err("it says that it can't write");
-    let due = store.due_deliveries(NOON, 500).await.expect("what is there can be read");
+    let due = store.due_deliveries(NOON, Vec::new(), 500).await.expect("what is there can be read");
     assert_eq!(due.len(), acknowledged.len());
 
     fs::remove_file(ballast).expect("room again");
