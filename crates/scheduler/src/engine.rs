@@ -13,6 +13,7 @@ mod naming;
 mod prepare;
 mod recover;
 mod review;
+mod start;
 mod work;
 
 use std::collections::{BTreeMap, HashMap};
@@ -31,7 +32,7 @@ use tracing::{error, info, warn};
 
 use crate::decide::{Command, Wait, decide, waits};
 use crate::queue::{Limits, Queue, QueuedRun, Subject};
-use crate::recipe::{Again, Recipe};
+use crate::recipe::Again;
 use crate::retry::{self, Verdict};
 use crate::worker::Worker;
 
@@ -41,6 +42,7 @@ pub use review::{Decision, Review};
 
 use hand_back::leaves_log_open;
 use live::{Consequences, Live, without_machine};
+use prepare::{PrepareError, Prepared};
 
 /// Messages that may wait for the engine. Senders wait beyond it; each run and job sends a handful in its life.
 const INBOX: usize = 1024;
@@ -65,7 +67,7 @@ pub struct Parts {
 /// Somebody's wish, or news.
 enum Message {
     Admit(Vec<Run>),
-    Prepared { run: RunId, attempt: u32, outcome: Box<Result<prepare::Prepared, String>> },
+    Prepared { run: RunId, attempt: u32, outcome: Box<Result<Prepared, PrepareError>> },
     Worked { job: JobId, result: JobResult },
     Cancel { subject: Subject, reason: String, answer: oneshot::Sender<Result<(), EngineError>> },
     Again { wish: RunAgain, answer: oneshot::Sender<Result<Vec<u32>, EngineError>> },
@@ -128,6 +130,7 @@ impl Engine {
             live: HashMap::new(),
             preparing: HashMap::new(),
             waiting: HashMap::new(),
+            put_off: HashMap::new(),
             kept_out: Vec::new(),
             retry: parts.retry,
             idle: Vec::new(),
@@ -236,6 +239,8 @@ struct Core {
     preparing: HashMap<RunId, Option<String>>,
     /// Runs that have not started.
     waiting: HashMap<RunId, Run>,
+    /// How often runs that have not started were put off, because what their plans need could not be had.
+    put_off: HashMap<RunId, u32>,
     /// Jobs that their environments never let in, and why.
     kept_out: Vec<(JobId, String)>,
     /// How failures of machines are answered.
@@ -354,51 +359,6 @@ impl Core {
         self.waiting.insert(run.id, run);
     }
 
-    fn start_run(&mut self, id: RunId) {
-        if !self.queue.started(id, Timestamp::now()) {
-            return;
-        }
-        let Some(run) = self.waiting.get(&id).cloned() else {
-            error!(run = %id, "a run starts that nobody knows");
-            self.queue.ended(id, Timestamp::now());
-            return;
-        };
-        self.preparing.insert(id, None);
-        let (preparer, sender) = (Arc::clone(&self.parts.preparer), self.sender.clone());
-        self.tasks.spawn(async move {
-            let attempt = run.attempt;
-            let outcome = Box::new(preparer.prepare(&run).await);
-            let _ = sender.send(Message::Prepared { run: id, attempt, outcome }).await;
-        });
-    }
-
-    /// A plan can be made, or can't.
-    async fn prepared(&mut self, id: RunId, attempt: u32, outcome: Result<prepare::Prepared, String>) {
-        let Some(cancelled) = self.preparing.remove(&id) else { return };
-        let Some(run) = self.waiting.remove(&id).filter(|run| run.attempt == attempt) else { return };
-        if let Some(reason) = cancelled {
-            return self.end_run(id, Conclusion::Cancelled, Some(reason)).await;
-        }
-        match outcome.and_then(|prepared| self.begin(run, prepared)) {
-            Ok((live, recipe)) => {
-                let now = Timestamp::now();
-                let plan = serde_json::to_value(&recipe).unwrap_or_default();
-                if !self.write(vec![Change::RunStarted { run: id, plan, at: now }]).await {
-                    return self.queue.ended(id, now);
-                }
-                self.live.insert(id, live);
-                self.follow(id, &BTreeMap::new()).await;
-            }
-            Err(reason) => self.end_run(id, Conclusion::Failure, Some(reason)).await,
-        }
-    }
-
-    fn begin(&self, run: Run, prepared: prepare::Prepared) -> Result<(Live, Recipe), String> {
-        let prepare::Prepared { recipe, facts, repository, secrets } = prepared;
-        let plan = recipe.plan(run.id, run.attempt, run.what.trust, secrets).map_err(|error| error.0)?;
-        Ok((Live::new(Arc::new(run), Arc::new(facts), repository, plan), recipe))
-    }
-
     /// Carries out what a plan says.
     async fn follow(&mut self, run: RunId, known: &BTreeMap<JobId, store::record::Job>) {
         self.look_at_environments(run).await;
@@ -501,6 +461,7 @@ impl Core {
         self.write(vec![Change::RunEnded { run, conclusion, reason, at: now }]).await;
         self.queue.ended(run, now);
         self.waiting.remove(&run);
+        self.put_off.remove(&run);
         self.live.remove(&run);
     }
 

@@ -1,5 +1,6 @@
 //! Where repositories come from.
 
+use forge::commit::CommitSpec;
 use forge::git::{Mirror, MirrorError, Mirrors, Remote, Want};
 use forge::github::context::Addresses;
 use forge::repository::RepositoryName;
@@ -38,5 +39,19 @@ impl Origin {
         let auth = self.reader.auth(&parsed).await?;
         let remote = Remote { url: self.url(&parsed), auth, name: name.to_owned() };
         self.mirrors.fetch(&remote, want).await
+    }
+
+    /// The mirror of a repository as it is, where it has this commit: what has been fetched once needs no server, be it
+    /// slow or away. Otherwise as [`mirror`](Origin::mirror).
+    ///
+    /// # Errors
+    /// It can't be fetched, or what is wanted is not there.
+    pub async fn mirror_with(&self, sha: &str, name: &str, want: &[Want]) -> Result<Mirror, MirrorError> {
+        if let Some(mirror) = self.mirrors.get(name)?
+            && mirror.resolve(&CommitSpec::Sha(sha.to_owned())).await.is_ok()
+        {
+            return Ok(mirror);
+        }
+        self.mirror(name, want).await
     }
 }

@@ -81,7 +81,7 @@ pub struct QueuedJob {
     pub retry: Option<Retry>,
 }
 
-/// When and why a job is tried again.
+/// When and why a job, or the start of a run, is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Not before then.
@@ -255,12 +255,13 @@ impl Queue {
         true
     }
 
-    /// The machine of a started job has failed, and the job waits to be tried again; it keeps its concurrency
-    /// group. `false`: it must not, because it was cancelled; it has ended.
-    pub fn retried(&mut self, job: JobId, retry: Retry, now: Timestamp) -> bool {
-        let retried = self.jobs.retry(Subject::Job(job), retry, now);
+    /// The machine of a started job has failed, or what the plan of a started run needs can't be had now; it waits to be
+    /// tried again, and keeps its concurrency group. `false`: it must not, because it was cancelled; it has ended.
+    pub fn retried(&mut self, subject: impl Into<Subject>, retry: Retry, now: Timestamp) -> bool {
+        let subject = subject.into();
+        let retried = self.line_mut(subject).retry(subject, retry, now);
         if retried {
-            self.free(Subject::Job(job));
+            self.free(subject);
         }
         retried
     }
@@ -364,7 +365,7 @@ impl Queue {
     /// When time alone will change what [`decide`](crate::decide()) says: the next retry that is not due yet.
     #[must_use]
     pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.jobs.wakes_at(now)
+        [&self.runs, &self.jobs].into_iter().filter_map(|line| line.wakes_at(now)).min()
     }
 
     pub(crate) fn line(&self, subject: Subject) -> &Line {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Conclusion, JobId, JobResult, Timestamp};
+use model::{Conclusion, JobId, JobResult, RunId, Timestamp};
 
 use crate::queue::Retry;
 
@@ -15,6 +15,10 @@ pub const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// Longest wait, however many tries are allowed: people watch.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
+/// Tries of a run's start whose commit or called workflows can't be fetched: with the waits between them, more than an
+/// hour, as outages of forges mostly pass sooner.
+pub const START_TRIES: u32 = 30;
+
 /// Times that a job is run again because the server died while it ran: a job that kills its server twice is
 /// what kills it.
 pub const AFTER_INTERRUPTIONS: u32 = 1;
@@ -26,11 +30,13 @@ pub struct Policy {
     pub further_tries: u32,
     /// See [`FIRST_WAIT`].
     pub first_wait: Duration,
+    /// See [`START_TRIES`].
+    pub start_tries: u32,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { further_tries: FURTHER_TRIES, first_wait: FIRST_WAIT }
+        Policy { further_tries: FURTHER_TRIES, first_wait: FIRST_WAIT, start_tries: START_TRIES }
     }
 }
 
@@ -65,7 +71,20 @@ pub fn after_failure(policy: Policy, job: JobId, why: &str, failed: u32, now: Ti
         let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
         return Verdict::GivenUp { reason: format!("its machine failed {times}, in the end: {why}") };
     }
-    let wait = wait(policy, job, failed);
+    let wait = wait(policy, job.0, failed);
+    Verdict::Again(Retry { not_before: now.after(wait), after: why.to_owned() })
+}
+
+/// What a run's plan needs can't be had now. `failed` counts the tries before this one that ended so.
+#[must_use]
+pub fn after_outage(policy: Policy, run: RunId, why: &str, failed: u32, now: Timestamp) -> Verdict {
+    let tries = failed.saturating_add(1);
+    if tries >= policy.start_tries {
+        return Verdict::GivenUp {
+            reason: format!("infrastructure error: its start was tried {tries} times, in the end: {why}"),
+        };
+    }
+    let wait = wait(policy, run.0, failed);
     Verdict::Again(Retry { not_before: now.after(wait), after: why.to_owned() })
 }
 
@@ -80,19 +99,19 @@ pub fn after_interruption(interrupted: u32, now: Timestamp) -> Verdict {
     Verdict::Again(Retry { not_before: now, after: "the server stopped while it ran".to_owned() })
 }
 
-/// The wait before the next try: doubled each time, less up to a half that depends on the job, so that those
-/// that failed together do not come back together.
-fn wait(policy: Policy, job: JobId, failed: u32) -> Duration {
+/// The wait before the next try: doubled each time, less up to a half that depends on the job or run, so that
+/// those that failed together do not come back together.
+fn wait(policy: Policy, id: u64, failed: u32) -> Duration {
     let factor = 2_u32.saturating_pow(failed);
     let longest = policy.first_wait.saturating_mul(factor).min(LONGEST_WAIT);
     let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(millis - scatter(job.0, failed) % (millis / 2 + 1))
+    Duration::from_millis(millis - scatter(id, failed) % (millis / 2 + 1))
 }
 
-/// Any two jobs, and any two tries of one, get numbers that have nothing to do with each other: the finaliser of
+/// Any two ids, and any two tries of one, get numbers that have nothing to do with each other: the finaliser of
 /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
-fn scatter(job: u64, failed: u32) -> u64 {
-    let mut z = job.wrapping_add(u64::from(failed).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+fn scatter(id: u64, failed: u32) -> u64 {
+    let mut z = id.wrapping_add(u64::from(failed).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
@@ -155,6 +174,20 @@ mod tests {
             assert!(*most - *least > longest / 3, "they are spread: {least:?} to {most:?}");
         }
         assert_eq!(waits(7, 1), waits(7, 1), "and the same each time");
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_fetched_is_tried_for_an_hour_and_then_blames_the_infrastructure() {
+        let (mut now, policy) = (NOW, Policy::default());
+        for failed in 0..policy.start_tries - 1 {
+            let Verdict::Again(retry) = after_outage(policy, RunId(7), "502", failed, now) else { panic!() };
+            assert_eq!(retry.after, "502");
+            assert!(retry.is_due(retry.not_before) && !retry.is_due(now), "{retry:?}");
+            now = retry.not_before;
+        }
+        assert!(now.since(NOW) > Duration::from_secs(60 * 60), "{:?}", now.since(NOW));
+        let reason = "infrastructure error: its start was tried 30 times, in the end: 502".to_owned();
+        assert_eq!(after_outage(policy, RunId(7), "502", 29, now), Verdict::GivenUp { reason });
     }
 
     #[test]

@@ -78,7 +78,8 @@ async fn fetch(
                 reference: reference.clone(),
             };
             let fetched = actions.fetch(&action).await;
-            let fetched = fetched.map_err(|error| CallError::Unreachable(error.to_string()))?;
+            // Whether another try may help it does not say, and one that is misspelt must not wait for an hour.
+            let fetched = fetched.map_err(|error| CallError::Wrong(error.to_string()))?;
             let shown = format!("{owner}/{repo}/{path}@{reference}");
             let file = fetched.tree.join(path);
             // A link would lead out of the repository; GitHub follows none either.

@@ -209,7 +209,8 @@ impl Workshop {
     async fn check_out(&self, order: &Order) -> Result<Tree, String> {
         let say = |error: &dyn std::fmt::Display| format!("can't check out {}: {error}", order.run.what.sha);
         let want: Vec<forge::git::Want> = Vec::from(&order.facts.start);
-        let mirror = self.origin.mirror(&order.repository, &want).await.map_err(|error| say(&error))?;
+        let mirror = self.origin.mirror_with(&order.run.what.sha, &order.repository, &want).await;
+        let mirror = mirror.map_err(|error| say(&error))?;
         tokio::fs::create_dir_all(&self.trees).await.map_err(|error| say(&error))?;
         let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&self.trees);
         let folder = folder.map_err(|error| say(&error))?;

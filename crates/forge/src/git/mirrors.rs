@@ -75,11 +75,13 @@ impl Mirrors {
         self
     }
 
-    /// The mirror of a repository as it is, without asking its server; `None` before the first fetch.
+    /// The mirror of a repository as it is, without asking its server; `None` before the first fetch, and where it is
+    /// known to be damaged.
     pub fn get(&self, name: &str) -> Result<Option<Mirror>, MirrorError> {
         let name: RepositoryName = name.parse()?;
         let mirror = self.mirror(&name);
-        Ok(mirror.path().join("HEAD").exists().then_some(mirror))
+        let is_there = mirror.path().join("HEAD").exists() && !mirror.is_damaged();
+        Ok(is_there.then_some(mirror))
     }
 
     /// Fetches what has changed: all branches and tags, and what is wanted besides.

@@ -40,7 +40,7 @@ pub enum WaitReason {
         /// How many wait before it.
         ahead: usize,
     },
-    /// It is tried again after its machine has failed.
+    /// It is tried again after its machine has failed, or what its plan needs could not be had.
     Retry {
         /// Still to wait.
         wait: Duration,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use forge::git::MirrorError;
 use forge::github::context::{GithubRun, WorkflowRef, github_context};
 use model::{Secrets, Trust};
 use runner::ActionStore;
@@ -11,6 +12,7 @@ use store::Store;
 use store::record::{Repository, Run, Scope};
 use workflow::resolve::DefaultPermissions;
 
+use crate::expand::is_elsewhere;
 use crate::facts::RunFacts;
 use crate::origin::Origin;
 use crate::recipe::{Again, File, Recipe, earlier};
@@ -25,6 +27,41 @@ pub trait SecretSource: Send + Sync {
     /// # Errors
     /// One can't be opened: which, and what to do.
     async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, String>;
+}
+
+/// Why a run can't start.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PrepareError {
+    /// It can't as it is, however often it is tried.
+    #[error("{0}")]
+    Wrong(String),
+    /// What it needs can't be had now, which is no fault of the run's.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl From<String> for PrepareError {
+    fn from(reason: String) -> PrepareError {
+        PrepareError::Wrong(reason)
+    }
+}
+
+impl From<MirrorError> for PrepareError {
+    fn from(error: MirrorError) -> PrepareError {
+        match is_elsewhere(&error) {
+            true => PrepareError::Unreachable(error.to_string()),
+            false => PrepareError::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<CallError> for PrepareError {
+    fn from(error: CallError) -> PrepareError {
+        match error {
+            CallError::Wrong(problem) => PrepareError::Wrong(problem),
+            CallError::Unreachable(problem) => PrepareError::Unreachable(problem),
+        }
+    }
 }
 
 /// Makes recipes of plans.
@@ -50,21 +87,15 @@ pub(super) struct Prepared {
 }
 
 impl Preparer {
-    /// Gathers everything. `Err` says why the run can't start.
-    pub(super) async fn prepare(&self, run: &Run) -> Result<Prepared, String> {
+    /// Gathers everything.
+    pub(super) async fn prepare(&self, run: &Run) -> Result<Prepared, PrepareError> {
         let facts = RunFacts::from_json(&run.what.facts).map_err(|error| error.to_string())?;
         let repository = self.repository(run).await?;
         let file = File { path: run.what.workflow_path.clone(), text: facts.text.clone() };
         let want: Vec<forge::git::Want> = Vec::from(&facts.start);
-        let mirror = self
-            .origin
-            .mirror(&repository.facts.full_name, &want)
-            .await
-            .map_err(|error| error.to_string())?;
-        let calls = called(&file, &mirror, &facts.workflow_sha, &*self.actions).await;
-        let calls = calls.map_err(|error| match error {
-            CallError::Wrong(problem) | CallError::Unreachable(problem) => problem,
-        })?;
+        let (name, sha) = (&repository.facts.full_name, &facts.workflow_sha);
+        let mirror = self.origin.mirror_with(sha, name, &want).await?;
+        let calls = called(&file, &mirror, sha, &*self.actions).await?;
         let recipe = Recipe {
             file,
             called: calls.files,

@@ -89,6 +89,13 @@ impl Place {
         self.folder.path().join("data")
     }
 
+    /// Takes the forge away, or brings it back.
+    pub(crate) fn be_away(&self, is_away: bool) {
+        let (here, away) = (self.folder.path().join("git"), self.folder.path().join("away"));
+        let (from, to) = if is_away { (here, away) } else { (away, here) };
+        std::fs::rename(from, to).expect("moved");
+    }
+
     fn work(&self) -> std::path::PathBuf {
         self.folder.path().join("work")
     }

@@ -12,6 +12,7 @@ mod house;
 mod identities;
 mod intake;
 mod missed;
+mod outages;
 mod queue;
 mod reports;
 mod reruns;

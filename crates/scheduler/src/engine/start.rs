@@ -1,0 +1,104 @@
+//! A run starts: its plan is made. Where that can't be now, for no fault of its own, it stays queued and is tried again.
+//!
+//! ```text
+//!  queued ─► its plan is being made ─► running
+//!     ▲                │  │
+//!     └──── put off ───┘  └─► ended: wrong, or tried often enough
+//! ```
+//!
+//! The store has it as queued all the while, so a restart forgets nothing but how often it was tried.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Conclusion, RunId, Timestamp};
+use store::Change;
+use store::record::Run;
+use tracing::{error, warn};
+
+use super::live::Live;
+use super::prepare::{PrepareError, Prepared};
+use super::{Core, Message};
+use crate::recipe::Recipe;
+use crate::retry::{self, Verdict};
+
+impl Core {
+    /// Begins to make its plan.
+    pub(super) fn start_run(&mut self, id: RunId) {
+        if !self.queue.started(id, Timestamp::now()) {
+            return;
+        }
+        let Some(run) = self.waiting.get(&id).cloned() else {
+            error!(run = %id, "a run starts that nobody knows");
+            self.queue.ended(id, Timestamp::now());
+            return;
+        };
+        self.preparing.insert(id, None);
+        let (preparer, sender) = (Arc::clone(&self.parts.preparer), self.sender.clone());
+        self.tasks.spawn(async move {
+            let attempt = run.attempt;
+            let outcome = Box::new(preparer.prepare(&run).await);
+            let _ = sender.send(Message::Prepared { run: id, attempt, outcome }).await;
+        });
+    }
+
+    /// A plan can be made, or can't.
+    pub(super) async fn prepared(
+        &mut self,
+        id: RunId,
+        attempt: u32,
+        outcome: Result<Prepared, PrepareError>,
+    ) {
+        let Some(cancelled) = self.preparing.remove(&id) else { return };
+        let Some(run) = self.waiting.remove(&id).filter(|run| run.attempt == attempt) else { return };
+        if let Some(reason) = cancelled {
+            return self.end_run(id, Conclusion::Cancelled, Some(reason)).await;
+        }
+        let begun = match outcome {
+            Ok(prepared) => self.begin(run, prepared),
+            Err(PrepareError::Wrong(reason)) => Err(reason),
+            Err(PrepareError::Unreachable(reason)) => match self.put_off(run, &reason) {
+                None => return,
+                Some(given_up) => Err(given_up),
+            },
+        };
+        match begun {
+            Ok((live, recipe)) => {
+                let now = Timestamp::now();
+                let plan = serde_json::to_value(&recipe).unwrap_or_default();
+                if !self.write(vec![Change::RunStarted { run: id, plan, at: now }]).await {
+                    return self.queue.ended(id, now);
+                }
+                self.live.insert(id, live);
+                self.follow(id, &BTreeMap::new()).await;
+            }
+            Err(reason) => self.end_run(id, Conclusion::Failure, Some(reason)).await,
+        }
+    }
+
+    fn begin(&mut self, run: Run, prepared: Prepared) -> Result<(Live, Recipe), String> {
+        let Prepared { recipe, facts, repository, secrets } = prepared;
+        self.put_off.remove(&run.id);
+        let plan = recipe.plan(run.id, run.attempt, run.what.trust, secrets).map_err(|error| error.0)?;
+        Ok((Live::new(Arc::new(run), Arc::new(facts), repository, plan), recipe))
+    }
+
+    /// Puts a run off. Gives the reason why it is not, if it has been tried often enough.
+    fn put_off(&mut self, run: Run, reason: &str) -> Option<String> {
+        let (id, now) = (run.id, Timestamp::now());
+        let failed = self.put_off.entry(id).or_default();
+        let verdict = retry::after_outage(self.retry, id, reason, *failed, now);
+        *failed += 1;
+        let retry = match verdict {
+            Verdict::Again(retry) => retry,
+            Verdict::GivenUp { reason } => return Some(reason),
+            Verdict::Ended => return Some(reason.to_owned()),
+        };
+        if !self.queue.retried(id, retry, now) {
+            return Some(reason.to_owned());
+        }
+        warn!(run = %id, reason, "the run can't start now; it is tried again");
+        self.waiting.insert(id, run);
+        None
+    }
+}
