@@ -169,7 +169,7 @@ impl From<Hindrance> for DispatchError {
     fn from(hindrance: Hindrance) -> DispatchError {
         match hindrance {
             Hindrance::Soon(reason) | Hindrance::Later(reason) => DispatchError::Unreachable(reason),
-            Hindrance::Never(reason) => DispatchError::Invalid(reason),
+            Hindrance::Mended(reason) | Hindrance::Never(reason) => DispatchError::Invalid(reason),
         }
     }
 }

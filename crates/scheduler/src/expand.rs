@@ -73,6 +73,8 @@ pub(crate) enum Hindrance {
     Soon(String),
     /// Once more later.
     Later(String),
+    /// Not before somebody has mended it here, as where a token may not read; sent again, the delivery is tried anew.
+    Mended(String),
     /// Never.
     Never(String),
 }
@@ -171,7 +173,9 @@ impl Expander {
                 }
                 // Other events of the same delivery may well run: `pull_request_target` does without a merge.
                 Err(Hindrance::Soon(reason) | Hindrance::Never(reason)) => reasons.push(reason),
-                Err(Hindrance::Later(reason)) => return Ok(Expansion::Failed(reason)),
+                Err(Hindrance::Later(reason) | Hindrance::Mended(reason)) => {
+                    return Ok(Expansion::Failed(reason));
+                }
             }
         }
         Ok(match runs.is_empty() {
@@ -409,13 +413,16 @@ impl Hindrance {
         match self {
             Hindrance::Soon(_) => MERGE_TRIES,
             Hindrance::Later(_) => TRIES,
-            Hindrance::Never(_) => 1,
+            Hindrance::Mended(_) | Hindrance::Never(_) => 1,
         }
     }
 
     fn reason(self) -> String {
         match self {
-            Hindrance::Soon(reason) | Hindrance::Later(reason) | Hindrance::Never(reason) => reason,
+            Hindrance::Soon(reason)
+            | Hindrance::Later(reason)
+            | Hindrance::Mended(reason)
+            | Hindrance::Never(reason) => reason,
         }
     }
 }
@@ -427,13 +434,17 @@ pub(crate) fn is_elsewhere(error: &MirrorError) -> bool {
 
 impl From<MirrorError> for Hindrance {
     fn from(error: MirrorError) -> Hindrance {
-        if let MirrorError::NoMerge { .. } = error {
-            return Hindrance::Soon(error.to_string());
-        }
-        // Git in its own words: nobody knows whether it is for ever.
-        match is_elsewhere(&error) || matches!(error, MirrorError::Git { .. }) {
-            true => Hindrance::Later(error.to_string()),
-            false => Hindrance::Never(error.to_string()),
+        let reason = error.to_string();
+        match error {
+            MirrorError::NoMerge { .. } => Hindrance::Soon(reason),
+            // Git in its own words: nobody knows whether it is for ever.
+            MirrorError::Git { .. } => Hindrance::Later(reason),
+            _ if is_elsewhere(&error) => Hindrance::Later(reason),
+            // What the event or the commit has is as it is.
+            MirrorError::Name(_) | MirrorError::NoCommit { .. } | MirrorError::TooLarge { .. } => {
+                Hindrance::Never(reason)
+            }
+            _ => Hindrance::Mended(reason),
         }
     }
 }

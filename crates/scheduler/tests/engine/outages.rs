@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Conclusion, RunState};
+use model::{Conclusion, DeliveryId, DeliveryState, RunState};
 use scheduler::queue::{Closed, Limits};
 use scheduler::recipe::Again;
+use store::record::Receipt;
 
 use crate::house::{House, Place, push};
 
@@ -57,5 +58,32 @@ async fn a_run_that_cannot_be_fetched_stays_queued_and_says_why_until_it_can() {
     let run = house.run_is(1, |_| true).await;
     assert_eq!((run.what.state, run.conclusion), (RunState::Queued, None));
     std::fs::remove_file(&mirrors).expect("removed");
+    assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
+}
+
+#[tokio::test]
+async fn a_push_of_a_repository_that_may_not_be_read_runs_when_it_is_sent_again() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    // What is not there and what is not shown look the same.
+    place.be_away(true);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let done = async {
+        loop {
+            let found = house.store.delivery(DeliveryId(1)).await.expect("read");
+            let (delivery, _) = found.expect("there");
+            if delivery.state != DeliveryState::Received {
+                return delivery;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let delivery = tokio::time::timeout(Duration::from_secs(60), done).await.expect("it is looked at");
+    assert_eq!(delivery.state, DeliveryState::Failed);
+    assert!(delivery.reason.is_some_and(|reason| reason.contains("does not give it to us")));
+    place.be_away(false);
+    let again = house.deliver("d-1", "push", &push(&sha)).await;
+    assert!(matches!(again, Receipt::Again(_)), "{again:?}");
     assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
 }
