@@ -35,6 +35,10 @@ const GATHER: Duration = Duration::from_millis(500);
 /// Repositories that are told of at once.
 const REPOSITORIES: usize = 8;
 
+/// How long a server that is being stopped goes on telling what has changed last: a few calls' time, and nothing to whoever
+/// waits for it to end.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// Runs that are looked at when the server starts, the newest: what an earlier life has not told of them is told.
 const AT_START: usize = 200;
 
@@ -89,18 +93,21 @@ struct Line {
     busy: bool,
 }
 
+/// Repositories that are told of: which runs, and how that went.
+type Telling = JoinSet<(RepositoryId, BTreeSet<RunId>, Result<(), String>)>;
+
 impl Reporter {
-    /// Works until `stop`. What is not told then, the next life tells.
+    /// Works until `stop`, and then as long as [`LAST_WORDS`] at most. What is not told then, the next life tells.
     pub async fn run(self, stop: CancellationToken) {
         let this = Arc::new(self);
         let mut changes = this.store.subscribe();
         let mut lines: BTreeMap<RepositoryId, Line> = BTreeMap::new();
-        let mut working: JoinSet<(RepositoryId, BTreeSet<RunId>, Result<(), String>)> = JoinSet::new();
+        let mut working = Telling::new();
         this.gather_all(&mut lines).await;
         loop {
             let next = this.begin_due(&mut lines, &mut working);
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 changed = changes.recv() => match changed {
                     Ok(changes) => this.gather(&changes, &mut lines).await,
                     // Some were missed: whatever they were, looking at the newest runs finds it.
@@ -113,13 +120,33 @@ impl Reporter {
                 () = tokio::time::sleep_until(next) => {}
             }
         }
+        while let Ok(changed) = changes.try_recv() {
+            this.gather(&changed, &mut lines).await;
+        }
+        // What is left is in the store.
+        let _ = tokio::time::timeout(LAST_WORDS, this.finish(lines, working)).await;
+    }
+
+    /// Tells what nobody has refused so far, without waiting for more.
+    async fn finish(self: &Arc<Self>, mut lines: BTreeMap<RepositoryId, Line>, mut working: Telling) {
+        loop {
+            lines.values_mut().filter(|line| line.failures == 0).for_each(|line| line.due = None);
+            self.begin_due(&mut lines, &mut working);
+            match working.join_next().await {
+                Some(Ok((repository, runs, told))) => {
+                    self.ended(lines.entry(repository).or_default(), runs, told);
+                }
+                Some(Err(_)) => {}
+                None => return,
+            }
+        }
     }
 
     /// Begins to tell what is due. Gives when the next is.
     fn begin_due(
         self: &Arc<Self>,
         lines: &mut BTreeMap<RepositoryId, Line>,
-        working: &mut JoinSet<(RepositoryId, BTreeSet<RunId>, Result<(), String>)>,
+        working: &mut Telling,
     ) -> Instant {
         let now = Instant::now();
         lines.retain(|_, line| line.busy || !line.runs.is_empty());

@@ -76,13 +76,13 @@ async fn a_comment_whose_making_got_no_answer_is_found_and_changed_in_place() {
         is_first &= !loses;
         loses.then_some(Fault::LoseAnswer)
     });
-    let stop = report(&house, &forge);
+    let reporting = report(&house, &forge);
     house.worker.tell("a", [Deed::Hang]);
     house.deliver("d-1", "pull_request", &pull_request(&head, &base)).await;
     let is_made = |(what, _): &Heard| what == "POST /repos/octo/hello/issues/7/comments";
     heard(&forge, is_made).await;
     // The server goes and comes again before it has looked.
-    stop.cancel();
+    reporting.crash();
     report(&house, &forge);
     house.engine.cancel(model::RunId(1).into(), "enough".to_owned()).await.expect("cancelled");
     let is_changed = |(what, body): &Heard| {

@@ -8,6 +8,7 @@ use model::{Conclusion, Secret};
 use scheduler::report::{Patience, Reporter};
 use scheduler::worker::fake::Deed;
 use serde_json::{Value as Json, json};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::forge::{FakeForge, Heard};
@@ -28,15 +29,34 @@ const PATIENCE: Patience = Patience { first: Duration::from_millis(50), longest:
 /// How long an answer is waited for.
 const CALL: Duration = Duration::from_millis(500);
 
-pub(crate) fn report(house: &House, forge: &FakeForge) -> CancellationToken {
+/// A reporter at work.
+pub(crate) struct Reporting {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Reporting {
+    /// Ends it as the end of its server does.
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("it ends well");
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn crash(self) {
+        self.task.abort();
+    }
+}
+
+pub(crate) fn report(house: &House, forge: &FakeForge) -> Reporting {
     let auth = Auth::Token(Secret("t".to_owned()));
     let client = Client::with_pace(&forge.url(), auth, CALL, PACE).expect("a client");
     let patience = PATIENCE;
     let url = "https://ci.example.com".to_owned();
     let reporter = Reporter { store: house.store.clone(), logs: house.logs.clone(), client, url, patience };
     let stop = CancellationToken::new();
-    tokio::spawn(reporter.run(stop.clone()));
-    stop
+    let task = tokio::spawn(reporter.run(stop.clone()));
+    Reporting { stop, task }
 }
 
 /// Waits until the forge has heard something like this.
@@ -56,6 +76,18 @@ pub(crate) async fn heard(forge: &FakeForge, is: impl Fn(&Heard) -> bool) -> Hea
 
 pub(crate) fn says(state: &str) -> impl Fn(&Heard) -> bool {
     move |(what, body)| what.contains("/statuses/") && body["state"] == state
+}
+
+#[tokio::test]
+async fn a_run_that_ends_just_before_its_server_does_is_told_of() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let (house, forge) = (place.house().await, FakeForge::start());
+    let reporting = report(&house, &forge);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.ended(1).await;
+    reporting.stop().await;
+    assert!(forge.heard().iter().any(says("success")), "{:?}", forge.heard());
 }
 
 #[tokio::test]
@@ -85,12 +117,12 @@ async fn a_forge_that_is_down_holds_no_job_up_and_hears_of_it_later() {
     let sha = place.commit("a.txt", "1");
     let (house, forge) = (place.house().await, FakeForge::start());
     forge.answer_with(Some(401));
-    let stop = report(&house, &forge);
+    let reporting = report(&house, &forge);
     house.deliver("d-1", "push", &push(&sha)).await;
     assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
     assert_eq!(forge.heard(), []);
     // The server is started anew meanwhile.
-    stop.cancel();
+    reporting.stop().await;
     forge.answer_with(None);
     report(&house, &forge);
     heard(&forge, says("success")).await;
