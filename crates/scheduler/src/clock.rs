@@ -108,7 +108,8 @@ impl Clock {
         Ok(())
     }
 
-    /// Reads the schedules of the default branch, if it has moved. What has not been fetched yet has none.
+    /// Reads the schedules of the default branch, if it has moved. What has not been fetched yet has none, also while the
+    /// first fetch is under way.
     async fn refresh(&mut self, repository: &Repository) -> Result<(), MirrorError> {
         let facts = &repository.facts;
         // The clock of one that another has taken the place of stands still.
@@ -120,7 +121,13 @@ impl Clock {
             }
             Err(error) => return Err(error),
         };
-        let sha = mirror.resolve(&CommitSpec::Branch(facts.default_branch.clone())).await?;
+        let sha = match mirror.resolve(&CommitSpec::Branch(facts.default_branch.clone())).await {
+            Err(MirrorError::NoCommit { .. }) => {
+                self.known.remove(&repository.id);
+                return Ok(());
+            }
+            found => found?,
+        };
         if self.known.get(&repository.id).is_some_and(|known| known.sha == sha) {
             return Ok(());
         }
