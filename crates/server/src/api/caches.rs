@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use model::CacheId;
 use serde::Deserialize;
 use store::query::{CacheFilter, PAGE as RECORDS};
-use store::record::Cache;
+use store::record::{Cache, Scope};
 
 use super::error::ApiError;
 use super::read::{Number, Query};
@@ -39,8 +39,12 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(which): Query<Which>,
 ) -> Result<Json<Caches>, ApiError> {
+    let repository = match which.repository {
+        Some(name) => Some(place(&shared, name).await?),
+        None => None,
+    };
     let filter = CacheFilter {
-        repository: which.repository,
+        repository,
         reference: which.reference,
         key_prefix: which.key,
         before: which.before.map(CacheId),
@@ -87,7 +91,7 @@ pub(super) async fn remove_by_key(
 ) -> Result<Json<Caches>, ApiError> {
     let missing = || ApiError::missing(format!("cache {:?} of {}", meant.key, meant.repository));
     let filter = CacheFilter {
-        repository: Some(meant.repository.clone()),
+        repository: Some(place(&shared, meant.repository.clone()).await?),
         reference: meant.reference.clone(),
         key: Some(meant.key.clone()),
         ..CacheFilter::default()
@@ -102,6 +106,15 @@ pub(super) async fn remove_by_key(
         gone.extend(found.into_iter().map(Into::into));
     }
     if gone.is_empty() { Err(missing()) } else { Ok(Json(Caches { caches: gone, next: None })) }
+}
+
+/// Where the caches of the repository are kept that people call so now.
+async fn place(shared: &Shared, name: String) -> Result<String, ApiError> {
+    match store::place::of(&*shared.store, &Scope::Repository(name.clone())).await? {
+        Ok(Scope::Repository(place)) => Ok(place),
+        Ok(_) => Ok(name),
+        Err(renamed) => Err(ApiError::conflict(format!("{name} is called {renamed} now"))),
+    }
 }
 
 async fn forget(shared: &Shared, caches: &[Cache]) -> Result<(), ApiError> {

@@ -18,10 +18,12 @@ pub(crate) fn later(ms: u64) -> Timestamp {
 }
 
 pub(crate) async fn repository(store: &dyn Store, full_name: &str) -> RepositoryId {
+    // Another name with the same number would be a rename.
+    let forge_id = full_name.bytes().fold(7, |sum, byte| sum * 31 % 1_000_003 + u64::from(byte));
     let facts = RepositoryFacts {
         forge: "github".to_owned(),
         full_name: full_name.to_owned(),
-        forge_id: Some(7),
+        forge_id: Some(forge_id),
         default_branch: "main".to_owned(),
         is_private: true,
         clone_url: format!("http://forge.test/{full_name}.git"),
