@@ -16,6 +16,7 @@ pub mod security;
 pub mod viewer;
 
 mod act;
+mod asked;
 mod assets;
 mod badge;
 mod deliveries;

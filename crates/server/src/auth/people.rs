@@ -105,7 +105,7 @@ pub enum NotLetIn {
     Stale,
     /// They are nobody here.
     #[error(
-        "{0} has no role on this server; whoever runs it gives one in its configuration, below serve.github.oauth"
+        "@{0} has no role on this server; whoever runs it gives one in its configuration, below serve.github.oauth"
     )]
     Nobody(String),
     /// The login was somebody else's.

@@ -1,7 +1,7 @@
 //! What forms do. Each checks who sends it, that they meant to, and that they may.
 
 use axum::Extension;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::Markup;
@@ -15,6 +15,7 @@ use store::Change;
 use store::place;
 use store::record::{Scope, Variable};
 
+use super::asked::Path;
 use super::error::PageError;
 use super::layout::{Page, document};
 use super::run::actions::Action;

@@ -9,6 +9,7 @@ use store::StoreError;
 use store::seal::SealError;
 
 use super::layout::{Page, document};
+use super::runs::Unfit;
 use super::viewer::Viewer;
 use crate::auth::AuthError;
 use crate::control::ControlError;
@@ -25,6 +26,9 @@ pub(super) enum PageError {
     /// What was typed can't be meant.
     #[error("{0}")]
     Invalid(String),
+    /// Runs are asked for by something that none can be.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The engine does not do it.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -50,7 +54,9 @@ impl PageError {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             PageError::Auth(_) | PageError::Control(ControlError::Forbidden(_)) => StatusCode::FORBIDDEN,
-            PageError::Invalid(_) | PageError::Control(ControlError::Invalid(_)) => StatusCode::BAD_REQUEST,
+            PageError::Invalid(_) | PageError::Unfit(_) | PageError::Control(ControlError::Invalid(_)) => {
+                StatusCode::BAD_REQUEST
+            }
             PageError::Control(ControlError::Unfit(_)) => StatusCode::CONFLICT,
             PageError::Control(_) | PageError::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use model::{RepositoryId, RunId, RunState, Timestamp};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use store::query::RunFilter;
 use store::record::{Repository, Run};
 
@@ -60,14 +61,22 @@ pub struct Query {
 
 impl Query {
     /// What the store is asked. `None`: no run can match.
-    #[must_use]
-    pub fn filter(&self, repositories: &[Repository]) -> Option<RunFilter> {
+    ///
+    /// # Errors
+    /// Something is asked for that no run can be.
+    pub fn filter(&self, repositories: &[Repository]) -> Result<Option<RunFilter>, Unfit> {
         let repository = match self.repository.trim() {
             "" => None,
-            name => Some(find(repositories, name)?.id),
+            name => match find(repositories, name) {
+                Some(repository) => Some(repository.id),
+                None => return Ok(None),
+            },
         };
-        let (state, conclusion) = badge::of_word(&self.state);
-        Some(RunFilter {
+        let (state, conclusion) = badge::of_word(self.state.trim());
+        if said(&self.state).is_some() && state.is_none() && conclusion.is_none() {
+            return Err(Unfit::State(self.state.clone()));
+        }
+        Ok(Some(RunFilter {
             repository,
             workflow_path: said(&self.workflow),
             branch: said(&self.branch),
@@ -76,9 +85,9 @@ impl Query {
             state,
             conclusion,
             sha: said(&self.sha),
-            pull_request: self.pull_request.trim().parse().ok(),
-            before: self.before.parse().ok().map(RunId),
-        })
+            pull_request: number(&self.pull_request)?,
+            before: number(&self.before)?.map(RunId),
+        }))
     }
 
     fn is_filtered(&self) -> bool {
@@ -108,6 +117,22 @@ impl Query {
             .collect();
         format!("/?{}", said.join("&"))
     }
+}
+
+/// What no run can be asked for by.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Not a word of [`badge::RUN_WORDS`].
+    #[error("no run is ever in the state {0:?}; there are {states}", states = badge::RUN_WORDS.join(", "))]
+    State(String),
+    /// Runs and pull requests are asked for by their numbers.
+    #[error("{0:?} is no number of a run or a pull request")]
+    Number(String),
+}
+
+fn number<T: FromStr>(text: &str) -> Result<Option<T>, Unfit> {
+    let read = |text: String| text.parse().map(Some).map_err(|_| Unfit::Number(text));
+    said(text).map_or(Ok(None), read)
 }
 
 /// A repository by its name, whatever its case.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use maud::Markup;
 use model::{DeliveryId, JobId, JobState, RepositoryId, RunId, Timestamp};
 use scheduler::decide::Wait;
@@ -14,6 +14,7 @@ use store::log::{LogReader, Pattern};
 use store::query::RunFilter;
 use store::record::{Attempt, Job, Repository, Run, Scope, Step};
 
+use super::asked::{Path, Query};
 use super::badge;
 use super::error::PageError;
 use super::job::Search;
@@ -63,7 +64,7 @@ pub(super) async fn runs(
     Query(query): Query<runs_page::Query>,
 ) -> Result<Markup, PageError> {
     let repositories = pages.store().repositories().await?;
-    let runs = match query.filter(&repositories) {
+    let runs = match query.filter(&repositories)? {
         Some(filter) => pages.store().runs(&filter, runs_page::SHOWN).await?,
         None => Vec::new(),
     };
@@ -88,8 +89,11 @@ pub(super) async fn run(
     let store = pages.store();
     let run = store.run(RunId(run)).await?.ok_or(PageError::Missing("run"))?;
     let attempts = store.attempts(run.id).await?;
-    let shown = which.attempt.filter(|wanted| attempts.iter().any(|attempt| attempt.attempt == *wanted));
-    let shown = shown.unwrap_or(run.attempt);
+    let shown = which.attempt.unwrap_or(run.attempt);
+    // The latest is there from the first moment, whatever is known of it.
+    if shown != run.attempt && attempts.iter().all(|attempt| attempt.attempt != shown) {
+        return Err(PageError::Missing("attempt of this run"));
+    }
     let jobs = store.jobs(run.id, shown).await?;
     let mut steps = BTreeMap::new();
     for job in jobs.iter().take(JOBS_WITH_STEPS) {

@@ -143,7 +143,7 @@ async fn who_is_refused_at_github_or_has_no_role_here_is_told_what_to_do() {
     for (answer, status, words) in [
         ("error=access_denied", StatusCode::FORBIDDEN, "was not allowed to say who you are"),
         ("code=bad", StatusCode::BAD_GATEWAY, "The code is incorrect or expired"),
-        ("code=good", StatusCode::FORBIDDEN, "Mona has no role on this server"),
+        ("code=good", StatusCode::FORBIDDEN, "@mona has no role on this server"),
     ] {
         let (state, cookie) = place.leave("/").await;
         let back = place.get(&format!("/sign-in/github/back?{answer}&state={state}"), &cookie).await;
@@ -181,7 +181,7 @@ async fn a_login_means_the_account_that_signed_in_first_or_the_one_that_is_named
     place.world.store.apply(vec![another(MONA + 1)]).await.expect("written");
     assert_eq!(arrive(&place).await.status, StatusCode::OK, "the operator says so");
     let place = Place::new(vec![login("mona", Some(MONA + 1))]).await;
-    assert!(arrive(&place).await.text.contains("Mona has no role on this server"));
+    assert!(arrive(&place).await.text.contains("@mona has no role on this server"));
 }
 
 #[tokio::test]

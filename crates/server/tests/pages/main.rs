@@ -237,6 +237,30 @@ async fn the_list_of_runs_is_filtered_by_what_the_address_says() {
 }
 
 #[tokio::test]
+async fn an_address_that_asks_for_nothing_there_can_be_is_told_on_a_page() {
+    let world = World::new().await;
+    let (run, job) = failed_run(&world).await;
+    let browser = Browser::signed_in(&world, Role::Read).await;
+    for (path, status, words) in [
+        ("/?state=bogus".to_owned(), StatusCode::BAD_REQUEST, "there are waiting, queued, running"),
+        ("/?before=abc".to_owned(), StatusCode::BAD_REQUEST, "is no number of a run"),
+        ("/?pull_request=x".to_owned(), StatusCode::BAD_REQUEST, "is no number of a run"),
+        ("/deliveries?before=abc".to_owned(), StatusCode::BAD_REQUEST, "?before=abc"),
+        (format!("/runs/{run}?attempt=9"), StatusCode::NOT_FOUND, "no such attempt of this run"),
+        ("/runs/abc".to_owned(), StatusCode::NOT_FOUND, "no such page"),
+        ("/runs/-1".to_owned(), StatusCode::NOT_FOUND, "no such page"),
+        (format!("/runs/{run}/jobs/abc"), StatusCode::NOT_FOUND, "no such page"),
+        (format!("/runs/{run}/jobs/{job}?line=abc"), StatusCode::BAD_REQUEST, "?line=abc"),
+    ] {
+        let answer = browser.get(&path).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+        assert!(answer.text.contains(words), "{path}: {}", answer.text);
+        assert!(answer.text.contains("All runs") && answer.text.contains("Sign out"), "{path}");
+    }
+    assert_eq!(browser.get(&format!("/runs/{run}?attempt=1")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn the_viewer_gets_lines_marks_and_matches_of_any_part_of_a_log() {
     let world = World::new().await;
     let (run, job) = failed_run(&world).await;

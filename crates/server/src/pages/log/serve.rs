@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use store::log::{Follow, Line, LogReader, PAGE_LINES, Pattern};
 
 use super::line::{self, MARK_PATTERN, Mark};
+use crate::pages::asked::{Path, Query};
 use crate::pages::error::PageError;
 use crate::pages::{Pages, format};
 
