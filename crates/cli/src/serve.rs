@@ -1,5 +1,6 @@
 //! `hearth serve`: the CI server, and the machine API alone.
 
+mod checks;
 mod ci;
 mod control;
 mod demo;
@@ -19,6 +20,7 @@ mod senders;
 mod settings;
 mod tls;
 
+pub(crate) use checks::check;
 pub(crate) use ci::{ADDRESS_FILE, FIRST_TOKEN, serve};
 pub(crate) use disk::DiskConfig;
 pub(crate) use machines::{key, machines};

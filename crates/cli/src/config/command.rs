@@ -1,6 +1,6 @@
 //! `hearth config check`, `hearth config show`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
@@ -8,14 +8,17 @@ use serde_json::json;
 use super::keys::{KEYS, Key};
 use super::{Loaded, environment};
 use crate::args::{ConfigWhat, PlaceArgs, RemoteFormat};
+use crate::data::existing;
 use crate::exit;
 use crate::run::output::{pad, width};
-use crate::serve::Settings;
+use crate::serve::{Settings, check as check_all};
 
 /// Does what is asked for.
 pub(crate) fn config(what: ConfigWhat) -> Result<u8> {
     match what {
-        ConfigWhat::Check { file, places } => check(file.as_deref().or(places.config.as_deref())),
+        ConfigWhat::Check { file, places } => {
+            check(file.as_deref().or(places.config.as_deref()), places.data.clone())
+        }
         ConfigWhat::Show { format, places } => show(format, &places),
     }
 }
@@ -24,12 +27,12 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn check(given: Option<&Path>) -> Result<u8> {
+fn check(given: Option<&Path>, data: Option<PathBuf>) -> Result<u8> {
     let loaded = Loaded::load(given)?;
     let serves = KEYS.iter().filter(|key| key.path.starts_with("serve."));
     // Who only runs workflows here has none of these.
     if serves.clone().any(|key| loaded.value(key, variable).is_some()) {
-        serves_well(&loaded)?;
+        serves_well(&loaded, data)?;
     }
     environment::unused(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
         .iter()
@@ -42,7 +45,7 @@ fn check(given: Option<&Path>) -> Result<u8> {
 }
 
 /// Whether `hearth serve` could begin. Its secret may come from where only the server sees it.
-fn serves_well(loaded: &Loaded) -> Result<()> {
+fn serves_well(loaded: &Loaded, data: Option<PathBuf>) -> Result<()> {
     let has_secret =
         variable(WEBHOOK_SECRET).is_some() || !loaded.config.serve.github.webhook_secrets.is_empty();
     if !has_secret {
@@ -50,9 +53,14 @@ fn serves_well(loaded: &Loaded) -> Result<()> {
             "hearth: there is no webhook secret here: `hearth serve` starts only where {WEBHOOK_SECRET} has one"
         );
     }
-    let stand_in =
-        |name: &str| variable(name).or_else(|| (name == WEBHOOK_SECRET).then(|| "x".repeat(SECRET_BYTES)));
-    Settings::new(&loaded.config, None, stand_in).map(drop)
+    let stand_in = |name: &str| {
+        variable(name).or_else(|| (name == WEBHOOK_SECRET && !has_secret).then(|| "x".repeat(SECRET_BYTES)))
+    };
+    let settings = Settings::new(&loaded.config, None, stand_in)?;
+    let data = data.or_else(|| loaded.config.data.clone());
+    let checked = check_all(&loaded.config, &settings, existing(data).as_deref())?;
+    checked.notes.iter().for_each(|note| eprintln!("hearth: {note}"));
+    Ok(())
 }
 
 /// The variable that has it.

@@ -8,7 +8,7 @@ use super::tree::{self, Tree};
 use crate::args::DriverName;
 
 /// Variables of the elder server that nothing is made of, and why.
-const GONE: [(&str, &str); 10] = [
+const GONE: [(&str, &str); 9] = [
     ("FIRECRACKER_API_URL", "Hearth starts machines itself; serve.profiles says which"),
     ("FIRECRACKER_AUTH_TOKEN", "Hearth starts machines itself, and asks nobody for them"),
     ("FIRECRACKER_VM_TYPE", "serve.profiles says what machines jobs get"),
@@ -18,10 +18,6 @@ const GONE: [(&str, &str); 10] = [
     ("OLLAMA_MODEL", "no language model is asked yet"),
     ("OPENROUTER_API_KEY", "no language model is asked yet"),
     ("OPENROUTER_MODEL", "no language model is asked yet"),
-    (
-        "HTTP_CLIENT_TIMEOUT_SECS",
-        "calls of GitHub's API have 30 s, and steps the time that their workflow gives them",
-    ),
 ];
 
 /// Names below which every variable is one of a key.

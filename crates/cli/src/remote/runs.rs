@@ -94,7 +94,7 @@ pub(super) async fn tell(runs: &[Run], server: &Connection) -> Result<()> {
     }
     let (names, now) = (names(server).await?, Timestamp::now());
     let heads = ["RUN", "STATUS", "TITLE", "WORKFLOW", "REPOSITORY", "BRANCH", "EVENT", "TIME", "AGE"];
-    let mut table = Table::new(&heads, 2);
+    let mut table = Table::new(&heads, 2).then(&[3, 4, 5]);
     for run in runs {
         let took = words::took(run.started_at, run.ended_at, now).map(seconds);
         table.row([

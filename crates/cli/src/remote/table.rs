@@ -12,14 +12,20 @@ const LEAST: usize = 8;
 pub(super) struct Table {
     heads: Vec<&'static str>,
     rows: Vec<Vec<String>>,
-    /// The column that is cut where the terminal is narrow.
-    flexible: usize,
+    /// The columns that are cut where the terminal is narrow, the first of them first.
+    flexible: Vec<usize>,
 }
 
 impl Table {
     /// With these heads, of which the one at `flexible` gives way.
     pub(super) fn new(heads: &[&'static str], flexible: usize) -> Table {
-        Table { heads: heads.to_vec(), rows: Vec::new(), flexible }
+        Table { heads: heads.to_vec(), rows: Vec::new(), flexible: vec![flexible] }
+    }
+
+    /// The same; where that one can't give way any further, these do, one after the other.
+    pub(super) fn then(mut self, flexible: &[usize]) -> Table {
+        self.flexible.extend(flexible);
+        self
     }
 
     /// Adds a row.
@@ -44,8 +50,12 @@ impl Table {
         }
         let whole = widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
         if let Some(over) = columns.and_then(|columns| whole.checked_sub(columns)) {
-            let flexible = &mut widths[self.flexible];
-            *flexible = flexible.saturating_sub(over).max(LEAST.min(*flexible));
+            let mut over = over;
+            for &place in &self.flexible {
+                let left = widths[place].saturating_sub(over).max(LEAST.min(widths[place]));
+                over = over.saturating_sub(widths[place] - left);
+                widths[place] = left;
+            }
         }
         all.into_iter().map(|row| line(row, &widths)).collect()
     }
@@ -85,5 +95,13 @@ mod tests {
     fn one_column_gives_way_on_a_narrow_terminal_and_only_so_far() {
         assert_eq!(table().lines(Some(25))[1], "7    A title that…  mona");
         assert_eq!(table().lines(Some(5))[1], "7    A title…  mona");
+    }
+
+    #[test]
+    fn where_one_column_can_give_no_more_others_do() {
+        let mut table = Table::new(&["TITLE", "REPOSITORY", "BRANCH"], 0).then(&[1, 2]);
+        table.row(["A title that is long".to_owned(), "octo/a-long-name".to_owned(), "main".to_owned()]);
+        assert_eq!(table.lines(Some(30))[1], "A title…  octo/a-long-…  main");
+        assert_eq!(table.lines(Some(30)).iter().map(|line| width(line)).max(), Some(28));
     }
 }

@@ -9,11 +9,10 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use axum::Router;
 use forge::git::Mirrors;
-use forge::github::app::App;
-use forge::github::client::{Auth, Client};
+use forge::github::client::Client;
 use machine::pool::Pool;
 use machine::{Driver, FindingLevel};
-use model::{Secret, Timestamp};
+use model::Timestamp;
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
 use runner::source::RemoteRepositories;
 use scheduler::chain::Chain;
@@ -47,13 +46,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use super::checks::{self, Checked};
 use super::control::EngineControl;
 use super::demo::Demo;
 use super::disk::Disk;
 use super::machines::Beside;
 use super::missed;
 use super::premises::ServerPremises;
-use super::profiles;
+use super::profiles::{self, ImageCheck};
 use super::ranges::GithubRanges;
 use super::retention::Forgetter;
 use super::secrets::SealedSecrets;
@@ -85,19 +85,20 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     };
     let given = args.places.data.clone().or_else(|| config.data.clone());
     let data = DataFolder::open(demo.as_ref().map(Demo::data).or(given))?;
+    let Checked { tls, client, notes } = checks::check(&config, &settings, Some(data.root()))?;
+    notes.iter().for_each(|note| warn!("{note}"));
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(data.root())?);
     let mut interrupts = Interrupts::new()?;
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("can't listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
-    let tls =
-        config.serve.tls.clone().map(|files| Ok::<_, anyhow::Error>((files.open()?, files))).transpose()?;
+    let tls = tls.zip(config.serve.tls.clone());
     if tls.is_none() && !address.ip().is_loopback() {
         warn!(%address, "it can be reached from elsewhere, and tokens go there unencrypted: put a proxy with TLS in front, or set serve.tls");
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
-    let house = House::open(&config, &settings, &data, Arc::clone(&store), &url, &metrics).await?;
+    let house = House::open(&config, &settings, client, &data, Arc::clone(&store), &url, &metrics).await?;
     first_token(&*store, &data).await?;
     let stop_listening = CancellationToken::new();
     let router = house.router(settings, &config, &url, &stop_listening);
@@ -146,6 +147,7 @@ struct House {
     workshop: Arc<Workshop>,
     news: Arc<Notify>,
     drivers: Vec<Arc<dyn Driver>>,
+    images: Vec<ImageCheck>,
     beside: Option<Beside>,
     profiles: Vec<Profile>,
     data: DataFolder,
@@ -159,6 +161,7 @@ impl House {
     async fn open(
         config: &Config,
         settings: &Settings,
+        client: Option<Client>,
         data: &DataFolder,
         store: Arc<dyn Store>,
         url: &str,
@@ -166,7 +169,7 @@ impl House {
     ) -> Result<House> {
         let machines = profiles::open(config, data).await?;
         machines.notes.iter().for_each(|note| info!("{note}"));
-        let client = client(settings)?.map(|client| client.observed(numbers::of_calls(metrics)));
+        let client = client.map(|client| client.observed(numbers::of_calls(metrics)));
         let app = client.clone().filter(|client| client.app().is_some());
         let origin = Arc::new(Origin {
             addresses: settings.addresses.clone(),
@@ -215,8 +218,8 @@ impl House {
             retry: Policy::default(),
         };
         let profiles = machines.profiles.as_slice().to_vec();
-        Forgetter::check(&config.serve.retention, &data.root().join("trees"))?;
-        let disk = Disk::open(data.root(), config.serve.disk)?;
+        Forgetter::clean(&data.root().join("trees"))?;
+        let disk = Disk::open(data.root(), config.serve.disk);
         disk.measured(metrics);
         numbers::of_pools(metrics, machines_ready(&workshop));
         let limits = Limits { closed: disk.closed(), ..limits(config, settings) };
@@ -285,6 +288,7 @@ impl House {
             workshop,
             news,
             drivers: machines.drivers,
+            images: ImageCheck::all(config, data.root()),
             beside,
             profiles,
             logs,
@@ -337,6 +341,7 @@ impl House {
             let name = format!("driver {}", driver.name());
             Arc::new(DriverCheck { name, driver: Arc::clone(driver) }) as Arc<dyn Check>
         });
+        let images = self.images.iter().map(|image| Arc::new(image.clone()) as Arc<dyn Check>);
         let server = Server::new(server::Parts {
             store: Arc::clone(&self.store),
             control,
@@ -348,7 +353,7 @@ impl House {
             auth,
             proxies: settings.senders.proxies,
             premises,
-            checks: checks.chain([Arc::new(self.disk.clone()) as Arc<dyn Check>]).collect(),
+            checks: checks.chain(images).chain([Arc::new(self.disk.clone()) as Arc<dyn Check>]).collect(),
             metrics: self.metrics.clone(),
             logs: LogFolder::clone(&self.logs),
             files: self.data.root().to_owned(),
@@ -401,18 +406,6 @@ impl Check for DriverCheck {
     }
 }
 
-/// How the forge is spoken to, where somebody is known to speak as.
-fn client(settings: &Settings) -> Result<Option<Client>> {
-    let client = |auth| Client::new(&settings.addresses.api(), auth).context("can't speak to GitHub");
-    if let Some(app) = &settings.app {
-        let path = &app.private_key;
-        let pem = std::fs::read_to_string(path);
-        let pem = pem.with_context(|| format!("can't read the App's private key {}", path.display()))?;
-        return client(Auth::App(Arc::new(App::new(&app.id, &Secret(pem))?))).map(Some);
-    }
-    settings.token.clone().map(|token| client(Auth::Token(token))).transpose()
-}
-
 /// Where the token of the first administrator is written.
 pub(crate) const FIRST_TOKEN: &str = "admin-token";
 
@@ -449,7 +442,7 @@ fn limits(config: &Config, settings: &Settings) -> Limits {
     Limits {
         running_workflows: settings.running_workflows.unwrap_or(usual.running_workflows),
         jobs: config.jobs.map(usize::from),
-        jobs_per_repository: config.serve.jobs_per_repository,
+        jobs_per_repository: settings.jobs_per_repository,
         ..usual
     }
 }

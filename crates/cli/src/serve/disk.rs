@@ -49,6 +49,18 @@ impl Default for DiskConfig {
 }
 
 impl DiskConfig {
+    /// Whether both marks can be passed.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.resume_above < self.stop_below {
+            bail!(
+                "serve.disk of the configuration: resume-above ({} MiB) is less than stop-below ({} MiB)",
+                self.resume_above,
+                self.stop_below
+            );
+        }
+        Ok(())
+    }
+
     /// Bytes that artifacts and caches of running jobs leave: the store and the logs go on with them.
     pub(super) fn least_free(&self) -> u64 {
         self.stop_below.saturating_mul(MIB) / 2
@@ -100,19 +112,12 @@ pub(super) struct Disk {
 
 impl Disk {
     /// Looks for the first time.
-    pub(super) fn open(folder: &Path, marks: DiskConfig) -> Result<Disk> {
-        if marks.resume_above < marks.stop_below {
-            bail!(
-                "serve.disk of the configuration: resume-above ({} MiB) is less than stop-below ({} MiB)",
-                marks.resume_above,
-                marks.stop_below
-            );
-        }
+    pub(super) fn open(folder: &Path, marks: DiskConfig) -> Disk {
         let disk = Disk { folder: folder.to_owned(), marks, low: Arc::default() };
         if let Some(reason) = disk.look() {
             warn!(reason, "the disk is nearly full: no job starts");
         }
-        Ok(disk)
+        disk
     }
 
     /// Why nothing new may start now, if so. A disk that can't be looked at is as one without room.
@@ -228,7 +233,7 @@ mod tests {
     #[test]
     fn marks_that_can_never_be_passed_are_refused() {
         let marks = DiskConfig { stop_below: 20, resume_above: 10, files: 0 };
-        let error = Disk::open(Path::new("/"), marks).err().unwrap().to_string();
+        let error = marks.check().unwrap_err().to_string();
         assert!(error.contains("resume-above (10 MiB) is less"), "{error}");
     }
 }

@@ -1,16 +1,19 @@
 //! The machines that jobs of the server get.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
+use machine::image::{DEFAULT_NAME, ImageError, ImageStore};
 use machine::network::NetworkPolicy;
 use machine::pool::{Kind, Pool};
 use machine::{Driver, MachineSpec};
 use model::MachineId;
 use scheduler::queue::{Capacity, Profile, Profiles, Size};
 use scheduler::workshop::Bench;
+use server::health::Check;
 
 use crate::args::DriverName;
 use crate::config::{Config, ProfileConfig};
@@ -38,10 +41,7 @@ pub(crate) struct Machines {
 
 /// The configured profiles, or the usual one. Drivers have reaped when it returns.
 pub(crate) async fn open(config: &Config, data: &DataFolder) -> Result<Machines> {
-    let configured = match config.serve.profiles.as_slice() {
-        [] => vec![usual()],
-        profiles => profiles.to_vec(),
-    };
+    let configured = configured(config);
     let mut machines = Machines {
         profiles: Profiles::default(),
         benches: BTreeMap::new(),
@@ -59,6 +59,67 @@ pub(crate) async fn open(config: &Config, data: &DataFolder) -> Result<Machines>
     }
     machines.profiles = Profiles::new(profiles);
     Ok(machines)
+}
+
+fn configured(config: &Config) -> Vec<ProfileConfig> {
+    match config.serve.profiles.as_slice() {
+        [] => vec![usual()],
+        profiles => profiles.to_vec(),
+    }
+}
+
+/// Whether the image is there that a profile names.
+#[derive(Clone)]
+pub(super) struct ImageCheck {
+    name: String,
+    image: String,
+    data: PathBuf,
+}
+
+impl ImageCheck {
+    /// Of the profiles whose machines have images.
+    pub(super) fn all(config: &Config, data: &Path) -> Vec<ImageCheck> {
+        let of = |one: ProfileConfig| {
+            let driver = one.machine.or(config.machine).unwrap_or(DriverName::Sandbox);
+            let has_image = !matches!(driver, DriverName::Sandbox | DriverName::Host);
+            let image = one.image.or_else(|| config.image.clone());
+            has_image.then(|| ImageCheck {
+                name: format!("machine profile {}", one.name),
+                image: image.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+                data: data.to_owned(),
+            })
+        };
+        configured(config).into_iter().filter_map(of).collect()
+    }
+
+    fn look(&self) -> Result<(), ImageError> {
+        ImageStore::open(&self.data)?.get(&self.image).map(drop)
+    }
+}
+
+#[async_trait]
+impl Check for ImageCheck {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let own = self.clone();
+        let looked = tokio::task::spawn_blocking(move || own.look()).await;
+        looked.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+/// A word for each profile whose image is not there. Without a data folder, none is.
+pub(super) fn missing_images(config: &Config, data: Option<&Path>) -> Vec<String> {
+    let told = |check: &ImageCheck| {
+        let why = match data {
+            Some(_) => check.look().err()?.to_string(),
+            None => format!("there is no image {:?}: there is no data folder yet", check.image),
+        };
+        Some(format!("{}: {why}; its jobs fail until `hearth image build` has made it", check.name))
+    };
+    ImageCheck::all(config, data.unwrap_or(Path::new(""))).iter().filter_map(told).collect()
 }
 
 impl Machines {

@@ -69,7 +69,7 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let all = [
             ("runs-days", self.runs_days),
             ("artifacts-days", self.artifacts_days),
@@ -116,9 +116,8 @@ pub(super) struct Forgetter {
 }
 
 impl Forgetter {
-    /// Checks what is configured, and removes trees of jobs that an earlier life left. The data folder is this server's.
-    pub(super) fn check(keep: &RetentionConfig, trees: &Path) -> Result<()> {
-        keep.check()?;
+    /// Removes trees of jobs that an earlier life left. The data folder is this server's.
+    pub(super) fn clean(trees: &Path) -> Result<()> {
         removed(trees)
             .with_context(|| format!("can't remove what an earlier life left in {}", trees.display()))
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use forge::ServerUrl;
@@ -88,6 +89,9 @@ pub(crate) struct Settings {
     /// Where people reach the server; where it listens if not said.
     pub(crate) url: Option<String>,
     pub(crate) running_workflows: Option<usize>,
+    pub(crate) jobs_per_repository: Option<usize>,
+    /// How long a call of the forge's API may take, where somebody says so.
+    pub(crate) call_timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -137,8 +141,10 @@ impl Settings {
             url: config.serve.url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
             running_workflows: match variable("MAX_CONCURRENT_WORKFLOWS") {
                 Some(number) => Some(count(&number)?),
-                None => config.serve.workflows,
+                None => at_least_one("serve.workflows", config.serve.workflows)?,
             },
+            jobs_per_repository: at_least_one("serve.jobs-per-repository", config.serve.jobs_per_repository)?,
+            call_timeout: variable("HTTP_CLIENT_TIMEOUT_SECS").map(|text| seconds(&text)).transpose()?,
         })
     }
 }
@@ -146,6 +152,26 @@ impl Settings {
 fn is_address(url: &str) -> bool {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     host.is_some_and(|host| !host.is_empty() && !host.contains(['?', '#', '@', ' ']))
+}
+
+/// With none at all, nothing would ever run.
+fn at_least_one(key: &str, number: Option<usize>) -> Result<Option<usize>> {
+    match number {
+        Some(0) => bail!("{key} of the configuration is 0, and nothing would ever run; the least is 1"),
+        number => Ok(number),
+    }
+}
+
+/// The longest that a call of the API may take: what waits longer has broken off.
+const LONGEST_CALL_SECS: u64 = 3600;
+
+fn seconds(number: &str) -> Result<Duration> {
+    match number.parse() {
+        Ok(seconds) if (1..=LONGEST_CALL_SECS).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => {
+            bail!("HTTP_CLIENT_TIMEOUT_SECS is {number:?}; it must be seconds, from 1 to {LONGEST_CALL_SECS}")
+        }
+    }
 }
 
 fn count(number: &str) -> Result<usize> {
@@ -216,9 +242,11 @@ mod tests {
                 ("HOST", "0.0.0.0"),
                 ("MAX_CONCURRENT_WORKFLOWS", "7"),
                 ("GITHUB_TOKEN", "t"),
+                ("HTTP_CLIENT_TIMEOUT_SECS", "7"),
             ],
         )
         .unwrap();
+        assert_eq!(all.call_timeout, Some(Duration::from_secs(7)));
         assert_eq!(all.listen.to_string(), "0.0.0.0:8080");
         assert_eq!((all.running_workflows, all.token), (Some(7), Some(Secret("t".to_owned()))));
         let usual = settings("jobs: 1", &[SECRET]).unwrap();
@@ -232,6 +260,7 @@ mod tests {
         for (file, variable, words) in [
             ("jobs: 1", ("PORT", "http"), "PORT a number"),
             ("jobs: 1", ("MAX_CONCURRENT_WORKFLOWS", "0"), "a number from 1"),
+            ("jobs: 1", ("HTTP_CLIENT_TIMEOUT_SECS", "0"), "seconds, from 1"),
             ("jobs: 1", ("GITHUB_SERVER_URL", "github.com"), "GITHUB_SERVER_URL is wrong"),
             (
                 "serve: {github: {clone-from: 'ext::sh'}}",
