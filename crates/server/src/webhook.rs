@@ -3,16 +3,20 @@
 //! Every webhook goes this way, and is answered where it ends:
 //!
 //! ```text
-//! allowed address? ─► not too often? ─► whole, and room for it? ─► signed? ─► JSON? ─► durable? ─► 200
-//!       403               429            413, 408, 503           400, 403     400       503
+//! allowed address? ─► not too often? ─► a signature? ─► whole, and room for it? ─► signed? ─► JSON? ─► durable? ─► 200
+//!       403               429            400, 429          413, 408, 503         403, 429     400       503
 //! ```
 //!
-//! Nothing in it is believed, and nothing but its size looked at, before its signature is checked.
+//! Nothing in it is believed, and nothing but its size looked at, before its signature is checked. Wrongly signed ones
+//! are limited by address, rightly signed ones are not: everybody on GitHub can have it send webhooks, signed with
+//! another secret, from the addresses that it sends all from. What an address that has sent too many still costs is
+//! bounded instead: its large bodies have little memory, and are hashed one after another.
 
 mod allowed;
 mod body;
 mod head;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +31,7 @@ use forge::github::signature::{self, Secrets, SignatureError};
 use model::Timestamp;
 use serde_json::json;
 use store::record::{NewDelivery, Receipt};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -38,7 +42,7 @@ use crate::server::Shared;
 
 pub use allowed::Allowed;
 pub use body::BODY_BYTES;
-use body::{Bodies, Whole, json_of};
+use body::{Bodies, Room, Sender, USUAL_BYTES, Whole, json_of};
 use head::Head;
 
 /// Webhooks with a wrong signature that one address may send: somebody who sets up a webhook tries a few secrets,
@@ -48,9 +52,11 @@ pub const REFUSED_PER_MINUTE: u32 = 60;
 /// When it is worth sending a webhook again that the store had no room for, in seconds.
 const RETRY_SECONDS: u64 = 30;
 
-/// Bytes that are checked at once, in a millisecond; larger webhooks are hashed and read beside the others, in a thread
-/// that may take its time.
-const AT_ONCE: usize = 256 * 1024;
+/// Large bodies of [suspects](Sender::Suspect) that are hashed at once: the other cores are for those who are none.
+const SUSPECTS_HASHED: usize = 1;
+
+/// Large bodies of all others that are hashed at once. One takes a tenth of a second; GitHub waits ten for the answer.
+const OTHERS_HASHED: usize = 2;
 
 /// What the operator decides.
 pub struct WebhookConfig {
@@ -84,6 +90,8 @@ pub(crate) struct Intake {
     rate: Option<Limiter>,
     refused: Limiter,
     bodies: Bodies,
+    suspects_hashed: Semaphore,
+    others_hashed: Semaphore,
 }
 
 impl Intake {
@@ -94,6 +102,39 @@ impl Intake {
             rate: config.rate.map(Limiter::new),
             refused: Limiter::new(config.refused_rate),
             bodies: Bodies::default(),
+            suspects_hashed: Semaphore::new(SUSPECTS_HASHED),
+            others_hashed: Semaphore::new(OTHERS_HASHED),
+        }
+    }
+}
+
+impl Intake {
+    /// Checks a webhook: small ones at once, large ones beside the others, in threads that may take their time.
+    async fn check(
+        &self,
+        headers: &HeaderMap,
+        body: Whole,
+        sender: Sender,
+    ) -> Result<Result<Signed, Refusal>, ApiError> {
+        if body.bytes.len() <= USUAL_BYTES {
+            return Ok(check(&self.secrets, headers, body));
+        }
+        let hashed = match sender {
+            Sender::Suspect => &self.suspects_hashed,
+            Sender::Unknown => &self.others_hashed,
+        };
+        let unchecked = || ApiError::unavailable("the webhook could not be checked", RETRY_SECONDS);
+        let _turn = hashed.acquire().await.map_err(|_| unchecked())?;
+        let (secrets, headers) = (Arc::clone(&self.secrets), headers.clone());
+        let checking = tokio::task::spawn_blocking(move || check(&secrets, &headers, body)).await;
+        checking.map_err(|_| unchecked())
+    }
+
+    /// What is answered to a webhook that nobody here has signed: why, and after too many of them, only to wait.
+    fn refuse(&self, client: IpAddr, error: &SignatureError) -> ApiError {
+        match self.refused.take(client) {
+            Ok(()) => unsigned(error),
+            Err(wait) => too_often(wait),
         }
     }
 }
@@ -153,22 +194,14 @@ async fn take(shared: &Shared, parts: &Parts, body: Body) -> Result<Taken, ApiEr
     if let Some(rate) = &intake.rate {
         rate.take(client).map_err(too_often)?;
     }
-    intake.refused.check(client).map_err(too_often)?;
-    let body = intake.bodies.read(&parts.headers, body).await?;
-    let checked = match body.bytes.len() <= AT_ONCE {
-        true => check(&intake.secrets, &parts.headers, body),
-        false => {
-            let (secrets, headers) = (Arc::clone(&intake.secrets), parts.headers.clone());
-            let checking = tokio::task::spawn_blocking(move || check(&secrets, &headers, body)).await;
-            checking.map_err(|_| ApiError::unavailable("the webhook could not be checked", RETRY_SECONDS))?
-        }
+    signature::check_form(signature_of(&parts.headers)).map_err(|error| intake.refuse(client, &error))?;
+    let sender = match intake.refused.check(client) {
+        Ok(()) => Sender::Unknown,
+        Err(_) => Sender::Suspect,
     };
-    let signed = checked.map_err(|refusal| match refusal {
-        Refusal::Unsigned(error) => {
-            // Whoever is refused too often hears so the next time.
-            let _ = intake.refused.take(client);
-            unsigned(&error)
-        }
+    let body = intake.bodies.read(&parts.headers, body, sender).await?;
+    let signed = intake.check(&parts.headers, body, sender).await?.map_err(|refusal| match refusal {
+        Refusal::Unsigned(error) => intake.refuse(client, &error),
         Refusal::Unfit(error) => error,
     })?;
     // Its memory is held until it is durable.
@@ -180,7 +213,7 @@ async fn take(shared: &Shared, parts: &Parts, body: Body) -> Result<Taken, ApiEr
 struct Signed {
     head: Head,
     payload: Vec<u8>,
-    room: Option<OwnedSemaphorePermit>,
+    room: Room,
 }
 
 /// Why a webhook is not taken.
@@ -189,10 +222,13 @@ enum Refusal {
     Unfit(ApiError),
 }
 
+fn signature_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(signature::HEADER).map(|value| value.to_str().unwrap_or_default())
+}
+
 /// Checks the signature, and reads what is to be known before it is kept.
 fn check(secrets: &Secrets, headers: &HeaderMap, body: Whole) -> Result<Signed, Refusal> {
-    let signature = headers.get(signature::HEADER).map(|value| value.to_str().unwrap_or_default());
-    secrets.verify(&body.bytes, signature).map_err(Refusal::Unsigned)?;
+    secrets.verify(&body.bytes, signature_of(headers)).map_err(Refusal::Unsigned)?;
     let payload = json_of(headers, body.bytes).map_err(Refusal::Unfit)?;
     let head = Head::read(headers, &payload).map_err(Refusal::Unfit)?;
     Ok(Signed { head, payload, room: body.room })

@@ -17,6 +17,13 @@ pub const BODY_BYTES: usize = 25 * 1024 * 1024;
 /// Bytes of all webhooks in memory at once: ten of the largest, or thousands of the usual 10 to 20 KiB.
 const BODIES_BYTES: usize = 10 * BODY_BYTES;
 
+/// Bytes of a body that count as usual, whoever sends it: ten times what GitHub mostly sends, hashed in a millisecond.
+pub(super) const USUAL_BYTES: usize = 256 * 1024;
+
+/// Bytes of all that is larger than usual of addresses that have sent too many wrongly signed webhooks: one of the
+/// largest can be read while another is hashed, and most of the memory stays for the others.
+const SUSPECT_BYTES: usize = 2 * BODY_BYTES;
+
 /// How long a webhook may take to arrive: GitHub gives up after 10 s.
 /// <https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks>
 const BODY_DEADLINE: Duration = Duration::from_secs(15);
@@ -25,29 +32,57 @@ const BODY_DEADLINE: Duration = Duration::from_secs(15);
 const RETRY_SECONDS: u64 = 5;
 
 /// The memory of all bodies.
-pub(super) struct Bodies(Arc<Semaphore>);
+pub(super) struct Bodies {
+    all: Arc<Semaphore>,
+    suspect: Arc<Semaphore>,
+}
+
+/// Who sends a webhook, before its signature is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// Nothing speaks against it.
+    Unknown,
+    /// Its address has sent too many wrongly signed ones: what it sends must not be in the others' way.
+    Suspect,
+}
 
 /// A body, and its part of the memory.
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    pub(super) room: Room,
+}
+
+/// A part of the memory, given back when it is dropped.
+#[derive(Default)]
+pub(super) struct Room {
+    of_all: Option<OwnedSemaphorePermit>,
+    of_suspects: Option<OwnedSemaphorePermit>,
 }
 
 impl Default for Bodies {
     fn default() -> Self {
-        Bodies(Arc::new(Semaphore::new(BODIES_BYTES)))
+        Bodies::of(BODIES_BYTES, SUSPECT_BYTES)
     }
 }
 
 impl Bodies {
+    fn of(all: usize, suspect: usize) -> Bodies {
+        Bodies { all: Arc::new(Semaphore::new(all)), suspect: Arc::new(Semaphore::new(suspect)) }
+    }
+
     /// A body as a whole. Only what has arrived takes room, so that nobody holds any with promises.
-    pub(super) async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Whole, ApiError> {
+    pub(super) async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        sender: Sender,
+    ) -> Result<Whole, ApiError> {
         let length =
             headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if length.is_some_and(|length: usize| length > BODY_BYTES) {
             return Err(too_large());
         }
-        match tokio::time::timeout(BODY_DEADLINE, self.collect(body)).await {
+        match tokio::time::timeout(BODY_DEADLINE, self.collect(body, sender)).await {
             Ok(whole) => whole,
             Err(_) => Err(ApiError::timeout(format!(
                 "the webhook did not arrive within {} s",
@@ -56,30 +91,40 @@ impl Bodies {
         }
     }
 
-    async fn collect(&self, mut body: Body) -> Result<Whole, ApiError> {
-        let mut whole = Whole { bytes: Vec::new(), room: None };
+    async fn collect(&self, mut body: Body, sender: Sender) -> Result<Whole, ApiError> {
+        let mut whole = Whole { bytes: Vec::new(), room: Room::default() };
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| ApiError::bad(format!("the webhook broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
-            if whole.bytes.len() + data.len() > BODY_BYTES {
+            let length = whole.bytes.len() + data.len();
+            if length > BODY_BYTES {
                 return Err(too_large());
             }
-            let more = self.room(data.len())?;
-            match &mut whole.room {
-                Some(room) => room.merge(more),
-                none => *none = Some(more),
+            if sender == Sender::Suspect && length > USUAL_BYTES {
+                take(&self.suspect, &mut whole.room.of_suspects, data.len())?;
             }
+            take(&self.all, &mut whole.room.of_all, data.len())?;
             whole.bytes.extend_from_slice(&data);
         }
         Ok(whole)
     }
+}
 
-    fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Arc::clone(&self.0)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| ApiError::unavailable("too many webhooks are being received at once", RETRY_SECONDS))
+/// Takes so much more, if there is as much.
+fn take(
+    room: &Arc<Semaphore>,
+    taken: &mut Option<OwnedSemaphorePermit>,
+    bytes: usize,
+) -> Result<(), ApiError> {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    let more = Arc::clone(room)
+        .try_acquire_many_owned(bytes)
+        .map_err(|_| ApiError::unavailable("too many webhooks are being received at once", RETRY_SECONDS))?;
+    match taken {
+        Some(taken) => taken.merge(more),
+        none => *none = Some(more),
     }
+    Ok(())
 }
 
 fn too_large() -> ApiError {
@@ -137,11 +182,25 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_have_only_so_much_memory_together() {
-        let bodies = Bodies(Arc::new(Semaphore::new(10)));
-        let first = bodies.collect(Body::from("123456")).await.unwrap();
-        assert_eq!(bodies.collect(Body::from("12345")).await.err().unwrap().code(), "unavailable");
-        bodies.collect(Body::from("1234")).await.unwrap();
+        let bodies = Bodies::of(10, 10);
+        let collect = |text: &'static str| bodies.collect(Body::from(text), Sender::Unknown);
+        let first = collect("123456").await.unwrap();
+        assert_eq!(collect("12345").await.err().unwrap().code(), "unavailable");
+        collect("1234").await.unwrap();
         drop(first);
-        bodies.collect(Body::from("1234567890")).await.unwrap();
+        collect("1234567890").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn large_bodies_of_suspects_leave_the_memory_to_the_others() {
+        let bodies = Bodies::default();
+        let large = || Body::from(vec![b' '; BODY_BYTES]);
+        let mut held = Vec::new();
+        for _ in 0..SUSPECT_BYTES / BODY_BYTES {
+            held.push(bodies.collect(large(), Sender::Suspect).await.unwrap());
+        }
+        assert_eq!(bodies.collect(large(), Sender::Suspect).await.err().unwrap().code(), "unavailable");
+        bodies.collect(Body::from("{}"), Sender::Suspect).await.unwrap();
+        bodies.collect(large(), Sender::Unknown).await.unwrap();
     }
 }

@@ -209,6 +209,34 @@ async fn who_guesses_secrets_is_held_back_and_nobody_else() {
     world.webhook("push", "g", PUSH).await.is(200);
 }
 
+/// Anybody can have GitHub send webhooks here, signed with a secret of their own, from GitHub's addresses.
+#[tokio::test]
+async fn wrongly_signed_webhooks_keep_none_out_that_are_rightly_signed_from_the_same_address() {
+    let world = World::start_with(|parts| parts.webhook.refused_rate = Rate { per_minute: 3 }).await;
+    let wrong = sign("another", PUSH.as_bytes());
+    let flood = world.github("push", "g", PUSH).and("x-hub-signature-256", &wrong);
+    for _ in 0..3 {
+        flood.send(Method::POST, "/webhook", PUSH).await.refused(403);
+    }
+    flood.send(Method::POST, "/webhook", PUSH).await.refused(429);
+    world.webhook("push", "g1", PUSH).await.is(200);
+    // Large ones as well, though they wait for one another.
+    let large = format!("{PUSH}{}", " ".repeat(1024 * 1024));
+    world.webhook("push", "g2", &large).await.is(200);
+    flood.send(Method::POST, "/webhook", PUSH).await.refused(429);
+}
+
+#[tokio::test]
+async fn a_webhook_without_a_signature_is_refused_before_its_body_is_read() {
+    let world = World::start_with(|parts| parts.webhook.refused_rate = Rate { per_minute: 1 }).await;
+    for status in [400, 429] {
+        let endless = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let body = axum::body::Body::from_stream(endless);
+        let unsigned = world.github("push", "g", PUSH).and("x-hub-signature-256", "none");
+        unsigned.send(Method::POST, "/webhook", body).await.refused(status);
+    }
+}
+
 #[tokio::test]
 async fn an_address_may_send_so_many_where_the_operator_says_so() {
     let world = World::start_with(|parts| parts.webhook.rate = Some(Rate { per_minute: 2 })).await;
