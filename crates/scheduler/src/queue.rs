@@ -356,10 +356,18 @@ impl Queue {
         self.jobs.running()
     }
 
-    /// How many runs have started and not ended.
+    /// How many runs have started, have not ended, and do not only wait for people: jobs that must be let into their
+    /// environments may wait for days, and keep nobody from running meanwhile.
     #[must_use]
     pub fn running_runs(&self) -> usize {
         self.runs.running()
+            - self.jobs_of.iter().filter(|(run, jobs)| self.waits_for_people(**run, jobs)).count()
+    }
+
+    /// A run that has started, and whose jobs all wait for approval.
+    fn waits_for_people(&self, run: RunId, jobs: &BTreeSet<JobId>) -> bool {
+        let waits = |job: &JobId| self.jobs.stage(Subject::Job(*job)) == Some(&Stage::Approval);
+        !jobs.is_empty() && jobs.iter().all(waits) && self.runs.is_started(Subject::Run(run))
     }
 
     /// When time alone will change what [`decide`](crate::decide()) says: the next retry that is not due yet.

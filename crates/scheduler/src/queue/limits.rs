@@ -8,7 +8,8 @@ pub const RUNNING_WORKFLOWS: usize = 5;
 /// Bounds of everything together. What is not said has no bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Runs that have started and not ended.
+    /// Runs that have started and not ended, but for those that only wait for people. One that is approved goes on at
+    /// once, also beyond the bound: nothing further starts until there is room again.
     pub running_workflows: usize,
     /// Jobs that have a machine or are getting one.
     pub jobs: Option<usize>,

@@ -19,6 +19,28 @@ fn five_workflows_run_at_once_unless_something_else_is_said() {
 }
 
 #[test]
+fn a_run_whose_jobs_all_wait_for_people_is_none_of_the_workflows_that_run() {
+    let limits = Limits { running_workflows: 1, ..Limits::default() };
+    let mut server = Server::new(limits, vec![ubuntu()]);
+    for id in 1..=3 {
+        server.queue.run_queued(server.run(id));
+    }
+    assert_eq!(server.go(), ["run 1"]);
+    server.queue.job_queued(QueuedJob { approval: Some("production".to_owned()), ..server.job(1) });
+    assert_eq!(server.go(), ["run 2"]);
+    assert_eq!(server.why(RunId(3)), "1. 1 of at most 1 workflows are running");
+    // Let in, it goes on at once, and counts again.
+    server.queue.approved(JobId(1));
+    assert_eq!(server.go(), ["job 1 on ubuntu-latest"]);
+    assert_eq!(server.end(RunId(2)), [""; 0]);
+    assert_eq!(server.why(RunId(3)), "1. 1 of at most 1 workflows are running");
+    // One job that waits for people keeps no other from its work, nor the run from counting.
+    server.queue.job_queued(QueuedJob { approval: Some("production".to_owned()), ..server.job(2) });
+    assert_eq!(server.go(), [""; 0]);
+    assert_eq!(server.end(JobId(1)), ["run 3"]);
+}
+
+#[test]
 fn as_many_jobs_run_as_may() {
     let mut server = Server::new(Limits { jobs: Some(2), ..Limits::default() }, vec![ubuntu()]);
     for id in 1..=4 {
