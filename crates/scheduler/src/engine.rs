@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::decide::{Command, Wait, decide, waits};
-use crate::queue::{Limits, Queue, QueuedRun, Subject};
+use crate::queue::{Limits, Queue, QueuedJob, QueuedRun, Subject};
 use crate::recipe::Again;
 use crate::retry::{self, Verdict};
 use crate::worker::Worker;
@@ -241,7 +241,7 @@ struct Core {
     waiting: HashMap<RunId, Run>,
     /// How often runs that have not started were put off, because what their plans need could not be had.
     put_off: HashMap<RunId, u32>,
-    /// Jobs that their environments never let in, and why.
+    /// Jobs that their environments never let in, or that the worker never runs, and why.
     kept_out: Vec<(JobId, String)>,
     /// How failures of machines are answered.
     retry: retry::Policy,
@@ -375,7 +375,10 @@ impl Core {
             self.queue.call_ended(call);
         }
         for job in follows.queue {
-            self.queue.job_queued(job);
+            match self.refusal(&job) {
+                Some(reason) => self.kept_out.push((job.id, reason)),
+                None => self.queue.job_queued(job),
+            }
         }
         self.kept_out.extend(follows.kept_out);
         for job in follows.cancel {
@@ -386,6 +389,13 @@ impl Core {
             self.queue.ended(run, Timestamp::now());
             self.live.remove(&run);
         }
+    }
+
+    /// Why the worker will never run a job where it belongs: it is not to wait, hold anything, or be tried again.
+    fn refusal(&self, queued: &QueuedJob) -> Option<String> {
+        let live = self.live.get(&queued.run)?;
+        let machine = self.queue.profiles().place(&queued.runs_on).ok()?;
+        self.parts.worker.refuses(&live.jobs.get(&queued.id)?.job, &machine)
     }
 
     /// A worker is done with a job.

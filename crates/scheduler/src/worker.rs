@@ -37,4 +37,10 @@ pub struct Order {
 pub trait Worker: Send + Sync {
     /// Carries one out. The sink hears all that it tells, the end included.
     async fn work(&self, order: Order, sink: Arc<dyn EventSink>, cancellation: Cancellation) -> JobResult;
+
+    /// Why it will never run a job on such a machine, in a sentence that says what to do; asked before the job waits for
+    /// one. No further try would help, so that it is not a failure of the machine.
+    fn refuses(&self, _job: &Job, _machine: &Placement) -> Option<String> {
+        None
+    }
 }

@@ -144,6 +144,19 @@ impl Worker for Workshop {
         });
         result
     }
+
+    fn refuses(&self, job: &Job, Placement { profile, .. }: &Placement) -> Option<String> {
+        let driver = &self.benches.get(profile)?.driver;
+        let is_safe =
+            job.trust != Trust::Untrusted || driver.capabilities().isolation >= self.untrusted_isolation;
+        (!is_safe).then(|| {
+            format!(
+                "code of a fork is not run on machines of the driver {}: their wall is too weak for it; give the \
+                 profile {profile} a driver of virtual machines, or lower `untrusted-isolation` if you must",
+                driver.name()
+            )
+        })
+    }
 }
 
 impl Workshop {
@@ -162,15 +175,9 @@ impl Workshop {
         let Placement { profile, size } = &order.machine;
         let bench =
             self.benches.get(profile).ok_or_else(|| format!("there is no machine profile {profile}"))?;
-        if order.job.trust == Trust::Untrusted {
-            let isolation = bench.driver.capabilities().isolation;
-            if isolation < self.untrusted_isolation {
-                return Err(format!(
-                    "code of a fork is not run on machines of the driver {}: their wall is too weak for it; give the \
-                     profile {profile} a driver of virtual machines, or lower `untrusted-isolation` if you must",
-                    bench.driver.name()
-                ));
-            }
+        // It was asked before; that no fork gets such a machine must not rest on whoever asks.
+        if let Some(reason) = self.refuses(&order.job, &order.machine) {
+            return Err(reason);
         }
         match &bench.pool {
             Some(pool) if *size == bench.size => pool.lease(profile).await.map_err(|error| error.to_string()),

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use model::{Conclusion, EventSink, JobEvent, JobResult, LogLine, StepPhase, StepRef, Stream};
+use model::{Conclusion, EventSink, Job, JobEvent, JobResult, LogLine, StepPhase, StepRef, Stream};
 use runner::Cancellation;
 use tokio::sync::Notify;
 
 use super::{Order, Worker};
+use crate::queue::Placement;
 
 /// What a job does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Deed {
     MachineFails(String),
     /// It runs until it is cancelled.
     Hang,
+    /// It is never run, for this reason.
+    Refuse(String),
 }
 
 /// Does as it is told; what it was not told succeeds.
@@ -113,12 +116,19 @@ impl Worker for FakeWorker {
                 cancellation.cancelled().await;
                 result.conclusion = Conclusion::Cancelled;
             }
-            Deed::MachineFails(_) => {}
+            Deed::MachineFails(_) | Deed::Refuse(_) => {}
         }
         let conclusion = result.conclusion;
         let duration = Duration::from_millis(1);
         sink.emit(JobEvent::StepFinished { step, outcome: conclusion, conclusion, duration });
         sink.emit(JobEvent::JobFinished { result: result.clone(), duration });
         result
+    }
+
+    fn refuses(&self, job: &Job, _: &Placement) -> Option<String> {
+        match self.state().deeds.get(&job.key)?.front()? {
+            Deed::Refuse(reason) => Some(reason.clone()),
+            _ => None,
+        }
     }
 }

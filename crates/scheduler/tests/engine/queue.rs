@@ -57,6 +57,27 @@ async fn what_the_operator_prefers_starts_first() {
 }
 
 #[tokio::test]
+async fn a_job_that_no_machine_here_may_run_ends_at_once_and_is_not_tried() {
+    let place = Place::new(ONE);
+    let sha = place.commit("a.txt", "1");
+    let worker = Arc::new(FakeWorker::default());
+    let reason = "code of a fork is not run here";
+    worker.tell("a", [Deed::Hang]);
+    let house = place.house_with(worker, Limits::default(), 1).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(1).await;
+    // The one machine is taken; this one needs none to be refused.
+    house.worker.tell("a", [Deed::Refuse(reason.to_owned())]);
+    house.deliver("d-2", "push", &push(&sha)).await;
+    let run = house.ended(2).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Failure));
+    let job = &house.jobs(&run).await[0];
+    assert_eq!((job.reason.as_deref(), job.tries), (Some(reason), 0));
+    assert_eq!(job.infrastructure_error, None, "no machine has failed");
+    assert_eq!(house.worker.began(), ["a"]);
+}
+
+#[tokio::test]
 async fn a_newer_run_of_a_group_cancels_the_one_in_progress() {
     let group = "concurrency: {group: 'x-${{ github.ref }}', cancel-in-progress: true}\n";
     let place = Place::new(&format!("{group}{ONE}"));
