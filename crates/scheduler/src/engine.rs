@@ -7,6 +7,7 @@
 //! were told.
 
 mod again;
+mod cancel;
 mod hand_back;
 mod live;
 mod naming;
@@ -289,7 +290,9 @@ impl Core {
             Message::Prepared { run, attempt, outcome } => self.prepared(run, attempt, *outcome).await,
             Message::Worked { job, result } => self.worked(job, result).await,
             // Whoever asked may be gone; what was asked is done all the same.
-            Message::Cancel { subject, reason, answer } => drop(answer.send(self.cancel(subject, reason))),
+            Message::Cancel { subject, reason, answer } => {
+                drop(answer.send(self.cancel(subject, reason).await))
+            }
             Message::Again { wish, answer } => drop(answer.send(self.again(wish).await)),
             Message::Approve { run, actor, answer } => drop(answer.send(self.approve(run, &actor).await)),
             Message::Review { job, review, answer } => drop(answer.send(self.review(job, review).await)),
@@ -473,48 +476,6 @@ impl Core {
         self.waiting.remove(&run);
         self.put_off.remove(&run);
         self.live.remove(&run);
-    }
-
-    fn cancel(&mut self, subject: Subject, reason: String) -> Result<(), EngineError> {
-        let is_known = match subject {
-            Subject::Run(run) => self.live.contains_key(&run) || self.waiting.contains_key(&run),
-            Subject::Job(job) => {
-                self.live.get(&crate::recipe::run_of(job)).is_some_and(|live| live.jobs.contains_key(&job))
-            }
-        };
-        if !is_known {
-            return Err(EngineError::Missing(subject));
-        }
-        self.queue.cancel(subject, reason);
-        Ok(())
-    }
-
-    async fn cancel_run(&mut self, id: RunId, reason: String) {
-        self.queue.told(id);
-        self.look_at_environments(id).await;
-        if let Some(live) = self.live.get_mut(&id) {
-            live.cancel();
-            let follows = live.follow(Timestamp::now(), &BTreeMap::new());
-            let changes = vec![Change::RunCancelled { run: id, reason }];
-            return self.carry_out(id, changes, follows).await;
-        }
-        if let Some(cancelled) = self.preparing.get_mut(&id) {
-            *cancelled = Some(reason);
-            return;
-        }
-        self.end_run(id, Conclusion::Cancelled, Some(reason)).await;
-    }
-
-    async fn cancel_job(&mut self, id: JobId, reason: String) {
-        self.queue.told(id);
-        let live = self.live.get(&crate::recipe::run_of(id));
-        match live.and_then(|live| live.jobs.get(&id)).map(|job| job.cancellation.clone()) {
-            Some(Some(cancellation)) => cancellation.cancel(),
-            Some(None) => {
-                self.end_job(id, without_machine(Conclusion::Cancelled, None), Some(reason)).await;
-            }
-            None => self.queue.ended(id, Timestamp::now()),
-        }
     }
 
     async fn approve(&mut self, id: RunId, actor: &str) -> Result<(), EngineError> {

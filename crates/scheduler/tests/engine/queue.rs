@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::{Conclusion, RunState};
+use scheduler::engine::EngineError;
 use scheduler::queue::{Limits, Subject};
 use scheduler::worker::fake::{Deed, FakeWorker};
 use serde_json::json;
@@ -54,6 +55,30 @@ async fn what_the_operator_prefers_starts_first() {
     house.worker.has_begun(2).await;
     house.run_is(3, |run| run.what.state == RunState::Running).await;
     house.run_is(2, |run| run.what.state == RunState::Queued).await;
+}
+
+#[tokio::test]
+async fn to_cancel_what_has_ended_is_told_from_what_was_never_there() {
+    let place = Place::new(ONE);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    house.engine.idle().await;
+    let job = house.jobs(&run).await[0].id;
+    for (subject, words) in [
+        (Subject::Run(run.id), "run 1 has ended already".to_owned()),
+        (Subject::Job(job), format!("job {job} has ended already")),
+    ] {
+        let error = house.engine.cancel(subject, "enough".to_owned()).await.expect_err("it has ended");
+        assert!(matches!(error, EngineError::Unfit { .. }), "{error:?}");
+        assert_eq!(error.to_string(), words);
+    }
+    let never = Subject::Run(model::RunId(9));
+    let error = house.engine.cancel(never, "enough".to_owned()).await.expect_err("there is none");
+    assert!(matches!(error, EngineError::Missing(_)), "{error:?}");
+    let error = house.engine.approve(run.id, "mona".to_owned()).await.expect_err("it has ended");
+    assert_eq!(error.to_string(), "run 1 does not wait for approval");
 }
 
 #[tokio::test]
