@@ -5,6 +5,7 @@ mod ci;
 mod control;
 mod demo;
 mod disk;
+mod first_token;
 mod log;
 mod machines;
 mod missed;
@@ -21,8 +22,9 @@ mod settings;
 mod tls;
 
 pub(crate) use checks::check;
-pub(crate) use ci::{ADDRESS_FILE, FIRST_TOKEN, serve};
+pub(crate) use ci::{ADDRESS_FILE, serve};
 pub(crate) use disk::DiskConfig;
+pub(crate) use first_token::FIRST_TOKEN;
 pub(crate) use machines::{key, machines};
 pub(crate) use retention::RetentionConfig;
 pub(crate) use senders::WebhooksConfig;

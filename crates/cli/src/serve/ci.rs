@@ -1,7 +1,5 @@
 //! `hearth serve`: webhooks in, jobs on machines, results out.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +10,6 @@ use forge::git::Mirrors;
 use forge::github::client::Client;
 use machine::pool::Pool;
 use machine::{Driver, FindingLevel};
-use model::Timestamp;
 use runner::action_store::{ActionStoreConfig, GitActionStore, MirrorTemplate, MirrorTemplateError};
 use runner::source::RemoteRepositories;
 use scheduler::chain::Chain;
@@ -30,7 +27,7 @@ use scheduler::retry::Policy;
 use scheduler::token::{Installed, Tokens};
 use scheduler::workshop::Workshop;
 use scheduler::{Engine, workshop};
-use server::auth::{AuthConfig, Role};
+use server::auth::AuthConfig;
 use server::health::Check;
 use server::metrics::{Metrics, watch};
 use server::pages::{self, Pages};
@@ -39,7 +36,7 @@ use server::webhook::WebhookConfig;
 use server::{Server, discovery, http};
 use store::log::LogFolder;
 use store::seal::{KEY_FILE, SealKey};
-use store::{Change, SqliteStore, Store};
+use store::{SqliteStore, Store};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +55,7 @@ use super::ranges::GithubRanges;
 use super::retention::Forgetter;
 use super::secrets::SealedSecrets;
 use super::settings::Settings;
-use super::{log, numbers, records};
+use super::{first_token, log, numbers, records};
 use crate::args::{LogFormat, ServeArgs};
 use crate::config::{self, Config};
 use crate::data::DataFolder;
@@ -99,7 +96,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<u8> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let url = settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
     let house = House::open(&config, &settings, client, &data, Arc::clone(&store), &url, &metrics).await?;
-    first_token(&*store, &data).await?;
+    first_token::make(&*store, &data).await?;
     let stop_listening = CancellationToken::new();
     let router = house.router(settings, &config, &url, &stop_listening);
     tell_address(&data, &format!("{scheme}://{address}"));
@@ -404,25 +401,6 @@ impl Check for DriverCheck {
             None => Err("it does not work here; `hearth doctor` says more".to_owned()),
         }
     }
-}
-
-/// Where the token of the first administrator is written.
-pub(crate) const FIRST_TOKEN: &str = "admin-token";
-
-/// Makes a token for the first administrator, where there is none at all: it lies in the data folder, for whoever
-/// may read that.
-async fn first_token(store: &dyn Store, data: &DataFolder) -> Result<()> {
-    if !store.tokens().await?.is_empty() {
-        return Ok(());
-    }
-    let (secret, token) = server::auth::token::make("admin", Role::Admin, None, Timestamp::now())?;
-    let path = data.root().join(FIRST_TOKEN);
-    let written = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path);
-    let written = written.and_then(|mut file| writeln!(file, "{secret}"));
-    written.with_context(|| format!("can't write the administrator's token to {}", path.display()))?;
-    store.apply(vec![Change::TokenMade(token)]).await?;
-    info!("a token for the administrator of this server is in {}", path.display());
-    Ok(())
 }
 
 /// Where it says where it listens, for the commands that speak to it.

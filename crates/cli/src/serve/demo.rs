@@ -15,7 +15,7 @@ use store::Store;
 use store::record::NewDelivery;
 use tempfile::TempDir;
 
-use super::ci::FIRST_TOKEN;
+use super::first_token::FIRST_TOKEN;
 use super::settings::Settings;
 use crate::config::Config;
 

@@ -232,9 +232,12 @@ pub(super) async fn revoke_token(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    if !shared.store.tokens().await?.iter().any(|token| token.name == name) {
+    let tokens = shared.store.tokens().await?;
+    if !tokens.iter().any(|token| token.name == name) {
         return Err(ApiError::missing(format!("token {name:?}")));
     }
+    token::check_revocable(&tokens, &name, Timestamp::now())
+        .map_err(|error| ApiError::conflict(error.to_string()))?;
     shared.store.apply(vec![Change::TokenRevoked { name }]).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -43,6 +43,35 @@ pub fn make(
     Ok((secret, record))
 }
 
+/// Nobody could make tokens, set secrets, or look after the server any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{name:?} is the last token of an administrator; make another first (`hearth token create NAME --role admin`)"
+)]
+pub struct LastAdministrator {
+    /// The token's name.
+    pub name: String,
+}
+
+/// Whether this token may be revoked: another administrator's must be left. People who sign in at the forge do not
+/// count, for the forge may be away when an administrator is needed.
+///
+/// # Errors
+/// It is the last one.
+pub fn check_revocable(tokens: &[Token], name: &str, now: Timestamp) -> Result<(), LastAdministrator> {
+    let mut administrators = tokens.iter().filter(|token| is_administrator(token, now));
+    match (administrators.next(), administrators.next()) {
+        (Some(last), None) if last.name == name => Err(LastAdministrator { name: name.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a token lets an administrator in, now.
+#[must_use]
+pub fn is_administrator(token: &Token, now: Timestamp) -> bool {
+    Role::of(&token.role) == Role::Admin && token.expires_at.is_none_or(|end| end > now)
+}
+
 /// What the store knows a token by.
 #[must_use]
 pub fn digest(secret: &str) -> [u8; 32] {

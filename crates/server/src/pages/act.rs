@@ -158,6 +158,11 @@ pub(super) async fn on_settings(
         let scope = runs::encoded(&form.scope);
         return Ok(Redirect::to(&format!("/settings?scope={scope}#rules")).into_response());
     }
+    if what == "revoke-token" {
+        let tokens = pages.store().tokens().await?;
+        token::check_revocable(&tokens, &form.name, now)
+            .map_err(|error| ControlError::Unfit(error.to_string()))?;
+    }
     let (change, part) = change(&pages, &what, &form, now).await?;
     pages.store().apply(vec![change]).await?;
     let scope = runs::encoded(&form.scope);

@@ -80,6 +80,20 @@ async fn a_token_is_shown_once_works_and_is_revoked() {
 }
 
 #[tokio::test]
+async fn the_last_token_of_an_administrator_can_not_be_revoked() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    let own = admin.get("/api/v1/me").await.is(200).json()["name"].as_str().unwrap().to_owned();
+    let ci = json!({"name": "ci", "role": "operate"});
+    admin.post("/api/v1/tokens", ci).await.is(201);
+    let reason = admin.delete(&format!("/api/v1/tokens/{own}")).await.refused(409);
+    assert!(reason.contains("hearth token create"), "{reason}");
+    admin.delete("/api/v1/tokens/ci").await.is(204);
+    admin.post("/api/v1/tokens", json!({"name": "next", "role": "admin"})).await.is(201);
+    admin.delete(&format!("/api/v1/tokens/{own}")).await.is(204);
+}
+
+#[tokio::test]
 async fn a_token_that_nobody_could_want_is_not_made() {
     let world = World::start().await;
     let admin = world.with(Role::Admin).await;
