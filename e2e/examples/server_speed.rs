@@ -1,5 +1,6 @@
-//! A whole `hearth serve`: its memory at rest, the way from a webhook to the first line of its job, and webhooks at
-//! a thousand a second. Prints Markdown. `cargo xtask bench server` builds the binary and runs this.
+//! A whole `hearth serve`: its memory at rest, the way from a webhook to the first line of its job, in a sandbox and
+//! in a virtual machine that was kept warm, what comes of webhooks, and webhooks at a thousand a second. Prints
+//! Markdown. `cargo xtask bench server` builds the binary and runs this.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hearth_e2e::served::http::Connection;
-use hearth_e2e::served::{Forge, Repository, Server, sign};
+use hearth_e2e::served::{Forge, Repository, Server, Setting, sign};
 use serde_json::{Value as Json, json};
 
 /// One echo, on pushes to main only: webhooks of other branches start nothing.
@@ -20,8 +21,17 @@ jobs:
     steps: [{run: echo spark}]
 ";
 
+/// What the server says of a pool with a machine.
+const WARM: &str = "hearth_pool_machines{type=\"default\",state=\"ready\"} 1";
+
 /// Runs whose first line is timed.
 const RUNS: u64 = 21;
+
+/// The same on virtual machines, which take seconds each where they are emulated.
+const VM_RUNS: u64 = 6;
+
+/// Deliveries of one repository that come at once, to see how many a second are worked out.
+const EXPANDED: u32 = 1000;
 
 /// The pace of the promise.
 const PER_SECOND: u32 = 1000;
@@ -51,24 +61,83 @@ fn measure() -> io::Result<()> {
     let server = Server::start(&repository, &forge);
     println!("| Figure | p50 | p99 | worst |\n|---|---|---|---|");
     let idle = memory(server.pid())?;
-    let mut ways = Vec::new();
-    for run in 1..=RUNS {
-        let sent = now();
-        let answer = server.deliver("push", &repository.push(&sha), &format!("first-line-{run}"));
-        assert_eq!(answer.0, 200, "{answer:?}");
-        assert_eq!(server.ended(run)["conclusion"], "success");
-        ways.push(first_lines(&server, run, sent));
-    }
-    // The first one has fetched the repository and made the first machine.
-    ways.remove(0);
-    let of = |which: fn(&(Duration, Duration)) -> Duration| ways.iter().map(which).collect::<Vec<_>>();
-    println!("| webhook to the first line of the log, {} runs | {} |", ways.len(), row(of(|way| way.0)));
-    println!("| webhook to the first line that the step prints | {} |", row(of(|way| way.1)));
+    let ways = ways(&server, &repository, RUNS, |_| {});
+    println!(
+        "| webhook to the first line of the log, {} runs | {} |",
+        ways.len(),
+        row(of(&ways, |way| way.0))
+    );
+    println!("| webhook to the first line that the step prints | {} |", row(of(&ways, |way| way.1)));
+    let rate = expanded(&server, &repository, &sha);
     let all = load(&server, &repository, &sha)?;
     let label = format!("webhooks of {} KiB, {PER_SECOND} a second for {SECONDS} s", PAYLOAD_BYTES / 1024);
     println!("| {label}, to their acknowledgement | {} |", row(all));
     println!("\nMemory at rest, resident: {idle:.1} MiB; behind the load: {:.1} MiB.", memory(server.pid())?);
+    println!("\nDeliveries of one repository worked out: {rate:.0} a second, of {EXPANDED} at once.");
+    drop(server);
+    on_virtual_machines();
     Ok(())
+}
+
+/// Each run is of a commit of its own, as those of people are. The first one makes the mirror and is left out.
+fn ways(
+    server: &Server,
+    repository: &Repository,
+    runs: u64,
+    before_each: impl Fn(&Server),
+) -> Vec<(Duration, Duration)> {
+    let way = |run| {
+        let sha = repository.commit("word.txt", &format!("spark {run}"));
+        before_each(server);
+        let sent = now();
+        let answer = server.deliver("push", &repository.push(&sha), &format!("first-line-{run}"));
+        assert_eq!(answer.0, 200, "{answer:?}");
+        assert_eq!(server.ended(run)["conclusion"], "success");
+        first_lines(server, run, sent)
+    };
+    (1..=runs).map(way).skip(1).collect()
+}
+
+fn of(ways: &[(Duration, Duration)], which: fn(&(Duration, Duration)) -> Duration) -> Vec<Duration> {
+    ways.iter().map(which).collect()
+}
+
+/// How many deliveries a second become what they become, when many come at once: pushes that no workflow listens to.
+fn expanded(server: &Server, repository: &Repository, sha: &str) -> f64 {
+    let mut payload = repository.push(sha);
+    payload["ref"] = json!("refs/heads/other");
+    let begun = Instant::now();
+    for number in 0..EXPANDED {
+        let answer = server.deliver("push", &payload, &format!("expanded-{number}"));
+        assert_eq!(answer.0, 200, "{answer:?}");
+    }
+    let newest = server.get("/api/v1/deliveries").1["deliveries"][0]["id"].as_u64();
+    let newest = newest.expect("a delivery");
+    server.until(&format!("/api/v1/deliveries/{newest}"), |delivery| delivery["state"] != "received");
+    f64::from(EXPANDED) / begun.elapsed().as_secs_f64()
+}
+
+/// The way to the first line with a machine that was kept warm.
+fn on_virtual_machines() {
+    let Some(lender) = std::env::var_os("HEARTH_VM_DATA") else {
+        println!(
+            "\nSKIPPED: HEARTH_VM_DATA names no data folder with an image; nothing was measured on virtual machines."
+        );
+        return;
+    };
+    let (repository, forge) = (Repository::new(FLOW), Forge::start());
+    let warm = json!({"name": "default", "machine": "qemu", "memory": 256, "warm": {"min": 1, "max": 1}});
+    let setting = Setting { images_of: Some(lender.into()), ..Setting::default() };
+    let server = Server::set(&repository, &forge, json!({"serve": {"profiles": [warm]}}), setting);
+    let ready = |server: &Server| server.page_has("/metrics", WARM);
+    let ways = ways(&server, &repository, VM_RUNS, ready);
+    let how = if std::path::Path::new("/dev/kvm").exists() { "KVM" } else { "emulated" };
+    println!(
+        "\n| QEMU ({how}), a machine kept warm, {} runs | p50 | p99 | worst |\n|---|---|---|---|",
+        ways.len()
+    );
+    println!("| webhook to the first line of the log | {} |", row(of(&ways, |way| way.0)));
+    println!("| webhook to the first line that the step prints | {} |", row(of(&ways, |way| way.1)));
 }
 
 fn now() -> Duration {

@@ -11,6 +11,7 @@ mod failure;
 mod lock;
 mod mirror;
 mod mirrors;
+mod objects;
 
 use model::Secret;
 
@@ -18,6 +19,7 @@ use crate::commit::{CommitSpec, Diff, is_commit};
 pub use error::{MirrorError, NoMerge};
 pub use mirror::Mirror;
 pub use mirrors::{FetchObserver, Mirrors};
+pub use objects::Objects;
 
 /// Where a repository is fetched from.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! Runs that no webhook has asked for: by hand, or by the clock.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use forge::github::event::{Meaning, made, read};
 use forge::repository::{RepositoryNameError, RepositoryRef};
@@ -88,7 +89,7 @@ impl Dispatcher {
     ) -> Result<Vec<Run>, DispatchError> {
         let known = self.store.repository(repository).await?.ok_or(DispatchError::Unknown(repository))?;
         let by_hand = matches!(wish, Wish::Workflow { .. });
-        let found = self.found(&known, actor, wish).await?;
+        let found = self.found(&known, actor, wish, Instant::now()).await?;
         let mut runs = Vec::new();
         for run in found {
             if by_hand && run.state == RunState::Ended {
@@ -105,9 +106,10 @@ impl Dispatcher {
         known: &Repository,
         actor: &str,
         wish: &Wish,
+        wished: Instant,
     ) -> Result<Vec<NewRun>, DispatchError> {
         let repository = reference(known)?;
-        let (event, payload) = self.payload(known, &repository, actor, wish).await?;
+        let (event, payload) = self.payload(known, &repository, actor, wish, wished).await?;
         let reading = read(event, &payload).map_err(|error| DispatchError::Invalid(error.to_string()))?;
         let starts = match reading.meaning {
             Meaning::Start(starts) => starts,
@@ -116,7 +118,8 @@ impl Dispatcher {
         };
         let (mut runs, mut reasons) = (Vec::new(), Vec::new());
         for start in starts {
-            let (found, why_not) = self.expander.start(known.id, &repository, start, &payload).await?;
+            let (found, why_not) =
+                self.expander.start(known.id, &repository, start, &payload, wished).await?;
             runs.extend(found.into_iter().map(|run| crate::expand::with_payload(run, &payload)));
             reasons.extend(why_not);
         }
@@ -137,12 +140,14 @@ impl Dispatcher {
         repository: &RepositoryRef,
         actor: &str,
         wish: &Wish,
+        wished: Instant,
     ) -> Result<(&'static str, Json), DispatchError> {
         let origin = &self.expander.origin;
         let about = made::repository(repository, &origin.addresses.server);
         Ok(match wish {
             Wish::Workflow { workflow, reference, inputs } => {
-                let mirror = origin.mirror(&known.facts.full_name, &[]).await.map_err(Hindrance::from)?;
+                let mirror =
+                    origin.mirror(&known.facts.full_name, &[], wished).await.map_err(Hindrance::from)?;
                 let name = reference.as_deref().unwrap_or(&known.facts.default_branch);
                 let full = mirror.full_ref(name).await.map_err(Hindrance::from)?;
                 let full = full.ok_or_else(|| {

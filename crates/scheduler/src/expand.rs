@@ -8,7 +8,7 @@ mod priority;
 mod trust;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge::git::{MirrorError, Want};
 use forge::github::event::{Meaning, Start, read};
@@ -160,9 +160,11 @@ impl Expander {
             Ok(level) => level,
             Err(reason) => return Ok(Expansion::Ignored(reason)),
         };
+        // What the repository was like when it came, or when it was to be tried again.
+        let due = Instant::now().checked_sub(now.since(delivery.next_try)).unwrap_or_else(Instant::now);
         let (mut runs, mut reasons) = (Vec::new(), Vec::new());
         for start in starts {
-            match self.start(id, repository, start, payload).await {
+            match self.start(id, repository, start, payload, due).await {
                 Ok((more, why_not)) => {
                     runs.extend(more.into_iter().map(|run| with_fact(run, "level", level.into())));
                     reasons.extend(why_not);
@@ -230,23 +232,31 @@ impl Expander {
         }
     }
 
-    /// The runs of one event, and why other workflows have none.
+    /// The runs of one event, as the repository was at `since` or later, and why other workflows have none.
     pub(crate) async fn start(
         &self,
         id: RepositoryId,
         repository: &RepositoryRef,
         mut start: Start,
         payload: &Json,
+        since: Instant,
     ) -> Result<(Vec<NewRun>, Vec<String>), Hindrance> {
         let want: Vec<Want> = Vec::from(&start);
-        let mirror = self.origin.mirror(repository.name.as_str(), &want).await?;
-        let sha = mirror.resolve(&start.commit).await?;
+        let mirror = self.origin.mirror(repository.name.as_str(), &want, since).await?;
+        let mut objects = mirror.objects();
+        let sha = objects.resolve(&start.commit).await?;
         if start.is_of_some_ref() {
             start.reference = mirror.ref_of(&start.reference, &sha).await?.unwrap_or_default();
         }
-        let workflow_sha = mirror.resolve(&start.workflows_from).await?;
-        let files = mirror.files(&workflow_sha, FOLDER).await?;
-        let changed = mirror.changed(&start.diff).await?;
+        let workflow_sha = objects.resolve(&start.workflows_from).await?;
+        let files = objects.files(&workflow_sha, FOLDER).await?;
+        let is_asked = |path: &str| start.workflow.as_ref().is_none_or(|only| only == path);
+        let files = files.into_iter().filter(|(path, _)| is_workflow(path) && is_asked(path));
+        let files: Vec<Found> = files.map(|(path, bytes)| Found::new(path, &bytes)).collect();
+        let changed = match files.iter().any(Found::asks_for_paths) {
+            true => mirror.changed(&start.diff).await?,
+            false => None,
+        };
         let message = match start.head_message.clone() {
             Some(message) => message,
             None => mirror.message(start.message_from(&sha)).await?,
@@ -258,22 +268,45 @@ impl Expander {
             head_commit_message: Some(message.clone()),
         };
         let (mut runs, mut reasons) = (Vec::new(), Vec::new());
-        for (path, bytes) in files {
-            if !is_workflow(&path) || start.workflow.as_ref().is_some_and(|only| *only != path) {
-                continue;
-            }
+        for found in &files {
             let candidate =
                 Candidate { id, start: &start, sha: &sha, workflow_sha: &workflow_sha, message: &message };
-            match candidate.judge(&path, &bytes, &event) {
+            match candidate.judge(found, &event) {
                 Ok(mut run) => {
                     run.priority = self.priorities.of(repository.name.as_str(), &run, &start);
                     self.approval.hold(&mut run, &start, &*self.store).await;
                     runs.push(run);
                 }
-                Err(reason) => reasons.push(format!("{path}: {reason}")),
+                Err(reason) => reasons.push(format!("{}: {reason}", found.file.path)),
             }
         }
         Ok((runs, reasons))
+    }
+}
+
+/// A file in the folder of workflows.
+struct Found {
+    file: File,
+    workflow: Option<Workflow>,
+    /// What is wrong with it. What is wrong in a job does not hide which events the file listens to.
+    problem: Option<String>,
+}
+
+impl Found {
+    fn new(path: String, bytes: &[u8]) -> Found {
+        let text = workflow::schema::decode(&path, bytes).map(str::to_owned);
+        let problem = text.as_ref().err().map(ToString::to_string);
+        let file = File { text: text.unwrap_or_default(), path };
+        if problem.is_some() {
+            return Found { file, workflow: None, problem };
+        }
+        let (workflow, problem) = file.parse();
+        Found { file, workflow, problem: problem.map(|error| error.0) }
+    }
+
+    fn asks_for_paths(&self) -> bool {
+        let mut triggers = self.workflow.iter().flat_map(|workflow| &workflow.on);
+        triggers.any(|trigger| trigger.paths.is_some() || trigger.paths_ignore.is_some())
     }
 }
 
@@ -288,29 +321,23 @@ struct Candidate<'a> {
 
 impl Candidate<'_> {
     /// Its run, or why it has none.
-    fn judge(&self, path: &str, bytes: &[u8], event: &Event) -> Result<NewRun, String> {
-        let text = match workflow::schema::decode(path, bytes) {
-            Ok(text) => text,
-            Err(problem) => return self.broken(path, "", problem.to_string()),
-        };
-        let file = File { path: path.to_owned(), text: text.to_owned() };
-        // What is wrong in a job does not hide which events the file listens to.
-        let (workflow, _) = workflow::schema::read_workflow(path, text, &Default::default());
-        let problem = file.read().err().map(|error| error.0);
-        let Some(workflow) = workflow else {
+    fn judge(&self, found: &Found, event: &Event) -> Result<NewRun, String> {
+        let (path, text, problem) =
+            (found.file.path.as_str(), found.file.text.as_str(), found.problem.clone());
+        let Some(workflow) = &found.workflow else {
             return self.broken(path, text, problem.unwrap_or_default());
         };
-        match (decide(&workflow, event), problem) {
+        match (decide(workflow, event), problem) {
             (Decision::Skip(reason), _) => Err(reason),
             (Decision::Invalid(problems), _) => {
                 self.broken(path, text, Decision::Invalid(problems).to_string())
             }
             (Decision::Run, Some(problem)) => {
-                Ok(self.run(path, text, Some(&workflow), Json::Null, Some(problem)))
+                Ok(self.run(path, text, Some(workflow), Json::Null, Some(problem)))
             }
-            (Decision::Run, None) => match self.inputs(&workflow, event) {
-                Ok(inputs) => Ok(self.run(path, text, Some(&workflow), inputs, None)),
-                Err(problem) => Ok(self.run(path, text, Some(&workflow), Json::Null, Some(problem))),
+            (Decision::Run, None) => match self.inputs(workflow, event) {
+                Ok(inputs) => Ok(self.run(path, text, Some(workflow), inputs, None)),
+                Err(problem) => Ok(self.run(path, text, Some(workflow), Json::Null, Some(problem))),
             },
         }
     }

@@ -1,5 +1,7 @@
 //! Where repositories come from.
 
+use std::time::Instant;
+
 use forge::commit::CommitSpec;
 use forge::git::{Mirror, MirrorError, Mirrors, Remote, Want};
 use forge::github::context::Addresses;
@@ -30,15 +32,16 @@ impl Origin {
         }
     }
 
-    /// The mirror of a repository, with all of its branches and tags and what is wanted besides.
+    /// The mirror of a repository, with all of its branches and tags as they were at `since` or later, and what is
+    /// wanted besides.
     ///
     /// # Errors
     /// It can't be fetched, or what is wanted is not there.
-    pub async fn mirror(&self, name: &str, want: &[Want]) -> Result<Mirror, MirrorError> {
+    pub async fn mirror(&self, name: &str, want: &[Want], since: Instant) -> Result<Mirror, MirrorError> {
         let parsed = name.parse()?;
         let auth = self.reader.auth(&parsed).await?;
         let remote = Remote { url: self.url(&parsed), auth, name: name.to_owned() };
-        self.mirrors.fetch(&remote, want).await
+        self.mirrors.fetch_since(&remote, want, since).await
     }
 
     /// The mirror of a repository as it is, where it has this commit: what has been fetched once needs no server, be it
@@ -52,6 +55,6 @@ impl Origin {
         {
             return Ok(mirror);
         }
-        self.mirror(name, want).await
+        self.mirror(name, want, Instant::now()).await
     }
 }

@@ -105,16 +105,22 @@ impl File {
     /// # Errors
     /// It is none: all that is wrong with it.
     pub fn read(&self) -> Result<Arc<Workflow>, RecipeError> {
+        match self.parse() {
+            (Some(workflow), None) => Ok(Arc::new(workflow)),
+            (_, problem) => Err(problem.unwrap_or_else(|| say(&[]))),
+        }
+    }
+
+    /// As much of a workflow as it is, and all that is wrong with it.
+    pub(crate) fn parse(&self) -> (Option<Workflow>, Option<RecipeError>) {
         let (workflow, problems) =
             workflow::schema::read_workflow(&self.path, &self.text, &Default::default());
         let errors: Vec<Diagnostic> = problems
             .into_iter()
             .filter(|problem| problem.severity == workflow::diagnostic::Severity::Error)
             .collect();
-        match workflow {
-            Some(workflow) if errors.is_empty() => Ok(Arc::new(workflow)),
-            _ => Err(say(&errors)),
-        }
+        let is_wrong = workflow.is_none() || !errors.is_empty();
+        (workflow, is_wrong.then(|| say(&errors)))
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Setting {
     pub mounted: Option<&'static str>,
     /// Whether what it says on stderr is kept, for [`Server::said`].
     pub is_heard: bool,
+    /// A data folder whose images of virtual machines it uses.
+    pub images_of: Option<PathBuf>,
     /// Where the forge's API is; [`Server::set`] says it.
     pub api: String,
 }
@@ -82,6 +84,12 @@ impl Server {
         }
         std::fs::write(folder.path().join("hearth.yaml"), config.to_string()).expect("written");
         std::fs::create_dir(folder.path().join("data")).expect("made");
+        if let Some(lender) = &setting.images_of {
+            for name in ["images", "qemu-canary.json"] {
+                let link = folder.path().join("data").join(name);
+                std::os::unix::fs::symlink(lender.join(name), link).expect("linked");
+            }
+        }
         let setting = Setting { api: forge.url(), ..setting };
         let (child, address) = begin(&folder, &setting);
         Server { folder, setting, child, address }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::command::{output, program};
+use crate::command::{output, program, root};
 
 /// Title, package, and example of each.
 const FIGURES: &[(&str, &str, &str)] = &[
@@ -33,6 +33,11 @@ pub(super) fn run(folder: &Path) -> Result<String> {
     for (title, package, example) in FIGURES {
         let mut example =
             program("cargo", ["run", "--release", "--quiet", "-p", package, "--example", example]);
+        // The image that the tests of virtual machines have built, where they have.
+        let machines = root().join("target/vm");
+        if machines.join("images/names/default").exists() {
+            example.env("HEARTH_VM_DATA", machines);
+        }
         let printed = output(example.env("TMPDIR", &temporary))?;
         report.push_str(&format!("\n### {title}\n\n{printed}"));
     }

@@ -11,7 +11,7 @@ use model::Secret;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 /// Bytes of git's error output that are kept: its end, where the reason stands.
 const MAX_STDERR: usize = 16 * 1024;
@@ -79,6 +79,12 @@ impl Git<'_> {
         Err(outcome)
     }
 
+    /// Starts it, to be spoken with. It is killed when the answer is dropped.
+    pub(super) fn start(&self, args: &[&str]) -> Result<Running, NoAnswer> {
+        let child = self.command(args).spawn().map_err(NoAnswer::NoGit)?;
+        Ok(Running { group: Group::of(&child), child })
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
         for (name, _) in std::env::vars_os() {
@@ -119,6 +125,29 @@ impl Git<'_> {
 fn header((server, token): (&str, &Secret)) -> (String, String) {
     let credentials = STANDARD.encode(format!("x-access-token:{}", token.0));
     (format!("http.{server}.extraHeader"), format!("Authorization: Basic {credentials}"))
+}
+
+/// A git that is spoken with.
+pub(super) struct Running {
+    child: Child,
+    group: Group,
+}
+
+impl Running {
+    /// What it hears, and what it says; once.
+    pub(super) fn pipes(&mut self) -> Result<(ChildStdin, ChildStdout), NoAnswer> {
+        let pipes = self.child.stdin.take().zip(self.child.stdout.take());
+        pipes.ok_or_else(|| NoAnswer::NoGit(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    /// Waits for its end, and gives the end of what it has said of errors.
+    pub(super) async fn last_words(mut self) -> String {
+        let said = end_of(self.child.stderr.take()).await.unwrap_or_default();
+        if self.child.wait().await.is_ok() {
+            self.group.ended(());
+        }
+        said
+    }
 }
 
 /// Feeds git and reads what it answers; `None` when that is more than `limit` bytes.

@@ -8,29 +8,18 @@ use super::Want;
 use super::command::{Answer, Git, NoAnswer};
 use super::error::{MirrorError, NoMerge};
 use super::failure::{Failure, cause};
+use super::objects::Objects;
 use crate::commit::{CommitSpec, is_commit, is_ref_name};
 use crate::repository::RepositoryName;
 
 /// How long a question may take; all are answered from the disk.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of a short answer: names of objects, one line each.
 const MAX_SHORT: usize = 64 * 1024;
 
 /// Bytes of a commit's message; what says `[skip ci]` stands at its ends, and nobody writes more.
 const MAX_MESSAGE: usize = 1024 * 1024;
-
-/// Bytes of a listing of a folder.
-const MAX_LISTING: usize = 4 * 1024 * 1024;
-
-/// Files that are read of one folder; GitHub's own folders of workflows have at most some hundred.
-const MAX_FILES: usize = 1000;
-
-/// Bytes of one file: more than any workflow, whose jobs are bounded.
-const MAX_FILE: usize = 1024 * 1024;
-
-/// Bytes of all files of a folder together.
-const MAX_FOLDER: usize = 16 * 1024 * 1024;
 
 /// The file in a mirror that says that it is damaged.
 const DAMAGED: &str = "hearth-damaged";
@@ -57,19 +46,14 @@ impl Mirror {
         &self.name
     }
 
+    /// Asks about commits and files.
+    pub fn objects(&self) -> Objects<'_> {
+        Objects::new(self)
+    }
+
     /// The sha of a commit.
     pub async fn resolve(&self, commit: &CommitSpec) -> Result<String, MirrorError> {
-        match commit {
-            CommitSpec::Sha(sha) if is_commit(sha) => self.sha(sha, || format!("commit {sha}")).await,
-            CommitSpec::Sha(_) => Err(self.lacks_commit("such commit")),
-            CommitSpec::Branch(name) => {
-                self.of_ref(&format!("refs/heads/{name}"), || format!("branch {name}")).await
-            }
-            CommitSpec::Tag(name) => {
-                self.of_ref(&format!("refs/tags/{name}"), || format!("tag {name}")).await
-            }
-            CommitSpec::Merge { pull, head, .. } => self.merge(*pull, head).await,
-        }
+        self.objects().resolve(commit).await
     }
 
     /// The full ref of a branch or, where there is no such branch, of a tag.
@@ -126,32 +110,14 @@ impl Mirror {
         Ok(String::from_utf8_lossy(&message).trim_end().to_owned())
     }
 
-    /// The files right in a folder (`.github/workflows`) of a commit, by path, in their order. Links are left out:
-    /// nothing says that what they lead to is there. A folder that is not there has no files.
+    /// What [`Objects::files`] says.
     pub async fn files(&self, sha: &str, folder: &str) -> Result<Vec<(String, Vec<u8>)>, MirrorError> {
-        let folder = format!("{}/", folder.trim_matches('/'));
-        let entries = self.entries(sha, &folder).await?;
-        if entries.len() > MAX_FILES {
-            return Err(self.too_large(&format!("the number of files in {folder}"), MAX_FILES, ""));
-        }
-        if let Some(entry) = entries.iter().find(|entry| entry.size > MAX_FILE) {
-            return Err(self.too_large(&entry.path, MAX_FILE, " bytes"));
-        }
-        if entries.iter().map(|entry| entry.size).sum::<usize>() > MAX_FOLDER {
-            return Err(self.too_large(&folder, MAX_FOLDER, " bytes"));
-        }
-        self.contents(entries).await
+        self.objects().files(sha, folder).await
     }
 
-    /// One file of a commit; `None` where there is none, or a link or a folder instead.
+    /// What [`Objects::file`] says.
     pub async fn file(&self, sha: &str, path: &str) -> Result<Option<Vec<u8>>, MirrorError> {
-        let path = path.trim_matches('/');
-        let entry = self.entries(sha, path).await?.into_iter().find(|entry| entry.path == path);
-        let Some(entry) = entry else { return Ok(None) };
-        if entry.size > MAX_FILE {
-            return Err(self.too_large(path, MAX_FILE, " bytes"));
-        }
-        Ok(self.contents(vec![entry]).await?.pop().map(|(_, bytes)| bytes))
+        self.objects().file(sha, path).await
     }
 
     /// Which of the wanted commits are not here.
@@ -160,9 +126,9 @@ impl Mirror {
             Want::Sha(sha) | Want::Perhaps(sha) => Some(sha.clone()),
             Want::Pull(_) => None,
         });
-        let mut missing = Vec::new();
+        let (mut missing, mut objects) = (Vec::new(), self.objects());
         for sha in shas {
-            if !is_commit(&sha) || !self.has(&sha).await? {
+            if !objects.has(&sha).await? {
                 missing.push(sha);
             }
         }
@@ -171,11 +137,11 @@ impl Mirror {
 
     /// Whether a commit is here.
     pub(super) async fn has(&self, sha: &str) -> Result<bool, MirrorError> {
-        Ok(self.asked(&["cat-file", "-e", &format!("{sha}^{{commit}}")]).await?.is_some())
+        self.objects().has(sha).await
     }
 
     /// The trial merge of a pull request, if it is one of this head.
-    async fn merge(&self, pull: u64, head: &str) -> Result<String, MirrorError> {
+    pub(super) async fn merge(&self, pull: u64, head: &str) -> Result<String, MirrorError> {
         let reference = format!("refs/pull/{pull}/merge");
         let format = "--format=%(objectname) %(parent)";
         let found = self.ask("read a ref of", &["for-each-ref", format, &reference]).await?;
@@ -186,63 +152,6 @@ impl Mirror {
             (Some(_), _) => no_merge(NoMerge::Behind),
             (None, _) => no_merge(NoMerge::Missing),
         }
-    }
-
-    async fn of_ref(&self, reference: &str, what: impl Fn() -> String) -> Result<String, MirrorError> {
-        if !is_ref_name(reference) {
-            return Err(self.lacks_commit(&what()));
-        }
-        self.sha(reference, what).await
-    }
-
-    async fn sha(&self, name: &str, what: impl Fn() -> String) -> Result<String, MirrorError> {
-        let name = format!("{name}^{{commit}}");
-        let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &name];
-        let found = self.asked(&args).await?;
-        found.map(|sha| sha.trim().to_owned()).ok_or_else(|| self.lacks_commit(&what()))
-    }
-
-    async fn entries(&self, sha: &str, path: &str) -> Result<Vec<Entry>, MirrorError> {
-        let sha = self.known(sha)?;
-        let is_inside = |part: &str| !part.is_empty() && part != "." && part != "..";
-        if !path.trim_end_matches('/').split('/').all(is_inside) || path.contains('\0') {
-            return Ok(Vec::new());
-        }
-        let args = ["ls-tree", "-z", "-l", "--full-tree", "--end-of-options", sha, "--", path];
-        let listing = self.read("list the files of", MAX_LISTING, path, &args, b"").await;
-        let listing = self.judged(Some(sha), listing).await?;
-        let lines = listing.split(|byte| *byte == 0).filter(|line| !line.is_empty());
-        let entries = lines.filter_map(|line| Entry::of(&String::from_utf8_lossy(line)));
-        entries
-            .collect::<Result<_, _>>()
-            .map_err(|path| self.damaged(format!("the content of {path} is missing")))
-    }
-
-    async fn contents(&self, entries: Vec<Entry>) -> Result<Vec<(String, Vec<u8>)>, MirrorError> {
-        if entries.is_empty() {
-            return Ok(Vec::new());
-        }
-        let names: String = entries.iter().map(|entry| format!("{}\n", entry.object)).collect();
-        // Of each a line with name, kind, and size, and the line's end behind it.
-        let limit = entries.iter().map(|entry| entry.size + 128).sum();
-        let batch = ["cat-file", "--batch"];
-        let bytes =
-            self.read("read files of", limit, "what git says of files", &batch, names.as_bytes()).await;
-        let bytes = self.judged(None, bytes).await?;
-        let mut rest = &bytes[..];
-        let mut files = Vec::new();
-        for entry in entries {
-            let content = rest.iter().position(|byte| *byte == b'\n').and_then(|end| {
-                let is_blob = rest[..end].ends_with(format!(" blob {}", entry.size).as_bytes());
-                rest.get(end + 1..end + 1 + entry.size).filter(|_| is_blob).map(|content| (end, content))
-            });
-            let Some((end, content)) = content else {
-                return Err(self.damaged(format!("the content of {} is missing", entry.path)));
-            };
-            rest = rest.get(end + 1 + entry.size + 1..).unwrap_or_default();
-            files.push((entry.path, content.to_vec()));
-        }
-        Ok(files)
     }
 
     /// What git answers to a question that it may answer with no; `None` is no.
@@ -327,7 +236,7 @@ impl Mirror {
     }
 
     /// Marks the mirror, so that the next fetch makes it anew.
-    fn damaged(&self, cause: String) -> MirrorError {
+    pub(super) fn damaged(&self, cause: String) -> MirrorError {
         // Without the mark the next fetch finds out by itself.
         let _ = fs::write(self.folder.join(DAMAGED), &cause);
         MirrorError::Damaged { repository: self.name.to_string(), cause }
@@ -341,36 +250,13 @@ impl Mirror {
         MirrorError::NoCommit { repository: self.name.to_string(), what: what.to_owned() }
     }
 
-    fn too_large(&self, what: &str, limit: usize, unit: &str) -> MirrorError {
+    pub(super) fn too_large(&self, what: &str, limit: usize, unit: &str) -> MirrorError {
         let limit = format!("{limit}{unit}");
         MirrorError::TooLarge { repository: self.name.to_string(), what: what.to_owned(), limit }
     }
 
     pub(super) fn known<'a>(&self, sha: &'a str) -> Result<&'a str, MirrorError> {
         if is_commit(sha) { Ok(sha) } else { Err(self.lacks_commit("such commit")) }
-    }
-}
-
-/// A plain file of a tree.
-struct Entry {
-    object: String,
-    size: usize,
-    path: String,
-}
-
-impl Entry {
-    /// Of `<mode> blob <object> <size>\t<path>`; nothing of a link, a folder, or a submodule. Of a file whose content
-    /// can't be read, git does not know the size: its path is the error.
-    fn of(line: &str) -> Option<Result<Entry, String>> {
-        let (facts, path) = line.split_once('\t')?;
-        let mut facts = facts.split_whitespace();
-        let (mode, kind, object, size) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
-        if kind != "blob" || !mode.starts_with("100") {
-            return None;
-        }
-        let path = path.to_owned();
-        let Ok(size) = size.parse() else { return Some(Err(path)) };
-        Some(Ok(Entry { object: object.to_owned(), size, path }))
     }
 }
 

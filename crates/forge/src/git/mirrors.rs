@@ -31,6 +31,9 @@ const MAX_SAID: usize = 64 * 1024;
 /// Fetches of a mirror between two looks at whether it should be packed: each look is a process.
 const FETCHES_BETWEEN_GC: u64 = 32;
 
+/// What of a fetch is remembered that it has brought: commits of the deliveries that come in together.
+const REMEMBERED: usize = 64;
+
 /// Told of each fetch: whether it succeeded, and how long it took.
 pub type FetchObserver = Arc<dyn Fn(bool, Duration) + Send + Sync>;
 
@@ -48,8 +51,8 @@ pub struct Mirrors {
 struct Last {
     /// When it began, if it succeeded.
     began: Option<Instant>,
-    /// The pull requests that it fetched.
-    pulls: Vec<u64>,
+    /// What it is known to have brought besides branches and tags.
+    has: Vec<Want>,
     /// How many there have been.
     count: u64,
 }
@@ -90,13 +93,23 @@ impl Mirrors {
     /// fetch begun after it was asked has nothing left to do. A damaged mirror is made anew. Safe to drop: git is
     /// killed, and the next fetch goes on from what it left.
     pub async fn fetch(&self, remote: &Remote, want: &[Want]) -> Result<Mirror, MirrorError> {
+        self.fetch_since(remote, want, Instant::now()).await
+    }
+
+    /// The same, for whom it is enough to see the repository as it was at `since`: an earlier fetch that began after
+    /// that, and brought what is wanted, serves it too.
+    pub async fn fetch_since(
+        &self,
+        remote: &Remote,
+        want: &[Want],
+        since: Instant,
+    ) -> Result<Mirror, MirrorError> {
         let name: RepositoryName = remote.name.parse()?;
         check_address(remote)?;
-        let asked = Instant::now();
         let last = self.last(&name);
         let mut last = last.lock().await;
         let mirror = self.mirror(&name);
-        if last.serves(asked, want) && mirror.lacks(want).await.is_ok_and(|missing| missing.is_empty()) {
+        if !mirror.is_damaged() && last.serves(since, want, &mirror).await {
             return Ok(mirror);
         }
         let _lock = self.lock(&mirror).await?;
@@ -107,7 +120,7 @@ impl Mirrors {
         }
         fetched?;
         last.began = Some(began);
-        last.pulls = want.iter().filter_map(Want::pull).collect();
+        last.has = want.to_vec();
         last.count += 1;
         if last.count.is_multiple_of(FETCHES_BETWEEN_GC) {
             // Only to save room and time; a mirror that can't be packed is as good as before.
@@ -193,9 +206,19 @@ impl Mirrors {
 }
 
 impl Last {
-    fn serves(&self, asked: Instant, want: &[Want]) -> bool {
-        let has = |one: &Want| one.pull().is_none_or(|pull| self.pulls.contains(&pull));
-        self.began.is_some_and(|began| began > asked) && want.iter().all(has)
+    /// Whether it began after `since` and brought all that is wanted.
+    async fn serves(&mut self, since: Instant, want: &[Want], mirror: &Mirror) -> bool {
+        let news: Vec<Want> = want.iter().filter(|one| !self.has.contains(one)).cloned().collect();
+        let is_too_old = self.began.is_none_or(|began| began <= since);
+        if is_too_old || news.iter().any(|one| one.pull().is_some()) {
+            return false;
+        }
+        if !mirror.lacks(&news).await.is_ok_and(|missing| missing.is_empty()) {
+            return false;
+        }
+        self.has.extend(news);
+        self.has.drain(..self.has.len().saturating_sub(REMEMBERED));
+        true
     }
 }
 

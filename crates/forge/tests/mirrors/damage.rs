@@ -63,6 +63,21 @@ async fn a_mirror_that_could_not_answer_is_cloned_again_by_the_next_fetch() {
 }
 
 #[tokio::test]
+async fn a_list_of_files_that_is_lost_is_no_empty_folder() {
+    let place = Place::new();
+    let sha = place.origin.commit(".github/workflows/ci.yml", "on: push");
+    place.origin.push("main");
+    for folder in ["", ".github", ".github/workflows"] {
+        let mirror = place.mirror().await;
+        assert_eq!(mirror.files(&sha, ".github/workflows").await.unwrap().len(), 1);
+        let tree = place.origin.git(&["rev-parse", &format!("HEAD:{folder}")]);
+        fs::remove_file(mirror.path().join("objects").join(&tree[..2]).join(&tree[2..])).unwrap();
+        let error = mirror.files(&sha, ".github/workflows").await.unwrap_err();
+        assert!(matches!(error, MirrorError::Damaged { .. }), "{folder}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn locks_of_a_killed_git_are_in_nobodys_way() {
     let place = Place::new();
     let mirror = place.mirror().await;

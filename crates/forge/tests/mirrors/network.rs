@@ -1,11 +1,11 @@
 //! Fetching over http, and what goes wrong there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use forge::CommitSpec;
-use forge::git::{MirrorError, Remote};
+use forge::git::{MirrorError, Remote, Want};
 use model::Secret;
 
 use crate::Place;
@@ -137,6 +137,34 @@ async fn many_who_ask_at_once_share_a_fetch() {
         rounds <= 2,
         "{rounds} fetches for those who asked before the first and those who asked during it"
     );
+}
+
+#[tokio::test]
+async fn a_fetch_serves_all_that_came_before_it_unless_it_lacks_what_they_want() {
+    let place = Place::new();
+    let server = Server::start(&place.origin.root(), None).await;
+    let fetches = || server.seen().iter().filter(|(line, _)| line.starts_with("GET ")).count();
+    let fetch = async |want: &[Want], since| {
+        place.mirrors.fetch_since(&remote(&server, None), want, since).await.unwrap()
+    };
+    let came = Instant::now();
+    let first = place.origin.git(&["rev-parse", "main"]);
+    for _ in 0..2 {
+        fetch(&[Want::Sha(first.clone())], came).await;
+        assert_eq!(fetches(), 1, "the second came before the fetch of the first");
+    }
+    let second = place.origin.commit("second", "");
+    place.origin.push("main");
+    let mirror = fetch(&[Want::Sha(second.clone())], came).await;
+    assert_eq!(mirror.resolve(&CommitSpec::Sha(second)).await.unwrap().len(), 40);
+    assert_eq!(fetches(), 2, "it was not there");
+    fetch(&[Want::Pull(7)], came).await;
+    assert_eq!(fetches(), 3, "nobody has asked for the pull request");
+    let third = place.origin.commit("third", "");
+    place.origin.push("main");
+    let main = CommitSpec::Branch("main".into());
+    let mirror = fetch(&[], Instant::now()).await;
+    assert_eq!(mirror.resolve(&main).await.unwrap(), third, "a branch as it is since then");
 }
 
 #[tokio::test]

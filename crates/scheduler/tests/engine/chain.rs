@@ -216,7 +216,7 @@ async fn nobody_listens_where_a_workflow_is_too_large_to_be_read() {
     place.commit(".github/workflows/large.yml", &"#".repeat(1024 * 1024 + 1));
     place.copy("large");
     let house = place.house().await;
-    house.origin.mirror("octo/large", &[]).await.expect("fetched");
+    house.origin.mirror("octo/large", &[], std::time::Instant::now()).await.expect("fetched");
     house.deliver("d-1", "push", &push(&sha)).await;
     many_untold(&house, "octo/large", None).await;
     has_no_run(&house, 72).await;

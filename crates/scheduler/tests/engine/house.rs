@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ::forge::git::Mirrors;
+use ::forge::git::{FetchObserver, Mirrors};
 use ::forge::github::context::Addresses;
 use async_trait::async_trait;
 use model::{RunId, Secret, Secrets, Timestamp};
@@ -47,6 +48,8 @@ pub(crate) struct House {
     pub(crate) logs: Arc<LogFolder>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) origin: Arc<Origin>,
+    /// How often a repository was fetched.
+    pub(crate) fetches: Arc<AtomicUsize>,
     news: Arc<Notify>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -153,10 +156,15 @@ impl Place {
         std::fs::create_dir_all(&data).expect("made");
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data).expect("a store"));
         let template = format!("file://{}/git/{{owner}}/{{repo}}.git", self.folder.path().display());
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&fetches);
+        let observer: FetchObserver = Arc::new(move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
         let origin = Arc::new(Origin {
             addresses: Addresses::default(),
             elsewhere: Some(template.parse().expect("a template")),
-            mirrors: Mirrors::open(data.join("mirrors")).expect("mirrors"),
+            mirrors: Mirrors::open(data.join("mirrors")).expect("mirrors").observed(observer),
             reader: Reader::new(None, None),
         });
         let actions = ActionStoreConfig { offline: true, ..ActionStoreConfig::new(data.join("actions")) };
@@ -207,15 +215,21 @@ impl Place {
         };
         tasks.spawn(chain.run(stop.clone()));
         let dispatcher = Dispatcher { store: Arc::clone(&store), expander, engine: engine.clone() };
-        House { store, engine, worker, logs, dispatcher, origin, news, stop, tasks }
+        House { store, engine, worker, logs, dispatcher, origin, fetches, news, stop, tasks }
     }
 }
 
 impl House {
     /// A delivery arrives.
     pub(crate) async fn deliver(&self, guid: &str, event: &str, payload: &Json) -> Receipt {
-        let receipt = self
-            .store
+        let receipt = self.receive(guid, event, payload).await;
+        self.news.notify_one();
+        receipt
+    }
+
+    /// A delivery arrives, and nobody looks yet.
+    pub(crate) async fn receive(&self, guid: &str, event: &str, payload: &Json) -> Receipt {
+        self.store
             .receive(NewDelivery {
                 guid: guid.to_owned(),
                 event: event.to_owned(),
@@ -225,9 +239,7 @@ impl House {
                 received_at: Timestamp::now(),
             })
             .await
-            .expect("received");
-        self.news.notify_one();
-        receipt
+            .expect("received")
     }
 
     /// Waits until a run looks like this.

@@ -1,5 +1,7 @@
 //! What events start, and how it ends.
 
+use std::sync::atomic::Ordering;
+
 use model::{Conclusion, DeliveryState, RunState, Trust};
 use scheduler::worker::fake::Deed;
 use serde_json::json;
@@ -224,4 +226,22 @@ async fn what_jobs_do_with_their_tokens_starts_nothing_but_dispatches() {
     let (first, _) = house.store.delivery(model::DeliveryId(1)).await.expect("read").expect("there");
     assert_eq!(first.state, DeliveryState::Ignored);
     assert!(first.reason.as_ref().is_some_and(|reason| reason.contains("own App")), "{first:?}");
+}
+
+#[tokio::test]
+async fn deliveries_that_came_together_share_a_fetch_and_run_each_its_own_commit() {
+    let place = Place::new("on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n");
+    let mut commits: Vec<_> = (1..=6).map(|number| place.commit("a.txt", &number.to_string())).collect();
+    commits.push(commits[0].clone());
+    let house = place.house().await;
+    for (number, sha) in commits.iter().enumerate() {
+        house.receive(&format!("d-{number}"), "push", &push(sha)).await;
+    }
+    house.deliver("d-other", "ping", &json!({})).await;
+    for (run, sha) in (1..).zip(&commits) {
+        assert_eq!(house.ended(run).await.what.sha, *sha);
+    }
+    // Whoever looks by itself meanwhile finds some of them, and fetches for these.
+    let fetches = house.fetches.load(Ordering::Relaxed);
+    assert!(fetches <= 2, "{fetches} fetches for seven deliveries");
 }
