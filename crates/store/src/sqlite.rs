@@ -237,6 +237,10 @@ impl Store for SqliteStore {
         self.readers.read("read secrets", move |c| access::secrets(c, &scope)).await
     }
 
+    async fn sealed_scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        self.readers.read("read whose secrets there are", access::sealed_scopes).await
+    }
+
     async fn variables(&self, scope: &Scope) -> Result<Vec<Variable>, StoreError> {
         let scope = scope.clone();
         self.readers.read("read variables", move |c| access::variables(c, &scope)).await

@@ -120,6 +120,9 @@ pub trait Store: Send + Sync {
     /// The sealed secrets of a scope, by name.
     async fn secrets(&self, scope: &Scope) -> Result<Vec<SealedSecret>, StoreError>;
 
+    /// The scopes that have secrets.
+    async fn sealed_scopes(&self) -> Result<Vec<Scope>, StoreError>;
+
     /// The variables of a scope, by name.
     async fn variables(&self, scope: &Scope) -> Result<Vec<Variable>, StoreError>;
 

@@ -35,7 +35,7 @@ use server::traces::{Collector, tell};
 use server::webhook::WebhookConfig;
 use server::{Server, discovery, http};
 use store::log::LogFolder;
-use store::seal::{KEY_FILE, SealKey};
+use store::seal::SealKey;
 use store::{SqliteStore, Store};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -53,7 +53,7 @@ use super::premises::ServerPremises;
 use super::profiles::{self, ImageCheck};
 use super::ranges::GithubRanges;
 use super::retention::Forgetter;
-use super::secrets::SealedSecrets;
+use super::secrets::{self, SealedSecrets};
 use super::settings::Settings;
 use super::{first_token, log, numbers, records};
 use crate::args::{LogFormat, ServeArgs};
@@ -175,7 +175,7 @@ impl House {
             reader: Reader::new(app.clone(), settings.token.clone()),
         });
         let actions = Arc::new(open_actions(config, data)?);
-        let key = Arc::new(SealKey::load_or_make(&data.root().join(KEY_FILE))?);
+        let key = Arc::new(secrets::key(&*store, data).await?);
         let preparer = Arc::new(Preparer {
             store: Arc::clone(&store),
             origin: Arc::clone(&origin),

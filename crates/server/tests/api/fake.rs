@@ -301,6 +301,10 @@ impl Store for FlakyStore {
         self.inner.secrets(scope).await
     }
 
+    async fn sealed_scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        self.inner.sealed_scopes().await
+    }
+
     async fn variables(&self, scope: &Scope) -> Result<Vec<Variable>, StoreError> {
         self.inner.variables(scope).await
     }

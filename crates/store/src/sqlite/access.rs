@@ -70,6 +70,12 @@ pub(super) fn secrets(connection: &Connection, scope: &Scope) -> Result<Vec<Seal
     Ok(found)
 }
 
+pub(super) fn sealed_scopes(connection: &Connection) -> Result<Vec<Scope>, Fault> {
+    let mut found = connection.prepare_cached("SELECT DISTINCT kind, place, environment FROM secrets")?;
+    let found = found.query_map([], read_scope)?.collect::<rusqlite::Result<_>>()?;
+    Ok(found)
+}
+
 pub(super) fn set_variable(connection: &Connection, variable: &Variable) -> Result<(), Fault> {
     let (kind, place, environment) = columns(&variable.scope);
     connection

@@ -36,6 +36,8 @@ pub(crate) async fn secrets_and_variables_belong_to_their_scope(world: &impl Wor
         apply(&*store, Change::VariableSet(variable.clone())).await;
         assert_eq!(store.variables(&scope).await.expect("read"), [variable]);
     }
+    let sealed = store.sealed_scopes().await.expect("read");
+    assert!(sealed.len() == 3 && scopes().iter().all(|scope| sealed.contains(scope)), "{sealed:?}");
     let [_, repository, environment] = scopes();
     let secret = |name: &str, last| SealedSecret {
         scope: repository.clone(),
