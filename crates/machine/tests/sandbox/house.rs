@@ -204,6 +204,19 @@ pub(crate) fn processes_with(word: &str) -> Vec<i32> {
     .collect()
 }
 
+/// The one `sleep` with this word, once it is that: on its way there a process shows its parent's command line, then
+/// setsid's, and in between none.
+pub(crate) async fn sleeper(word: &str) -> i32 {
+    let sleeps = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline"));
+        line.is_ok_and(|line| line == format!("sleep\0{word}\0").into_bytes())
+    };
+    until("the job sleeps", || processes_with(word).iter().any(sleeps)).await;
+    let all = processes_with(word);
+    assert_eq!(all.len(), 1, "{all:?}");
+    all[0]
+}
+
 /// Waits until something is so; a test's own deadline ends it if it never is.
 pub(crate) async fn until(what: &str, so: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);

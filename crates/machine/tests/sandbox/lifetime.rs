@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use crate::house::{Caller, House, for_each_caller, processes_with, run, spec, until};
+use crate::house::{Caller, House, for_each_caller, processes_with, run, sleeper, spec, until};
 
 /// A number of seconds that no other process sleeps.
 fn marker() -> String {
@@ -46,8 +46,7 @@ for_each_caller! {
         let marker = marker();
         let machine = house.start().await;
         assert!(run(&machine, &format!("setsid sleep {marker} >/dev/null 2>&1 &")).await.ok());
-        until("the job runs", || processes_with(&marker).len() == 1).await;
-        let agent = parent(processes_with(&marker)[0]);
+        let agent = parent(sleeper(&marker).await);
         let keeper = parent(agent);
         kill(Pid::from_raw(keeper), Signal::SIGKILL).expect("killed");
         until("the job is dead", || processes_with(&marker).is_empty()).await;
@@ -63,8 +62,7 @@ for_each_caller! {
         let marker = marker();
         let machine = house.start().await;
         assert!(run(&machine, &format!("setsid sleep {marker} >/dev/null 2>&1 &")).await.ok());
-        until("the job runs", || processes_with(&marker).len() == 1).await;
-        let zygote = Pid::from_raw(parent(parent(parent(processes_with(&marker)[0]))));
+        let zygote = Pid::from_raw(parent(parent(parent(sleeper(&marker).await))));
         kill(zygote, Signal::SIGKILL).expect("killed");
         waitid(Id::Pid(zygote), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is dead");
         let other = house.start().await;
