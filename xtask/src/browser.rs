@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::command::{cargo, check, root};
+use crate::setup;
 
 /// How the example is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(crate) enum Build {
 
 /// Plays a story of `e2e/clients/src/browser`; what it prints.
 pub(crate) fn play(story: &str, build: Build, pictures: &Path) -> Result<String> {
+    setup::run()?;
     let mut example = vec!["--quiet", "-p", "hearth-server", "--example", "pages"];
     if build == Build::Release {
         example.push("--release");

@@ -9,6 +9,7 @@ mod keys;
 mod tree;
 #[cfg(test)]
 mod walk;
+mod wrong;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use environment::{Override, overrides};
 pub(crate) use environment::{elder, unused};
 use keys::Key;
 use tree::Tree;
+use wrong::wrong;
 
 use crate::args::{DriverName, LogFormat, NetworkName};
 use crate::serve::{DiskConfig, GithubConfig, RetentionConfig, TlsConfig, WebhooksConfig};
@@ -292,7 +294,7 @@ impl Config {
         if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Ok(Config::default());
         }
-        let config: Config = serde_saphyr::from_str(text).map_err(|error| wrong(&error))?;
+        let config: Config = serde_saphyr::from_str(text).map_err(|error| wrong(&error, text))?;
         config.firecracker.check()?;
         Ok(config)
     }
@@ -332,61 +334,6 @@ impl Loaded {
 /// A text without quotes around it; what else there is, as it is.
 fn unquoted(value: &str) -> String {
     serde_json::from_str::<String>(value).unwrap_or_else(|_| value.to_owned())
-}
-
-/// What is wrong with a file, with its line and column in front.
-fn wrong(error: &serde_saphyr::Error) -> anyhow::Error {
-    let error = error.without_snippet();
-    match error.location() {
-        Some(place) => anyhow::anyhow!("{}:{}: {}", place.line(), place.column(), plain(error)),
-        None => anyhow::anyhow!(" {}", plain(error)),
-    }
-}
-
-/// The same without its place.
-fn plain(error: &serde_saphyr::Error) -> String {
-    match error {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            let hint = match nearest(field, expected.iter().copied()) {
-                Some(near) => format!("is `{near}` meant?"),
-                None => format!("the keys here: {}", expected.join(", ")),
-            };
-            format!("there is no key `{field}`; {hint}")
-        }
-        error => {
-            let text = error.to_string();
-            // It ends with its place, which stands in front already.
-            text.split(" at line ").next().unwrap_or(&text).to_owned()
-        }
-    }
-}
-
-/// The name that is most like this one, if one is.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let by_distance = known.map(|known| (distance(name, known), known));
-    let (distance, near) = by_distance.min()?;
-    // Half of it may be wrong in short names, and a few letters in long ones.
-    (distance <= FEW_LETTERS.min(name.chars().count() / 2)).then_some(near)
-}
-
-/// Letters that may be wrong in a name for another to be meant: two slips of the hand.
-const FEW_LETTERS: usize = 3;
-
-/// How many letters must be put in, left out, or changed to make one word of the other.
-/// <https://en.wikipedia.org/wiki/Levenshtein_distance>
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (place, letter) in one.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = place + 1;
-        for (at, with) in other.iter().enumerate() {
-            let changed = before + usize::from(letter != *with);
-            before = row[at + 1];
-            row[at + 1] = changed.min(row[at] + 1).min(before + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 fn default_path() -> Option<PathBuf> {

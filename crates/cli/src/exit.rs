@@ -31,15 +31,18 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
         Some(error) => Some(error.error()),
         None => error.downcast_ref::<ClientError>(),
     };
+    if error.is_some_and(may_pass) { UNREACHABLE } else { USAGE }
+}
+
+/// Whether a server may answer otherwise in a moment.
+pub(crate) fn may_pass(error: &ClientError) -> bool {
     match error {
-        Some(ClientError::Unreachable(..) | ClientError::Broken(_)) => UNREACHABLE,
-        Some(ClientError::Refused { status, .. })
-            if (status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED)
-                || *status == StatusCode::TOO_MANY_REQUESTS =>
-        {
-            UNREACHABLE
+        ClientError::Unreachable(..) | ClientError::Broken(_) => true,
+        ClientError::Refused { status, .. } => {
+            (status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED)
+                || *status == StatusCode::TOO_MANY_REQUESTS
         }
-        _ => USAGE,
+        _ => false,
     }
 }
 

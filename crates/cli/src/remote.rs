@@ -2,14 +2,19 @@
 
 mod act;
 mod connection;
+mod deliveries;
+mod environments;
 mod follow;
 mod jobs;
 mod kept;
 mod log;
+mod queue;
+mod repositories;
 mod run;
 mod runs;
 mod settings;
 mod status;
+mod steady;
 mod table;
 mod top;
 mod typed;
@@ -33,13 +38,19 @@ pub(crate) async fn remote(asked: Remote) -> Result<u8> {
         Remote::Rerun(args) => act::rerun(args).await?,
         Remote::Cancel(args) => act::cancel(args).await?,
         Remote::Approve(args) => act::approve(args).await?,
+        Remote::Reject(args) => act::reject(args).await?,
         Remote::Dispatch(args) => act::dispatch(args).await?,
         Remote::Status(args) => return status::show(&args).await,
         Remote::Top(args) => return top::top(&args).await,
+        Remote::Queue(args) => queue::show(&args).await?,
+        Remote::Repos(args) => repositories::list(&args).await?,
+        Remote::Deliveries(args) => deliveries::deliveries(&args).await?,
+        Remote::Redeliver(args) => deliveries::redeliver(&args).await?,
         Remote::Artifacts { what } => kept::artifacts(what).await?,
         Remote::Caches { what } => kept::caches(what).await?,
         Remote::Secret { what } => settings::secret(what).await?,
         Remote::Variable { what } => settings::variable(what).await?,
+        Remote::Environment { what } => environments::environment(what).await?,
         Remote::Token { what } => settings::token(what).await?,
     }
     Ok(exit::SUCCESS)

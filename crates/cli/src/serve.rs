@@ -1,13 +1,16 @@
 //! `hearth serve`: the CI server, and the machine API alone.
 
 mod checks;
+mod chores;
 mod ci;
 mod control;
 mod demo;
 mod disk;
 mod first_token;
+mod house;
 mod log;
 mod machines;
+mod memory;
 mod missed;
 mod numbers;
 mod people;
@@ -19,7 +22,9 @@ mod retention;
 mod secrets;
 mod senders;
 mod settings;
+mod sources;
 mod tls;
+mod web;
 
 pub(crate) use checks::check;
 pub(crate) use ci::{ADDRESS_FILE, serve};

@@ -105,7 +105,10 @@ fn answers() -> BTreeMap<&'static str, Json> {
         ("/api/v1/repositories", json!({"repositories": []})),
         (
             "/api/v1/queue",
-            json!({"waiting": [{"run_id": 4, "job_id": null, "reason": "as many run as may", "place": 1}]}),
+            json!({"total": 1, "waiting": [{
+                "run_id": 4, "job_id": null, "repository": "octo/hello", "name": "Say hello", "since": 1,
+                "reason": "as many run as may", "needs_approval": false, "place": 1,
+            }]}),
         ),
         ("/api/v1/jobs/11/steps", json!({"steps": []})),
         ("/api/v1/jobs/12/steps", json!({"steps": []})),
@@ -188,7 +191,7 @@ fn a_server_is_watched_a_job_looked_into_and_cancelled_and_the_terminal_left_as_
         "2 jobs run",
         "Step of two",
         "1 wait",
-        "run 4: as many run as may",
+        "Say hello (run 4): as many run as may",
         "1.0 of 2.0 GiB free",
         "q quit",
     ] {

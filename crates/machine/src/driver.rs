@@ -224,7 +224,10 @@ pub struct Machine {
 
 impl MachineSpec {
     /// Refuses a policy where nothing would enforce it.
-    pub(crate) fn check_policy(&self) -> Result<(), &'static str> {
+    ///
+    /// # Errors
+    /// Why, and what to do.
+    pub fn check_policy(&self) -> Result<(), &'static str> {
         if self.network != Network::User && self.policy != NetworkPolicy::default() {
             return Err(
                 "a list of what may be reached needs a network of the machine's own; use a virtual machine with --network user",

@@ -130,6 +130,16 @@ impl Pool {
         self.inner.shelves.values().map(|shelf| lock(shelf).status()).collect()
     }
 
+    /// For each machine that was made ready since this was asked last: its kind, and how long it took from when it was
+    /// missing, with the wait for those that are made before it. Of each kind the newest 4,096; for one reader.
+    #[must_use]
+    pub fn made(&self) -> Vec<(String, Duration)> {
+        let shelves = self.inner.shelves.iter();
+        shelves
+            .flat_map(|(name, shelf)| lock(shelf).made().into_iter().map(|took| (name.clone(), took)))
+            .collect()
+    }
+
     /// Waits until as many machines of this kind are ready as shall be, or the kind is given up.
     pub async fn filled(&self, name: &str) {
         let Some(shelf) = self.inner.shelves.get(name) else { return };
@@ -178,6 +188,7 @@ impl Pool {
     /// Makes one machine for the shelf, and looks after it until it is taken or dies.
     async fn add(&self, name: &str) {
         let Some(shelf) = self.inner.shelves.get(name) else { return };
+        let begun = Instant::now();
         let made = tokio::select! {
             made = self.make(name, shelf) => made,
             () = self.inner.closing.cancelled() => {
@@ -185,7 +196,7 @@ impl Pool {
                 return;
             }
         };
-        let ready = lock(shelf).put(made);
+        let ready = lock(shelf).put(made, begun.elapsed());
         if ready.is_none() {
             self.refill(name);
         }

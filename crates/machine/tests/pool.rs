@@ -83,6 +83,9 @@ async fn machines_are_ready_serve_one_lease_and_are_made_up_for() {
     pool.filled("small").await;
     let now = status(&pool);
     assert_eq!((now.ready, now.leases, now.misses, host.driver.started()), (2, 2, 0, 4));
+    let made = pool.made();
+    assert!(made.len() == 4 && made.iter().all(|(kind, _)| kind == "small"), "{made:?}");
+    assert!(pool.made().is_empty(), "each is told of once");
     first.destroy().await.unwrap();
     second.destroy().await.unwrap();
     pool.close().await;

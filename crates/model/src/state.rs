@@ -74,17 +74,24 @@ state! {
     ///
     /// ```text
     /// waiting ──► queued ──► running ──► ended
-    ///    └───────────┴──────────────────►┘
+    ///    │           │        │  ▲         ▲
+    ///    │           │        ▼  │         │
+    ///    │           │       waiting ──────┤
+    ///    └───────────┴─────────────────────┘
     /// ```
+    ///
+    /// It waits for people: before it is queued, where somebody must approve it; and in its midst, while each of its jobs
+    /// that are left must be let into an environment. Whether it has begun tells the two apart: only the first is followed
+    /// by `queued`, and only the second by `running`.
     ///
     /// A further attempt begins as a new one, and the old one stays as it ended.
     RunState {
-        /// Somebody must approve it first.
-        Waiting = "waiting" -> [Queued, Ended],
+        /// Somebody must approve it, or all of its jobs that are left wait to be let in.
+        Waiting = "waiting" -> [Queued, Running, Ended],
         /// It waits for its turn: for a place among the running ones, or in its concurrency group.
         Queued = "queued" -> [Running, Ended],
         /// Its plan is being carried out.
-        Running = "running" -> [Ended],
+        Running = "running" -> [Waiting, Ended],
         /// It has its conclusion.
         Ended = "ended" -> [],
     }
@@ -100,7 +107,7 @@ state! {
     ///    └─────────┴─────────────┴─────────────────────┘
     /// ```
     JobState {
-        /// Somebody must approve its environment first.
+        /// Somebody must let it into its environment first, or it waits as long as that says.
         Waiting = "waiting" -> [Queued, Ended],
         /// It waits for a machine.
         Queued = "queued" -> [Leasing, Ended],

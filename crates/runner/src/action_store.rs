@@ -22,7 +22,7 @@ use model::ActionRef;
 pub use mirror::{MirrorTemplate, MirrorTemplateError};
 
 use crate::{ActionStore, ActionStoreError, FetchedAction};
-use fetch::{Fetch, RemoteError};
+use fetch::{Fetch, RemoteError, RemoteErrorKind};
 use reference::{ActionName, LastKnown};
 use trees::Trees;
 
@@ -54,7 +54,8 @@ impl ActionStoreConfig {
 /// The [`ActionStore`] that fetches by the `git` binary.
 ///
 /// One store serves one run: a branch or tag is resolved once for its life, so that all jobs of the
-/// run see the same commit, and the trees that it gave out are protected until it is dropped.
+/// run see the same commit, and the trees that it gave out are protected until it is dropped. Who runs several has one for
+/// each of them ([`ActionStore::for_run`]).
 pub struct GitActionStore {
     trees: Trees,
     last_known: LastKnown,
@@ -66,6 +67,25 @@ pub struct GitActionStore {
 
 /// Filled by the first job that asks; the others wait for it.
 type Answer = Arc<tokio::sync::OnceCell<Resolved>>;
+
+/// Why an action can't be had.
+struct Failure {
+    reason: String,
+    /// As [`ActionStoreError::may_pass`].
+    may_pass: bool,
+}
+
+impl Failure {
+    fn lasting(reason: String) -> Failure {
+        Failure { reason, may_pass: false }
+    }
+
+    /// No remote has helped. Where one of them gave no answer, it may have had it.
+    fn of(failures: &[RemoteError]) -> Failure {
+        let may_pass = failures.iter().any(|failure| failure.kind != RemoteErrorKind::Refused);
+        Failure { reason: fetch::describe(failures), may_pass }
+    }
+}
 
 /// What a reference meant when it was asked for.
 #[derive(Clone, Debug)]
@@ -95,7 +115,7 @@ impl GitActionStore {
     }
 
     /// The commit that the reference means, asked for once.
-    async fn resolve(&self, name: &ActionName) -> Result<Resolved, String> {
+    async fn resolve(&self, name: &ActionName) -> Result<Resolved, Failure> {
         if let Some(commit) = name.commit() {
             return Ok(Resolved { commit, full_ref: None, url: None });
         }
@@ -106,11 +126,14 @@ impl GitActionStore {
         cell.get_or_try_init(|| self.ask(name)).await.cloned()
     }
 
-    async fn ask(&self, name: &ActionName) -> Result<Resolved, String> {
+    async fn ask(&self, name: &ActionName) -> Result<Resolved, Failure> {
         if self.offline {
             let hint = "run once without --offline to fetch it";
             let commit = self.last_known.read(name).ok_or_else(|| {
-                format!("offline, and '{}' was never fetched on this machine; {hint}", name.reference)
+                let reference = &name.reference;
+                Failure::lasting(format!(
+                    "offline, and '{reference}' was never fetched on this machine; {hint}"
+                ))
             })?;
             return Ok(Resolved { commit, full_ref: None, url: None });
         }
@@ -130,25 +153,26 @@ impl GitActionStore {
     }
 
     /// When no mirror could be reached, the commit of the last time will do, with a warning.
-    fn fall_back(&self, name: &ActionName, failures: &[RemoteError]) -> Result<Resolved, String> {
-        let told = fetch::describe(failures);
-        let unreachable = failures.iter().all(|failure| failure.unreachable);
-        let known = self.last_known.read(name).filter(|commit| unreachable && self.trees.holds(commit));
-        let Some(commit) = known else { return Err(told) };
-        (self.warn)(format!("{name}: using commit {commit} of the last time, because {told}"));
+    fn fall_back(&self, name: &ActionName, failures: &[RemoteError]) -> Result<Resolved, Failure> {
+        let failure = Failure::of(failures);
+        let is_away = failures.iter().all(|failure| failure.kind == RemoteErrorKind::Unreachable);
+        let known = self.last_known.read(name).filter(|commit| is_away && self.trees.holds(commit));
+        let Some(commit) = known else { return Err(failure) };
+        (self.warn)(format!("{name}: using commit {commit} of the last time, because {}", failure.reason));
         Ok(Resolved { commit, full_ref: None, url: None })
     }
 
     /// The tree of the commit: from the cache, or fetched.
-    async fn tree(&self, name: &ActionName, resolved: &Resolved) -> Result<PathBuf, String> {
+    async fn tree(&self, name: &ActionName, resolved: &Resolved) -> Result<PathBuf, Failure> {
         let commit = &resolved.commit;
-        if let Some(tree) = self.trees.find(commit).map_err(|error| self.trees.describe(&error))? {
+        let unusable = |error| Failure { reason: self.trees.describe(&error), may_pass: true };
+        if let Some(tree) = self.trees.find(commit).map_err(unusable)? {
             return Ok(tree);
         }
         if self.offline {
-            return Err(format!("offline, and commit {commit} is not in the cache"));
+            return Err(Failure::lasting(format!("offline, and commit {commit} is not in the cache")));
         }
-        let claim = self.trees.claim(commit).await.map_err(|error| self.trees.describe(&error))?;
+        let claim = self.trees.claim(commit).await.map_err(unusable)?;
         // Another run may have fetched it while this one waited for the claim.
         if !claim.is_there() {
             let urls = match &resolved.url {
@@ -167,20 +191,32 @@ impl GitActionStore {
                 }
             }
             if !failures.is_empty() {
-                return Err(fetch::describe(&failures));
+                return Err(Failure::of(&failures));
             }
         }
-        self.trees.publish(claim).await.map_err(|error| self.trees.describe(&error))
+        self.trees.publish(claim).await.map_err(unusable)
     }
 }
 
 #[async_trait]
 impl ActionStore for GitActionStore {
     async fn fetch(&self, action: &ActionRef) -> Result<FetchedAction, ActionStoreError> {
-        let fail = |reason: String| ActionStoreError { action: action.to_string(), reason };
-        let name = ActionName::new(action).map_err(fail)?;
+        let fail =
+            |Failure { reason, may_pass }| ActionStoreError { action: action.to_string(), reason, may_pass };
+        let name = ActionName::new(action).map_err(Failure::lasting).map_err(fail)?;
         let resolved = self.resolve(&name).await.map_err(fail)?;
         let tree = self.tree(&name, &resolved).await.map_err(fail)?;
         Ok(FetchedAction { tree, commit: resolved.commit })
+    }
+
+    fn for_run(&self) -> Arc<dyn ActionStore> {
+        Arc::new(GitActionStore {
+            trees: self.trees.for_run(),
+            last_known: self.last_known.clone(),
+            mirrors: self.mirrors.clone(),
+            offline: self.offline,
+            warn: Arc::clone(&self.warn),
+            resolved: Mutex::default(),
+        })
     }
 }

@@ -113,6 +113,10 @@ pub trait ActionStore: Send + Sync {
     /// A folder on the host with the repository's tree at the reference (the whole repository, not
     /// only `path`), read-only, complete, and unchanged for as long as the job lives; and the commit.
     async fn fetch(&self, action: &ActionRef) -> Result<FetchedAction, ActionStoreError>;
+
+    /// The same store for a further run: what a branch or tag means is asked anew, and then stays for all of its jobs. What
+    /// it gives out is kept until it is dropped.
+    fn for_run(&self) -> Arc<dyn ActionStore>;
 }
 
 /// A fetched action.
@@ -132,6 +136,9 @@ pub struct ActionStoreError {
     pub action: String,
     /// Why, and what to do.
     pub reason: String,
+    /// Whether another try later may help: nobody was reached, or the cache can't be used, as opposed to an answer that
+    /// is no.
+    pub may_pass: bool,
 }
 
 /// Gives out the source tree of the repository that the run is about.

@@ -115,6 +115,7 @@ async fn a_branch_is_resolved_anew_by_each_run_but_once_within_it() {
     assert_eq!(fetch(&store, "o/r@main").await.unwrap().commit, first);
     let second = fixture.commit(&repository, "a", "2");
     assert_eq!(fetch(&store, "O/R@main").await.unwrap().commit, first);
+    assert_eq!(store.for_run().fetch(&action("o/r@main")).await.unwrap().commit, second);
     assert_eq!(fetch(&fixture.store(|_| {}), "o/r@main").await.unwrap().commit, second);
 }
 
@@ -161,6 +162,31 @@ async fn a_remote_that_says_no_is_an_error_even_if_the_reference_was_known() {
     assert!(error.contains("no branch or tag 'gone'"), "{error}");
     let error = fetch(&fixture.store(|_| {}), "o/missing@v1").await.unwrap_err();
     assert!(error.starts_with("can't get action o/missing@v1:") && error.contains("does not"), "{error}");
+}
+
+#[tokio::test]
+async fn another_try_may_help_where_a_remote_gave_no_answer_and_not_where_it_said_no() {
+    let fixture = Fixture::new();
+    let commit = fixture.commit(&fixture.repository("o/r"), "a", "1");
+    let away = "http://127.0.0.1:1/{owner}/{repo}";
+    let stores = [
+        fixture.store(|_| {}),
+        fixture.store(|config| config.mirrors = vec![away.parse().unwrap()]),
+        fixture.store(|config| config.mirrors.push(away.parse().unwrap())),
+        fixture.store(|config| config.offline = true),
+    ];
+    let unknown = commit.chars().rev().collect::<String>();
+    for (reference, may_pass) in [
+        ("o/r@v9".to_owned(), [false, true, true, false]),
+        ("o/missing@v1".to_owned(), [false, true, true, false]),
+        (format!("o/r@{unknown}"), [false, true, true, false]),
+        ("o/r@--upload-pack=x".to_owned(), [false; 4]),
+    ] {
+        for (store, may_pass) in stores.iter().zip(may_pass) {
+            let error = store.fetch(&action(&reference)).await.unwrap_err();
+            assert_eq!(error.may_pass, may_pass, "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ fn queue(repositories: u64, machines: u32) -> Queue {
             queued_at: Timestamp(NOW.0 - (id % 1200) * 1000),
             concurrency: None,
             within: Vec::new(),
-            approval: None,
+            hold: None,
             retry: None,
         });
     }

@@ -1,9 +1,10 @@
 //! Workflows that follow others: `on: workflow_run`.
 //!
 //! GitHub tells of runs of its own only, so that runs here are told of here. What is to be told of an attempt follows from
-//! the state that it is in and the one that was last told ([`Change::Announced`]). Where a workflow of the default branch
-//! listens, the event becomes a delivery like any other, whose id names run, attempt, and action: after a crash it is
-//! made again and known, so that it is neither lost nor doubled. The intake does the rest.
+//! the state that it is in and the one that was last told ([`Change::Announced`]); that it waits for people in its midst is
+//! not told. Where a workflow of the default branch listens, the event becomes a delivery like any other, whose id names
+//! run, attempt, and action: after a crash it is made again and known, so that it is neither lost nor doubled. The intake
+//! does the rest.
 //!
 //! ```text
 //! waiting ──requested──► queued ──in_progress──► running ──completed──► ended
@@ -124,7 +125,7 @@ impl Chain {
                     Ok(true) => announced.push(Change::Announced {
                         run: attempt.run,
                         attempt: attempt.attempt,
-                        state: attempt.state,
+                        state: attempt.progress(),
                     }),
                     Ok(false) => is_all = false,
                     Err(error) => drop(problem.get_or_insert(error)),

@@ -26,6 +26,8 @@ pub enum Command {
         /// On what machine.
         placement: Placement,
     },
+    /// The job has waited as long as its environment says: write that, and tell [`Queue::approved`].
+    LetIn(JobId),
     /// Cancel the run. One that has not started is over: tell [`Queue::ended`]; otherwise [`Queue::told`].
     CancelRun {
         /// Which.
@@ -54,6 +56,7 @@ pub enum Command {
 #[must_use]
 pub fn decide(queue: &Queue, now: Timestamp) -> Vec<Command> {
     let mut commands: Vec<Command> = stops(queue).collect();
+    commands.extend(queue.let_in(now).map(Command::LetIn));
     if queue.limits.closed.is_some() {
         return commands;
     }

@@ -11,7 +11,7 @@ use store::record::{NewRun, Repository, Run};
 use store::{Store, StoreError};
 
 use crate::engine::Engine;
-use crate::expand::{Expander, Hindrance};
+use crate::expand::{Expander, Hindrance, why_not};
 use crate::workflows::FOLDER;
 
 /// Starts runs.
@@ -127,7 +127,7 @@ impl Dispatcher {
             Wish::Workflow { workflow, .. } if runs.is_empty() => {
                 Err(DispatchError::Invalid(match reasons.is_empty() {
                     true => format!("there is no workflow {workflow} on that ref"),
-                    false => reasons.join("; "),
+                    false => why_not::told(&reasons),
                 }))
             }
             _ => Ok(runs),

@@ -326,6 +326,7 @@ impl Core {
                 match command {
                     Command::StartRun(run) => self.start_run(run),
                     Command::StartJob { job, placement } => self.start_job(job, placement).await,
+                    Command::LetIn(job) => self.time_lets_in(job).await,
                     Command::CancelRun { run, reason } => self.cancel_run(run, reason).await,
                     Command::CancelJob { job, reason } => self.cancel_job(job, reason).await,
                     Command::Refuse { job, reason } => {
@@ -373,6 +374,9 @@ impl Core {
     /// Writes what has happened and what follows from it, in one transaction, and goes on from there.
     async fn carry_out(&mut self, run: RunId, mut changes: Vec<Change>, follows: Consequences) {
         changes.extend(follows.changes);
+        if follows.ended.is_none() {
+            changes.extend(self.live.get_mut(&run).and_then(Live::held_or_resumed));
+        }
         self.write(changes).await;
         for call in follows.calls {
             self.queue.call_ended(call);
@@ -423,7 +427,8 @@ impl Core {
             Verdict::Again(retry) => {
                 let reason = retry.after.clone();
                 if self.queue.retried(id, retry, now) {
-                    job.again_because = Some(reason.clone());
+                    // Why stands right before it in the log.
+                    job.again_because = Some("its machine failed".to_owned());
                     warn!(job = %id, %run, reason, "the job's machine has failed; the job is tried again");
                     let requeue = Requeue::Machine;
                     self.write(vec![Change::JobRequeued { job: id, reason, requeue, at: now }]).await;
@@ -480,8 +485,11 @@ impl Core {
 
     async fn approve(&mut self, id: RunId, actor: &str) -> Result<(), EngineError> {
         let Some(run) = self.waiting.get_mut(&id).filter(|run| run.what.state == RunState::Waiting) else {
-            let problem = "does not wait for approval".to_owned();
-            return Err(EngineError::Unfit { subject: id.into(), problem });
+            let problem = match self.live.get(&id).is_some_and(Live::is_held) {
+                true => "was approved; what waits are its jobs: approve them",
+                false => "does not wait for approval",
+            };
+            return Err(EngineError::Unfit { subject: id.into(), problem: problem.to_owned() });
         };
         let approved = prepare::approved_key(run);
         let changes = vec![

@@ -1,8 +1,10 @@
-//! Environments: who lets a job into one, and from which branches and tags it may come.
+//! Environments: who lets a job into one, after how long, and from which branches and tags it may come.
 //!
 //! <https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments#deployment-protection-rules>
 
-use model::RepositoryId;
+use std::time::Duration;
+
+use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use store::{Change, Store, StoreError};
@@ -14,6 +16,10 @@ const ENTRIES: usize = 100;
 /// Longest name of an environment, in bytes: GitHub's bound.
 /// <https://docs.github.com/en/actions/how-tos/deploy/configure-and-manage-deployments/manage-environments>
 const NAME_BYTES: usize = 255;
+
+/// Longest wait before an environment, in minutes: GitHub's bound, 30 days.
+/// <https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments#wait-timer>
+pub const LONGEST_WAIT_MINUTES: u32 = 43_200;
 
 /// Longest pattern or name of a person, in bytes: no ref is longer.
 const ENTRY_BYTES: usize = 255;
@@ -31,6 +37,12 @@ pub struct Environment {
     /// operate the server.
     #[serde(default)]
     pub reviewers: Vec<String>,
+    /// Whether whoever has caused a run, or had it run again, may not let its jobs in.
+    #[serde(default)]
+    pub prevent_self_review: bool,
+    /// How long each job waits from when it could have begun.
+    #[serde(default)]
+    pub wait_minutes: u32,
     /// Branches that jobs may come from, as patterns (`release/**`); other refs by their whole names.
     #[serde(default)]
     pub branches: Vec<String>,
@@ -46,6 +58,8 @@ pub enum Gate {
     Open,
     /// Somebody must let it in.
     Approval,
+    /// Time lets it in, then.
+    Wait(Timestamp),
     /// It never may, for this reason.
     Closed(String),
 }
@@ -61,6 +75,12 @@ impl Environment {
         }
         if !self.approval && !self.reviewers.is_empty() {
             return Err("`reviewers` are for an environment with `approval`".to_owned());
+        }
+        if !self.approval && self.prevent_self_review {
+            return Err("`prevent_self_review` is for an environment with `approval`".to_owned());
+        }
+        if self.wait_minutes > LONGEST_WAIT_MINUTES {
+            return Err(format!("`wait_minutes` are at most {LONGEST_WAIT_MINUTES}, 30 days"));
         }
         for (what, entries) in
             [("reviewers", &self.reviewers), ("branches", &self.branches), ("tags", &self.tags)]
@@ -91,7 +111,13 @@ impl Environment {
         self.reviewers.is_empty() || self.reviewers.iter().any(|name| name.eq_ignore_ascii_case(actor))
     }
 
-    fn gate(&self, reference: &str) -> Gate {
+    /// Until when a job waits that could have begun then.
+    fn waits_until(&self, since: Timestamp) -> Option<Timestamp> {
+        let wait = Duration::from_secs(60) * self.wait_minutes;
+        (!wait.is_zero()).then(|| since.after(wait))
+    }
+
+    fn gate(&self, reference: &str, since: Timestamp) -> Gate {
         if !self.lets_in(reference) {
             let (kind, name) = match reference.strip_prefix("refs/tags/") {
                 Some(tag) => ("Tag", tag),
@@ -102,7 +128,11 @@ impl Environment {
                 "{kind} \"{name}\" is not allowed to deploy to {environment} due to environment protection rules."
             ));
         }
-        if self.approval { Gate::Approval } else { Gate::Open }
+        match self.waits_until(since) {
+            _ if self.approval => Gate::Approval,
+            Some(until) => Gate::Wait(until),
+            None => Gate::Open,
+        }
     }
 
     fn lets_in(&self, reference: &str) -> bool {
@@ -128,22 +158,32 @@ pub fn named<'a>(all: &'a [Environment], name: &str) -> Option<&'a Environment> 
     all.iter().find(|environment| environment.name.eq_ignore_ascii_case(name))
 }
 
-/// How a job stands that runs for this ref.
+/// How a job stands that runs for this ref, and could have begun `since` then.
 #[must_use]
-pub fn gate(all: &[Environment], name: Option<&str>, reference: &str) -> Gate {
+pub fn gate(all: &[Environment], name: Option<&str>, reference: &str, since: Timestamp) -> Gate {
     let environment = name.and_then(|name| named(all, name));
-    environment.map_or(Gate::Open, |environment| environment.gate(reference))
+    environment.map_or(Gate::Open, |environment| environment.gate(reference, since))
 }
 
-/// The environments of a repository that have rules, by name.
+/// Until when a job waits before its environment that could have begun then, if it has to.
+#[must_use]
+pub fn waits_until(all: &[Environment], name: Option<&str>, since: Timestamp) -> Option<Timestamp> {
+    name.and_then(|name| named(all, name)).and_then(|environment| environment.waits_until(since))
+}
+
+/// A moment for people, `2026-11-22 12:30:05 UTC`.
+pub(crate) fn moment(at: Timestamp) -> String {
+    let at = i64::try_from(at.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    at.map_or_else(|| "the end of time".to_owned(), |at| at.strftime("%F %T UTC").to_string())
+}
+
+/// The environments that have rules, by name, of the repository whose things are kept at this
+/// [place](store::record::Repository::place). It may be one that nobody has heard of yet.
 ///
 /// # Errors
 /// The store can't be read, or what it has are no rules: then nobody knows whether a job may begin.
-pub async fn of_repository(
-    store: &dyn Store,
-    repository: RepositoryId,
-) -> Result<Vec<Environment>, StoreError> {
-    let found = store.settings(&prefix(repository)).await?.into_iter();
+pub async fn of_place(store: &dyn Store, place: &str) -> Result<Vec<Environment>, StoreError> {
+    let found = store.settings(&prefix(place)).await?.into_iter();
     let read = |(key, value): (String, Json)| {
         Environment::deserialize(value).map_err(|error| StoreError::Failed {
             operation: format!("read the rules of {key}"),
@@ -155,28 +195,30 @@ pub async fn of_repository(
 
 /// Sets the rules of an environment.
 #[must_use]
-pub fn set(repository: RepositoryId, environment: &Environment) -> Change {
+pub fn set(place: &str, environment: &Environment) -> Change {
     let value = serde_json::to_value(environment).unwrap_or_default();
-    Change::Setting { key: key(repository, &environment.name), value }
+    Change::Setting { key: key(place, &environment.name), value }
 }
 
 /// Takes the rules of an environment away.
 #[must_use]
-pub fn remove(repository: RepositoryId, name: &str) -> Change {
-    Change::Setting { key: key(repository, name), value: Json::Null }
+pub fn remove(place: &str, name: &str) -> Change {
+    Change::Setting { key: key(place, name), value: Json::Null }
 }
 
-fn prefix(repository: RepositoryId) -> String {
-    format!("environment/{repository}/")
+fn prefix(place: &str) -> String {
+    format!("environment/{}/", place.to_ascii_lowercase())
 }
 
-fn key(repository: RepositoryId, name: &str) -> String {
-    format!("{}{}", prefix(repository), name.to_ascii_lowercase())
+fn key(place: &str, name: &str) -> String {
+    format!("{}{}", prefix(place), name.to_ascii_lowercase())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOON: Timestamp = Timestamp(1_800_000_000_000);
 
     fn production() -> Environment {
         Environment {
@@ -190,7 +232,7 @@ mod tests {
     #[test]
     fn a_job_comes_in_from_the_branches_and_tags_that_are_named() {
         let all = [production()];
-        let stands = |reference: &str| gate(&all, Some("production"), reference);
+        let stands = |reference: &str| gate(&all, Some("production"), reference, NOON);
         for let_in in ["refs/heads/main", "refs/heads/release/1/2", "refs/tags/v1"] {
             assert_eq!(stands(let_in), Gate::Open, "{let_in}");
         }
@@ -201,16 +243,27 @@ mod tests {
             assert!(matches!(stands(kept_out), Gate::Closed(_)), "{kept_out}");
         }
         let pulls = [Environment { branches: vec!["refs/pull/*/merge".to_owned()], ..production() }];
-        assert_eq!(gate(&pulls, Some("production"), "refs/pull/7/merge"), Gate::Open);
+        assert_eq!(gate(&pulls, Some("production"), "refs/pull/7/merge", NOON), Gate::Open);
     }
 
     #[test]
     fn who_must_be_let_in_waits_unless_the_ref_keeps_it_out_anyway() {
         let all = [Environment { approval: true, ..production() }];
-        assert_eq!(gate(&all, Some("PRODUCTION"), "refs/heads/main"), Gate::Approval);
-        assert!(matches!(gate(&all, Some("production"), "refs/heads/topic"), Gate::Closed(_)));
-        assert_eq!(gate(&all, Some("staging"), "refs/heads/topic"), Gate::Open, "nobody configured it");
-        assert_eq!(gate(&all, None, "refs/heads/topic"), Gate::Open);
+        let stands = |name, reference: &str| gate(&all, name, reference, NOON);
+        assert_eq!(stands(Some("PRODUCTION"), "refs/heads/main"), Gate::Approval);
+        assert!(matches!(stands(Some("production"), "refs/heads/topic"), Gate::Closed(_)));
+        assert_eq!(stands(Some("staging"), "refs/heads/topic"), Gate::Open, "nobody configured it");
+        assert_eq!(stands(None, "refs/heads/topic"), Gate::Open);
+    }
+
+    #[test]
+    fn a_wait_counts_from_when_the_job_could_have_begun() {
+        let all = [Environment { wait_minutes: 90, ..production() }];
+        let until = Timestamp(NOON.0 + 90 * 60 * 1000);
+        assert_eq!(gate(&all, Some("production"), "refs/heads/main", NOON), Gate::Wait(until));
+        assert_eq!(waits_until(&all, Some("production"), NOON), Some(until));
+        assert!(matches!(gate(&all, Some("production"), "refs/heads/topic", NOON), Gate::Closed(_)));
+        assert_eq!(waits_until(&[production()], Some("production"), NOON), None);
     }
 
     #[test]
@@ -228,6 +281,8 @@ mod tests {
             (Environment::default(), "name of an environment"),
             (Environment { name: "a\nb".to_owned(), ..production() }, "name of an environment"),
             (Environment { reviewers: list("mona"), ..production() }, "with `approval`"),
+            (Environment { prevent_self_review: true, ..production() }, "with `approval`"),
+            (Environment { wait_minutes: 43_201, ..production() }, "at most 43200"),
             (Environment { branches: list("["), ..production() }, "the pattern"),
             (Environment { tags: list("!v1"), ..production() }, "begins with !"),
             (Environment { tags: list(" "), ..production() }, "`tags` has 1 to"),

@@ -6,6 +6,7 @@ mod known;
 mod own;
 mod priority;
 mod trust;
+pub(crate) mod why_not;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ use crate::facts::RunFacts;
 use crate::origin::Origin;
 use crate::recipe::File;
 use crate::workflows::FOLDER;
+use why_not::WhyNot;
 
 /// Tries of a delivery whose commit can't be had: with the waits between them, more than two hours.
 pub(crate) const TRIES: u32 = 12;
@@ -174,7 +176,7 @@ impl Expander {
                     return Ok(Expansion::Later { reason: hindrance.reason(), next_try });
                 }
                 // Other events of the same delivery may well run: `pull_request_target` does without a merge.
-                Err(Hindrance::Soon(reason) | Hindrance::Never(reason)) => reasons.push(reason),
+                Err(Hindrance::Soon(reason) | Hindrance::Never(reason)) => reasons.push(WhyNot::all(reason)),
                 Err(Hindrance::Later(reason) | Hindrance::Mended(reason)) => {
                     return Ok(Expansion::Failed(reason));
                 }
@@ -182,7 +184,7 @@ impl Expander {
         }
         Ok(match runs.is_empty() {
             true if reasons.is_empty() => Expansion::Ignored("no workflow listens to it".to_owned()),
-            true => Expansion::Ignored(reasons.join("; ")),
+            true => Expansion::Ignored(why_not::told(&reasons)),
             false => Expansion::Runs(runs),
         })
     }
@@ -240,7 +242,7 @@ impl Expander {
         mut start: Start,
         payload: &Json,
         since: Instant,
-    ) -> Result<(Vec<NewRun>, Vec<String>), Hindrance> {
+    ) -> Result<(Vec<NewRun>, Vec<WhyNot>), Hindrance> {
         let want: Vec<Want> = Vec::from(&start);
         let mirror = self.origin.mirror(repository.name.as_str(), &want, since).await?;
         let mut objects = mirror.objects();
@@ -277,7 +279,7 @@ impl Expander {
                     self.approval.hold(&mut run, &start, &*self.store).await;
                     runs.push(run);
                 }
-                Err(reason) => reasons.push(format!("{}: {reason}", found.file.path)),
+                Err(reason) => reasons.push(WhyNot::of(&found.file.path, reason)),
             }
         }
         Ok((runs, reasons))

@@ -72,7 +72,7 @@ impl Issuer {
             "jwks_uri": format!("{}{KEYS_PATH}", self.url),
             "subject_types_supported": ["public", "pairwise"],
             "response_types_supported": ["id_token"],
-            "claims_supported": claims::NAMES,
+            "claims_supported": claims::names(),
             "id_token_signing_alg_values_supported": [self.key.algorithm()],
             "scopes_supported": ["openid"],
         })

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::Timestamp;
 use store::record::{Delivery, Expansion};
@@ -18,8 +18,15 @@ use crate::expand::{Expander, Outcome, not_yet};
 /// Deliveries that are looked at together.
 const TOGETHER: usize = 64;
 
-/// Repositories that are worked on at once: each is a git process or two.
+/// Repositories that are begun at once: each is a git process or two.
 const REPOSITORIES: usize = 8;
+
+/// How long one may take before it counts as slow and another is begun in its place: nearly all are done in a second, and
+/// who takes longer waits for a server that is slow or silent, or brings a whole repository.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Repositories that are worked on in all, slow ones included: a git that waits takes some 20 MB with its helper.
+const AT_MOST: usize = 40;
 
 /// How long to wait for news before looking for deliveries that have become due, and after the store has failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -34,6 +41,8 @@ pub struct Intake {
     pub engine: Engine,
     /// Notified of each new one.
     pub news: Arc<Notify>,
+    /// How long a repository may hold up others; [`PATIENCE`] where nothing speaks against it.
+    pub patience: Duration,
 }
 
 impl Intake {
@@ -60,10 +69,12 @@ impl Intake {
 
     /// Begins a line for each repository that has due deliveries and none yet, as far as there is room.
     async fn look(self: &Arc<Self>, lines: &mut Lines) -> Result<(), StoreError> {
-        let Some(room) = REPOSITORIES.checked_sub(lines.busy.len()).filter(|room| *room > 0) else {
+        let ages: Vec<Duration> = lines.busy.values().map(|line| line.begun.elapsed()).collect();
+        let room = room(&ages, self.patience);
+        if room == 0 {
             return Ok(());
-        };
-        let busy = lines.busy.values().cloned().collect();
+        }
+        let busy = lines.busy.values().map(|line| line.repository.clone()).collect();
         let due = self.store.due_deliveries(Timestamp::now(), busy, TOGETHER).await?;
         let mut new: Vec<(String, Vec<Delivery>)> = Vec::new();
         for delivery in due {
@@ -75,7 +86,7 @@ impl Intake {
         }
         for (repository, line) in new.into_iter().take(room) {
             let task = lines.working.spawn(Arc::clone(self).work_through(line)).id();
-            lines.busy.insert(task, repository);
+            lines.busy.insert(task, Line { repository, begun: Instant::now() });
         }
         Ok(())
     }
@@ -137,8 +148,21 @@ impl Intake {
 #[derive(Default)]
 struct Lines {
     working: JoinSet<()>,
-    /// The repository of each task; empty for deliveries of none.
-    busy: HashMap<Id, String>,
+    /// What each task works on.
+    busy: HashMap<Id, Line>,
+}
+
+struct Line {
+    /// Empty for deliveries of none.
+    repository: String,
+    begun: Instant,
+}
+
+/// How many more repositories may be begun, where so many are worked on for so long: those that have become slow keep
+/// nobody waiting, until there are too many of them.
+fn room(ages: &[Duration], patience: Duration) -> usize {
+    let prompt = ages.iter().filter(|age| **age < patience).count();
+    REPOSITORIES.saturating_sub(prompt).min(AT_MOST.saturating_sub(ages.len()))
 }
 
 impl Lines {
@@ -150,5 +174,21 @@ impl Lines {
             None => return,
         };
         self.busy.remove(&ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_that_have_become_slow_leave_room_for_others_up_to_a_bound() {
+        let (young, slow) = (PATIENCE / 2, PATIENCE);
+        assert_eq!(room(&[], PATIENCE), REPOSITORIES);
+        assert_eq!(room(&[young; REPOSITORIES], PATIENCE), 0);
+        assert_eq!(room(&[slow; REPOSITORIES], PATIENCE), REPOSITORIES);
+        assert_eq!(room(&[slow, young, slow], PATIENCE), REPOSITORIES - 1);
+        assert_eq!(room(&[slow; AT_MOST - 1], PATIENCE), 1);
+        assert_eq!(room(&[slow; AT_MOST], PATIENCE), 0);
     }
 }

@@ -5,6 +5,7 @@
 //! was cancelled meanwhile) changes nothing; [`Queue::started`] and [`Queue::retried`] say so.
 
 mod calls;
+pub mod hold;
 pub(crate) mod lanes;
 pub mod limits;
 pub(crate) mod line;
@@ -21,11 +22,13 @@ use workflow::concurrency::{Concurrency, Entry, Groups, displaced_by_newer, too_
 use workflow::plan::RunsOn;
 
 pub use calls::CallClaim;
+pub use hold::Hold;
 pub use limits::{Closed, Limits};
 pub use profiles::{Capacity, NoProfile, Placement, Profile, Profiles, Size};
 
 use crate::retry::LONGEST_WAIT;
 use calls::Call;
+use hold::Timers;
 use lanes::Lane;
 use line::{Line, Member, Stage};
 use room::Used;
@@ -75,8 +78,8 @@ pub struct QueuedJob {
     pub concurrency: Option<Concurrency>,
     /// The calls of reusable workflows around it that are in groups, outermost first.
     pub within: Vec<CallClaim>,
-    /// The environment that somebody must let it into before it asks for its group.
-    pub approval: Option<String>,
+    /// What keeps it out of its environment, before it asks for its group.
+    pub hold: Option<Hold>,
     /// It has been tried before, and is tried again.
     pub retry: Option<Retry>,
 }
@@ -132,6 +135,7 @@ pub struct Queue {
     /// What the machines of started jobs take, by name of the profile, and of all.
     pub(crate) used: BTreeMap<String, Used>,
     pub(crate) used_of_host: Used,
+    timers: Timers,
 }
 
 /// What is restored.
@@ -157,8 +161,7 @@ pub(crate) struct Asked {
     runs_on: RunsOn,
     within: Vec<CallClaim>,
     pub(crate) placement: Result<Placement, NoProfile>,
-    /// The environment that somebody must let it into.
-    pub(crate) approval: Option<String>,
+    pub(crate) hold: Option<Hold>,
 }
 
 impl Queue {
@@ -220,23 +223,37 @@ impl Queue {
         let lane = Lane { pool: 0, repository: job.repository, priority: job.priority };
         let member = Member::new(lane, job.queued_at, job.concurrency, job.retry);
         let placement = self.profiles.place(&job.runs_on);
-        let needs_approval = job.approval.is_some();
-        let asked = Asked {
-            run: job.run,
-            runs_on: job.runs_on,
-            within: job.within,
-            placement,
-            approval: job.approval,
-        };
+        let is_held = job.hold.is_some();
+        let asked = Asked { run: job.run, runs_on: job.runs_on, within: job.within, placement, hold: None };
         self.asked.insert(job.id, asked);
         self.jobs_of.entry(job.run).or_default().insert(job.id);
-        self.queued(Subject::Job(job.id), member, needs_approval);
+        self.queued(Subject::Job(job.id), member, is_held);
+        if let Some(hold) = job.hold {
+            self.held(job.id, hold);
+        }
     }
 
-    /// Somebody has approved it.
+    /// Something else keeps a job out of its environment now.
+    pub fn held(&mut self, job: JobId, hold: Hold) {
+        self.leave_hold(job);
+        if self.jobs.stage(Subject::Job(job)) != Some(&Stage::Approval) {
+            return;
+        }
+        if let Some(at) = hold.until {
+            self.timers.insert(at, job);
+        }
+        if let Some(asked) = self.asked.get_mut(&job) {
+            asked.hold = Some(hold);
+        }
+    }
+
+    /// Somebody has approved it, or nothing keeps it out of its environment any more.
     pub fn approved(&mut self, subject: impl Into<Subject>) {
         let subject = subject.into();
         if self.line(subject).stage(subject) == Some(&Stage::Approval) {
+            if let Subject::Job(job) = subject {
+                self.leave_hold(job);
+            }
             self.admit(subject);
         }
     }
@@ -272,6 +289,9 @@ impl Queue {
         if self.line_mut(subject).cancel(subject, reason.into()) {
             // It never starts, so it needs no group.
             self.leave_groups(subject);
+            if let Subject::Job(job) = subject {
+                self.leave_hold(job);
+            }
         }
     }
 
@@ -292,6 +312,7 @@ impl Queue {
         match subject {
             Subject::Job(job) => {
                 self.leave_calls(job);
+                self.leave_hold(job);
                 let run = self.asked.remove(&job).map(|asked| asked.run);
                 if let Some(jobs) = run.and_then(|run| self.jobs_of.get_mut(&run)) {
                     jobs.remove(&job);
@@ -356,24 +377,31 @@ impl Queue {
         self.jobs.running()
     }
 
-    /// How many runs have started, have not ended, and do not only wait for people: jobs that must be let into their
-    /// environments may wait for days, and keep nobody from running meanwhile.
+    /// How many runs have started, have not ended, and do not only wait for people or their environments' time: that may
+    /// be for days, and keeps nobody from running meanwhile.
     #[must_use]
     pub fn running_runs(&self) -> usize {
         self.runs.running()
             - self.jobs_of.iter().filter(|(run, jobs)| self.waits_for_people(**run, jobs)).count()
     }
 
-    /// A run that has started, and whose jobs all wait for approval.
+    /// A run that has started, and whose jobs all stand before their environments.
     fn waits_for_people(&self, run: RunId, jobs: &BTreeSet<JobId>) -> bool {
         let waits = |job: &JobId| self.jobs.stage(Subject::Job(*job)) == Some(&Stage::Approval);
         !jobs.is_empty() && jobs.iter().all(waits) && self.runs.is_started(Subject::Run(run))
     }
 
-    /// When time alone will change what [`decide`](crate::decide()) says: the next retry that is not due yet.
+    /// When time alone will change what [`decide`](crate::decide()) says: the next retry that is not due yet, or the next
+    /// job that time lets into its environment.
     #[must_use]
     pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        [&self.runs, &self.jobs].into_iter().filter_map(|line| line.wakes_at(now)).min()
+        let retries = [&self.runs, &self.jobs].into_iter().filter_map(|line| line.wakes_at(now));
+        retries.chain(self.timers.wakes_at(now)).min()
+    }
+
+    /// Jobs that time lets into their environments by now.
+    pub(crate) fn let_in(&self, now: Timestamp) -> impl Iterator<Item = JobId> {
+        self.timers.due(now)
     }
 
     pub(crate) fn line(&self, subject: Subject) -> &Line {
@@ -397,11 +425,18 @@ impl Queue {
         }
     }
 
-    /// The environment that somebody must let it into.
-    pub(crate) fn environment(&self, subject: Subject) -> Option<&str> {
+    /// What keeps it out of its environment.
+    pub(crate) fn hold(&self, subject: Subject) -> Option<&Hold> {
         match subject {
             Subject::Run(_) => None,
-            Subject::Job(job) => self.asked.get(&job)?.approval.as_deref(),
+            Subject::Job(job) => self.asked.get(&job)?.hold.as_ref(),
+        }
+    }
+
+    fn leave_hold(&mut self, job: JobId) {
+        let hold = self.asked.get_mut(&job).and_then(|asked| asked.hold.take());
+        if let Some(at) = hold.and_then(|hold| hold.until) {
+            self.timers.remove(at, job);
         }
     }
 

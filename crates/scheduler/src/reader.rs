@@ -56,11 +56,7 @@ impl Reader {
         if let Some((_, installation)) = known.filter(|(asked, _)| asked.elapsed() < BELIEVED) {
             return Ok(installation);
         }
-        let installation = match questions::installation(app, name).await {
-            Ok(id) => Some(id),
-            Err(error) if error.status() == Some(404) => None,
-            Err(error) => return Err(error),
-        };
+        let installation = questions::installation(app, name).await?;
         let mut all = self.installations.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, (asked, _)| asked.elapsed() < BELIEVED);
         all.insert(name.clone(), (Instant::now(), installation));

@@ -53,8 +53,17 @@ pub struct Recipe {
     /// What tokens of jobs may do where no file says anything.
     #[serde(default)]
     pub permissions: DefaultPermissions,
-    /// How jobs ended in earlier attempts, where that counts.
-    pub earlier: BTreeMap<JobPath, JobResult>,
+    /// Jobs of earlier attempts, where they count.
+    pub earlier: BTreeMap<JobPath, Earlier>,
+}
+
+/// A job that has ended in an earlier attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// How.
+    pub result: JobResult,
+    /// The job that had the machine, if one had.
+    pub ran_as: Option<JobId>,
 }
 
 /// Why no plan can be made: what people read.
@@ -95,7 +104,8 @@ impl Recipe {
             first_job: first_job(run, attempt),
         };
         let plan = RunPlan::new(self.file.read()?, called, context).map_err(|problems| say(&problems))?;
-        Ok(plan.after(self.earlier.clone()))
+        let earlier = self.earlier.iter().map(|(path, earlier)| (path.clone(), earlier.result.clone()));
+        Ok(plan.after(earlier.collect()))
     }
 }
 
@@ -152,9 +162,9 @@ pub enum Again {
     Jobs(BTreeSet<String>),
 }
 
-/// The results of an attempt that count in the next one.
+/// The jobs of an attempt that count in the next one.
 #[must_use]
-pub fn earlier(jobs: &[Job], inputs: &[PlanInput], again: &Again) -> BTreeMap<JobPath, JobResult> {
+pub fn earlier(jobs: &[Job], inputs: &[PlanInput], again: &Again) -> BTreeMap<JobPath, Earlier> {
     use model::Conclusion::{Skipped, Success};
     let counts = |job: &&Job| match again {
         Again::All => false,
@@ -169,7 +179,13 @@ pub fn earlier(jobs: &[Job], inputs: &[PlanInput], again: &Again) -> BTreeMap<Jo
         told.or_else(|| job.conclusion.map(|conclusion| of_record(job, conclusion)))
     };
     let path = |job: &Job| serde_json::from_value(Json::String(job.path.clone())).ok();
-    jobs.iter().filter(counts).filter_map(|job| Some((path(job)?, result(job)?))).collect()
+    let earlier = |job: &Job| Some(Earlier { result: result(job)?, ran_as: ran_as(job) });
+    jobs.iter().filter(counts).filter_map(|job| Some((path(job)?, earlier(job)?))).collect()
+}
+
+/// The job whose log tells of this one.
+fn ran_as(job: &Job) -> Option<JobId> {
+    job.taken_from.or_else(|| (job.tries > 0).then_some(job.id))
 }
 
 /// The result of a job that was taken over from an attempt before.

@@ -299,11 +299,14 @@ fn visible(change: &Change) -> Option<RunId> {
         Change::RunNamed { run, .. }
         | Change::RunQueued { run }
         | Change::RunStarted { run, .. }
+        | Change::RunHeld { run, .. }
+        | Change::RunResumed { run }
         | Change::RunCancelled { run, .. }
         | Change::RunEnded { run, .. }
         | Change::AttemptQueued { run, .. } => Some(*run),
         Change::JobCreated(job) => Some(job.run),
-        Change::JobQueued { job, .. }
+        Change::JobDelayed { job, .. }
+        | Change::JobQueued { job, .. }
         | Change::JobLeasing { job, .. }
         | Change::JobStarted { job, .. }
         | Change::JobRequeued { job, .. }

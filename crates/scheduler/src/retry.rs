@@ -6,7 +6,8 @@ use model::{Conclusion, JobId, JobResult, RunId, Timestamp};
 
 use crate::queue::Retry;
 
-/// Further tries after machines have failed: a host that fails three times in a row is broken.
+/// Further tries after machines have failed, or what they take before the first step could not be had: a host where
+/// that fails three times in a row is broken.
 pub const FURTHER_TRIES: u32 = 2;
 
 /// Wait before the first further try, at most; each one after it waits twice as long.
@@ -69,7 +70,9 @@ pub fn after_failure(policy: Policy, job: JobId, why: &str, failed: u32, now: Ti
     if failed >= policy.further_tries {
         let tries = failed.saturating_add(1);
         let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
-        return Verdict::GivenUp { reason: format!("its machine failed {times}, in the end: {why}") };
+        return Verdict::GivenUp {
+            reason: format!("infrastructure error: it was tried {times}, in the end: {why}"),
+        };
     }
     let wait = wait(policy, job.0, failed);
     Verdict::Again(Retry { not_before: now.after(wait), after: why.to_owned() })
@@ -160,7 +163,7 @@ mod tests {
             let verdict = after_result(Policy::default(), JobId(1), &died, failed, NOW);
             assert!(matches!(&verdict, Verdict::Again(retry) if retry.after == "the VM died"), "{verdict:?}");
         }
-        let reason = "its machine failed 3 times, in the end: the VM died".to_owned();
+        let reason = "infrastructure error: it was tried 3 times, in the end: the VM died".to_owned();
         assert_eq!(after_result(Policy::default(), JobId(1), &died, 2, NOW), Verdict::GivenUp { reason });
     }
 

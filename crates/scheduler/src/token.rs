@@ -86,7 +86,11 @@ impl Tokens {
         // What can't be read is asked for.
         let known = self.store.repository(repository).await.ok().flatten().map(|known| known.facts);
         let (kept, id) = known.map_or((None, None), |facts| (facts.installation, facts.forge_id));
-        let Some(installation) = installation(app, kept, &name).await.map_err(say)? else {
+        let installation = match kept {
+            Some(installation) => Some(installation),
+            None => questions::installation(app, &name).await.map_err(say)?,
+        };
+        let Some(installation) = installation else {
             return Ok(JobToken::withheld(&format!("the GitHub App is not installed on {name}")));
         };
         let installed = self.installed.of(app, installation).await.map_err(say)?;
@@ -102,22 +106,6 @@ impl Tokens {
             terms: TokenTerms::Given(minted.permissions),
             held: Some(Held { token: minted.token, app: app.clone(), ending: self.ending.clone() }),
         })
-    }
-}
-
-/// Of which installation a repository is, if of any.
-async fn installation(
-    app: &Client,
-    known: Option<u64>,
-    name: &RepositoryName,
-) -> Result<Option<u64>, ClientError> {
-    if known.is_some() {
-        return Ok(known);
-    }
-    match questions::installation(app, name).await {
-        Ok(id) => Ok(Some(id)),
-        Err(error) if error.status() == Some(404) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

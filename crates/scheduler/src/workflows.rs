@@ -77,10 +77,16 @@ async fn fetch(
                 path: String::new(),
                 reference: reference.clone(),
             };
-            let fetched = actions.fetch(&action).await;
-            // Whether another try may help it does not say, and one that is misspelt must not wait for an hour.
-            let fetched = fetched.map_err(|error| CallError::Wrong(error.to_string()))?;
             let shown = format!("{owner}/{repo}/{path}@{reference}");
+            let fetched = actions.fetch(&action).await;
+            let fetched = fetched.map_err(|error| match error.may_pass {
+                true => CallError::Unreachable(format!(
+                    "can't get the called workflow {shown} now: {}",
+                    error.reason
+                )),
+                // One that is misspelt must not wait for an hour.
+                false => CallError::Wrong(format!("can't get the called workflow {shown}: {}", error.reason)),
+            })?;
             let file = fetched.tree.join(path);
             // A link would lead out of the repository; GitHub follows none either.
             let metadata = tokio::fs::symlink_metadata(&file).await.ok().filter(std::fs::Metadata::is_file);
@@ -89,7 +95,8 @@ async fn fetch(
                 return Err(CallError::Wrong(format!("the called workflow {shown} is too large")));
             }
             let bytes = tokio::fs::read(&file).await;
-            let bytes = bytes.map_err(|error| CallError::Unreachable(format!("{shown}: {error}")))?;
+            let bytes =
+                bytes.map_err(|error| CallError::Unreachable(format!("can't read {shown}: {error}")))?;
             Ok((text(&shown, &bytes)?, Some(fetched.commit)))
         }
     }

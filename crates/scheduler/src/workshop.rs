@@ -89,9 +89,10 @@ impl MachineIds {
 #[derive(Default)]
 pub struct Trees(Mutex<HashMap<RunId, Weak<OnceCell<Tree>>>>);
 
-/// A folder with the files of a run's commit.
+/// What the jobs of a run that run at the same time share: a folder with the files of its commit, and what its actions are.
 struct Tree {
     provider: Arc<WorkTree>,
+    actions: Arc<dyn ActionStore>,
     /// Removes it.
     _folder: tempfile::TempDir,
 }
@@ -225,7 +226,8 @@ impl Workshop {
         let what = &order.run.what;
         let url = self.origin.addresses.clone_url(mirror.name());
         mirror.check_out(&what.sha, &what.reference, &url, &path).await.map_err(|error| say(&error))?;
-        Ok(Tree { provider: Arc::new(WorkTree::new(path)), _folder: folder })
+        let (provider, actions) = (Arc::new(WorkTree::new(path)), self.actions.for_run());
+        Ok(Tree { provider, actions, _folder: folder })
     }
 
     fn services(&self, order: &Order, tree: &Arc<OnceCell<Tree>>) -> Services {
@@ -238,7 +240,7 @@ impl Workshop {
             caches: cache_scope(order),
         };
         Services {
-            actions: Arc::clone(&self.actions),
+            actions: tree.get().map_or_else(|| self.actions.for_run(), |tree| Arc::clone(&tree.actions)),
             checkout: Some(Arc::clone(&sources)),
             source: Some(sources),
             results: Some(self.results.endpoint(&grant, self.issuer.identity(&order.job))),

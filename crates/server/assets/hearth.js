@@ -160,8 +160,11 @@ const does = {
   "?": () => keys.showModal(),
 };
 
+// Where keys are text, or choose something. What is only ticked leaves them to the page.
+const TYPED = 'input:not([type="checkbox"]), textarea, select, dialog';
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest(TYPED)) {
     if (event.key === "Escape" && event.target.closest("input")) event.target.blur();
     return;
   }

@@ -9,6 +9,7 @@
 pub mod address;
 pub mod api;
 pub mod auth;
+mod body;
 pub mod client;
 pub mod control;
 pub mod discovery;
@@ -20,6 +21,7 @@ pub mod pages;
 pub mod rate;
 mod redeliver;
 mod server;
+mod settings;
 pub mod tls;
 pub mod traces;
 pub mod webhook;

@@ -43,6 +43,7 @@ struct Families {
     step_seconds: Family<Histogram>,
     infrastructure: Family<Counter>,
     pool: Family<Gauge>,
+    pool_made: Family<Histogram>,
     pool_leases: Family<Counter>,
     pool_misses: Family<Counter>,
     pool_failures: Family<Counter>,
@@ -113,6 +114,11 @@ impl Families {
                 &[],
             ),
             pool: family("hearth_pool_machines", "Machines, by type and state.", &["type", "state"]),
+            pool_made: family(
+                "hearth_pool_start_seconds",
+                "From when a machine that is kept ready was missing until it was ready.",
+                &["type"],
+            ),
             pool_leases: family(
                 "hearth_pool_leases_total",
                 "Leases of machines that are kept ready.",
@@ -189,6 +195,11 @@ impl Metrics {
         self.0.pool_failures.change(&[kind], |counter| counter.0 = status.failures + status.deaths);
     }
 
+    /// A machine of this type was made ready in so long.
+    pub fn pool_made(&self, kind: &str, took: Duration) {
+        self.0.pool_made.change(&[kind], |histogram| histogram.observe(took.as_secs_f64()));
+    }
+
     /// Whether nothing new starts for this reason.
     pub fn closed(&self, reason: &str, is_closed: bool) {
         self.0.closed.change(&[reason], |gauge| gauge.0 = u64::from(is_closed));
@@ -235,8 +246,8 @@ impl Metrics {
         jobs.write(&mut text);
         runs_ended.write(&mut text);
         jobs_ended.write(&mut text);
-        let Families { queue_wait, lease, first_line, job_seconds, step_seconds, .. } = &*self.0;
-        for histogram in [queue_wait, lease, first_line, job_seconds, step_seconds] {
+        let Families { queue_wait, lease, first_line, job_seconds, step_seconds, pool_made, .. } = &*self.0;
+        for histogram in [queue_wait, lease, first_line, job_seconds, step_seconds, pool_made] {
             histogram.write(&mut text);
         }
         let Families { pool_leases, pool_misses, pool_failures, infrastructure, errors, .. } = &*self.0;

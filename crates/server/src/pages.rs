@@ -16,6 +16,7 @@ pub mod security;
 pub mod viewer;
 
 mod act;
+mod artifacts;
 mod asked;
 mod assets;
 mod badge;
@@ -112,6 +113,7 @@ impl Pages {
             .route("/queue", get(show::queue))
             .route("/machines", get(show::machines))
             .route("/deliveries", get(show::deliveries))
+            .route("/deliveries/{delivery}", get(show::delivery))
             .route("/deliveries/{delivery}/again", post(act::on_delivery))
             .route("/settings", get(show::settings))
             .route("/settings/{what}", post(act::on_settings))
@@ -122,6 +124,7 @@ impl Pages {
             .route("/sign-in/github", get(sign_in::github::leave))
             .route(BACK, get(sign_in::github::back))
             .route("/assets/{hash}/{name}", get(assets::serve))
+            .route("/favicon.ico", get(assets::icon))
             .merge(inside)
             .layer(from_fn(security::harden))
             .with_state(self.clone())

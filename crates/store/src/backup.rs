@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
-use crate::lock::FolderLock;
+use crate::lock::{FolderLock, LOCK_FILE};
 use crate::seal::KEY_FILE;
 use crate::sqlite::{self, DATABASE_FILE};
 use crate::store::Store;
@@ -83,7 +83,7 @@ fn finish(data: &Path, folders: &[&str], partial: &Path, to: &Path) -> Result<()
 pub fn restore(from: &Path, data: &Path) -> Result<(), StoreError> {
     let failed = |error: io::Error| failed("restore the backup", from, &error);
     fs::create_dir_all(data).map_err(failed)?;
-    let _lock = FolderLock::take(data)?;
+    let _lock = FolderLock::take(data, LOCK_FILE)?;
     let replaced = data.join(REPLACED_FOLDER);
     if replaced.try_exists().map_err(failed)? {
         let reason = format!("{} is there from an earlier restore; move it away first", replaced.display());

@@ -52,7 +52,20 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
-    /// A run is to be cancelled. If it runs, its plan is told so in the same change; its jobs are told, and it ends
+    /// A run that runs waits: each of its jobs that are left must be let into an environment. Said again when the reason
+    /// is another.
+    RunHeld {
+        /// Which.
+        run: RunId,
+        /// Who waits for what. Who has cancelled the run stays said.
+        reason: String,
+    },
+    /// A [held](Change::RunHeld) run goes on: one of its jobs was let in, or others are there.
+    RunResumed {
+        /// Which.
+        run: RunId,
+    },
+    /// A run is to be cancelled. If it has begun, its plan is told so in the same change; its jobs are told, and it ends
     /// when they have. If it has not begun, its [end](Change::RunEnded) stands beside this.
     RunCancelled {
         /// Which.
@@ -104,7 +117,16 @@ pub enum Change {
     },
     /// A job is there: queued, waiting, or ended at once (skipped, cancelled, taken over from an earlier attempt).
     JobCreated(Box<Job>),
-    /// A waiting job was approved.
+    /// Nothing but time keeps a waiting job out of its environment any more, until then.
+    JobDelayed {
+        /// Which.
+        job: JobId,
+        /// When it may begin.
+        until: Timestamp,
+        /// In words.
+        reason: String,
+    },
+    /// A waiting job was let in.
     JobQueued {
         /// Which.
         job: JobId,

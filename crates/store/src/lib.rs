@@ -14,11 +14,13 @@ pub mod place;
 pub mod query;
 pub mod record;
 pub mod retention;
+pub mod sample;
 pub mod seal;
 pub mod sqlite;
 mod store;
 
 pub use change::Change;
 pub use error::StoreError;
+pub use lock::FolderLock;
 pub use sqlite::SqliteStore;
 pub use store::Store;

@@ -1,6 +1,6 @@
 //! What may be asked of the store.
 
-use model::{ArtifactId, CacheId, Conclusion, RepositoryId, RunId, RunState, Timestamp};
+use model::{ArtifactId, CacheId, Conclusion, DeliveryId, RepositoryId, RunId, RunState, Timestamp};
 
 /// Which runs, newest first. What is not said matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct RunFilter {
     pub sha: Option<String>,
     /// For this pull request.
     pub pull_request: Option<u64>,
+    /// That came of this delivery.
+    pub delivery: Option<DeliveryId>,
     /// Only runs with lower ids: the page after the one that ended there.
     pub before: Option<RunId>,
 }

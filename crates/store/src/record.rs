@@ -215,6 +215,25 @@ pub struct Attempt {
     pub plan: Option<Json>,
 }
 
+impl Run {
+    /// Whether somebody must approve it before it begins. One that waits in its midst does so for its jobs.
+    #[must_use]
+    pub fn needs_approval(&self) -> bool {
+        self.what.state == RunState::Waiting && self.started_at.is_none()
+    }
+}
+
+impl Attempt {
+    /// The state for workflows that follow this one: while it waits in its midst, it goes on running for them.
+    #[must_use]
+    pub fn progress(&self) -> RunState {
+        match (self.state, self.started_at) {
+            (RunState::Waiting, Some(_)) => RunState::Running,
+            (state, _) => state,
+        }
+    }
+}
+
 /// A job of an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -228,6 +247,9 @@ pub struct Job {
     pub key: String,
     /// Its place in the plan, the same in every attempt.
     pub path: String,
+    /// Where it stands among the jobs of its attempt: they come in the order of this, then of their ids.
+    #[serde(default)]
+    pub rank: String,
     /// What people see.
     pub name: String,
     /// `runs-on`, evaluated: labels, with the group as `group:name` first.
@@ -236,10 +258,14 @@ pub struct Job {
     pub state: JobState,
     /// Why it waits, was skipped, or failed without a step.
     pub reason: Option<String>,
+    /// While it waits: when time lets it into its environment; somebody must, if there is none.
+    pub waits_until: Option<Timestamp>,
     /// How it ended.
     pub conclusion: Option<Conclusion>,
     /// Why its machine failed, the last time that one did. The job was tried again, or ended for it.
     pub infrastructure_error: Option<String>,
+    /// The job of an earlier attempt that ran in its place, and whose steps and log are its own.
+    pub taken_from: Option<JobId>,
     /// How often it was given a machine, and has not given it back.
     pub tries: u32,
     /// How often the server stopped while it ran.
@@ -256,11 +282,21 @@ pub struct Job {
     pub environment_url: Option<String>,
 }
 
+impl Job {
+    /// The job whose steps and log tell of this one: itself, or one of an earlier attempt.
+    #[must_use]
+    pub fn ran_as(&self) -> JobId {
+        self.taken_from.unwrap_or(self.id)
+    }
+}
+
 /// The honest clock of a job: what it waited for, and for how long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobClock {
-    /// It could have begun, had there been a machine.
+    /// It could have begun, had there been a machine; the first time.
     pub queued_at: Timestamp,
+    /// It could have begun once more, after its last machine had failed it.
+    pub retried_at: Option<Timestamp>,
     /// A machine was asked for.
     pub leased_at: Option<Timestamp>,
     /// The machine was there.
@@ -269,6 +305,14 @@ pub struct JobClock {
     pub first_line_at: Option<Timestamp>,
     /// It ended.
     pub ended_at: Option<Timestamp>,
+}
+
+impl JobClock {
+    /// Since when it waits for a machine, or did before its last one.
+    #[must_use]
+    pub fn waits_since(&self) -> Timestamp {
+        self.retried_at.unwrap_or(self.queued_at)
+    }
 }
 
 /// A step of a job, or the pre or post of its action.

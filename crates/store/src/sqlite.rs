@@ -31,7 +31,7 @@ use self::readers::Readers;
 use self::writer::Writer;
 use crate::change::Change;
 use crate::error::StoreError;
-use crate::lock::FolderLock;
+use crate::lock::{FolderLock, LOCK_FILE};
 use crate::query::{ArtifactFilter, CacheFilter, RunFilter};
 use crate::record::{
     AnnotationOf, Artifact, Attempt, Cache, Delivery, Expansion, Job, KeptFile, NewDelivery, NewRun,
@@ -60,7 +60,7 @@ impl SqliteStore {
     /// [`StoreError::Taken`] when another process has the folder, [`StoreError::Damaged`] and
     /// [`StoreError::TooNew`] when the database can't be used.
     pub fn open(folder: &Path) -> Result<SqliteStore, StoreError> {
-        let lock = FolderLock::take(folder)?;
+        let lock = FolderLock::take(folder, LOCK_FILE)?;
         let path = folder.join(DATABASE_FILE);
         let connection =
             connect::writer(&path).map_err(|fault| fault.into_error("open a database", &path))?;

@@ -91,8 +91,9 @@ pub trait Store: Send + Sync {
     /// The attempts of a run, in order.
     async fn attempts(&self, run: RunId) -> Result<Vec<Attempt>, StoreError>;
 
-    /// Attempts whose state is another than the one that was last [announced](Change::Announced), oldest runs first,
-    /// those behind `after` only, at most `limit`; each with that state, and without its plan.
+    /// Attempts whose [progress](Attempt::progress) is another than the one that was last
+    /// [announced](Change::Announced), oldest runs first, those behind `after` only, at most `limit`; each with what was
+    /// announced, and without its plan.
     async fn unannounced(
         &self,
         after: Option<(RunId, u32)>,

@@ -106,6 +106,8 @@ pub enum PlanCommand {
         conclusion: Conclusion,
         /// Why, in a sentence: the error, the false condition, the concurrency group.
         reason: Option<String>,
+        /// Whether it ended so in an earlier attempt ([`RunPlan::after`]).
+        reused: bool,
     },
     /// Everything has ended.
     Finished(Conclusion),

@@ -1,7 +1,9 @@
 //! The process `hearth serve`.
 
+use std::fs::DirBuilder;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a server is asked how things stand.
 const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// Any port of the loopback.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A running server; it is killed when this is dropped.
 pub struct Server {
@@ -83,7 +88,7 @@ impl Server {
             *key = path.to_str().expect("text").into();
         }
         std::fs::write(folder.path().join("hearth.yaml"), config.to_string()).expect("written");
-        std::fs::create_dir(folder.path().join("data")).expect("made");
+        DirBuilder::new().mode(0o700).create(folder.path().join("data")).expect("made");
         if let Some(lender) = &setting.images_of {
             for name in ["images", "qemu-canary.json"] {
                 let link = folder.path().join("data").join(name);
@@ -91,7 +96,7 @@ impl Server {
             }
         }
         let setting = Setting { api: forge.url(), ..setting };
-        let (child, address) = begin(&folder, &setting);
+        let (child, address) = begin(&folder, &setting, ANYWHERE);
         Server { folder, setting, child, address }
     }
 
@@ -276,13 +281,18 @@ impl Server {
 
     /// Starts it again on the same data folder; its address is another one.
     pub fn start_again(&mut self) {
-        (self.child, self.address) = begin(&self.folder, &self.setting);
+        (self.child, self.address) = begin(&self.folder, &self.setting, ANYWHERE);
+    }
+
+    /// The same, and its address is what it was.
+    pub fn start_again_there(&mut self) {
+        (self.child, self.address) = begin(&self.folder, &self.setting, self.address);
     }
 
     /// What a second server on the same data folder says before it ends.
     pub fn second(&self) -> String {
         let mut second =
-            command(&self.folder, &self.setting).stderr(Stdio::piped()).spawn().expect("started");
+            command(&self.folder, &self.setting, ANYWHERE).stderr(Stdio::piped()).spawn().expect("started");
         let mut said = String::new();
         second.stderr.take().expect("piped").read_to_string(&mut said).expect("read");
         assert!(!second.wait().expect("ended").success());
@@ -326,7 +336,7 @@ impl Drop for Server {
     }
 }
 
-fn command(folder: &TempDir, setting: &Setting) -> Command {
+fn command(folder: &TempDir, setting: &Setting, listen: SocketAddr) -> Command {
     let hearth = crate::invocation::binary().expect("built");
     let data = folder.path().join("data");
     let mut command = match setting.mounted {
@@ -339,7 +349,7 @@ fn command(folder: &TempDir, setting: &Setting) -> Command {
         }
     };
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+        .args(["serve", "--listen", &listen.to_string(), "--config"])
         .arg(folder.path().join("hearth.yaml"))
         .arg("--data")
         .arg(data)
@@ -356,8 +366,8 @@ fn command(folder: &TempDir, setting: &Setting) -> Command {
     command
 }
 
-fn begin(folder: &TempDir, setting: &Setting) -> (Child, SocketAddr) {
-    let mut child = command(folder, setting).spawn().expect("started");
+fn begin(folder: &TempDir, setting: &Setting, listen: SocketAddr) -> (Child, SocketAddr) {
+    let mut child = command(folder, setting, listen).spawn().expect("started");
     let mut first = String::new();
     let said = BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first);
     assert!(said.is_ok_and(|bytes| bytes > 0), "hearth serve has not said where it listens");

@@ -67,6 +67,15 @@ impl Repository {
         })
     }
 
+    /// The payload of a push to `octo/silent-{number}`, of which nobody ever hears anything.
+    pub fn push_to_silent(&self, number: u64, sha: &str) -> Json {
+        let mut payload = self.push(sha);
+        payload["repository"]["id"] = (100 + number).into();
+        payload["repository"]["name"] = format!("silent-{number}").into();
+        payload["repository"]["full_name"] = format!("octo/silent-{number}").into();
+        payload
+    }
+
     /// A pull request of somebody unknown from a fork, to a branch that is at this commit; its payload.
     pub fn pull(&self, base: &str) -> Json {
         let tree = format!("{base}^{{tree}}");

@@ -34,7 +34,8 @@ const call = async (method, wish) => {
 };
 const main = async () => {
   const of = { workflow_run_backend_id: run, workflow_job_run_backend_id: job, name: "a report" };
-  const made = await call("CreateArtifact", { ...of, version: 4 });
+  const expires_at = new Date(Date.now() + 24 * 3600 * 1000).toISOString();
+  const made = await call("CreateArtifact", { ...of, version: 4, expires_at });
   const headers = { "x-ms-blob-type": "BlockBlob", "content-type": "application/zip" };
   const put = await fetch(made.signed_upload_url, { method: "PUT", headers, body: Buffer.from("BYTES", "hex") });
   if (!put.ok) throw new Error(`upload: ${put.status} ${await put.text()}`);
@@ -63,6 +64,9 @@ fn the_link_to_an_artifact_on_a_runs_page_gives_a_signed_in_person_the_archive()
     let page = String::from_utf8(page).expect("text");
     let link = page.split("href=\"").find(|link| link.contains("download>a report<")).expect(&page);
     assert!(link.contains("22 B"), "the size of what is downloaded: {link}");
+    let kept = &server.get("/api/v1/runs/1/artifacts").1["artifacts"][0];
+    let life = kept["expires_at"].as_u64().zip(kept["created_at"].as_u64()).map(|(end, made)| end - made);
+    assert!(life.is_some_and(|life| life <= 24 * 3600 * 1000), "as long as the job wants: {kept}");
     let path = link.split('"').next().unwrap_or_default();
     let got = message(server.address(), &format!("GET {path}"), &browser, "").expect("an answer");
     assert!(got.first.contains(" 200 "), "{path}: {}", got.first);

@@ -2,6 +2,8 @@
 
 use hearth_e2e::served::{Forge, Repository, Server};
 
+use crate::gates::Gates;
+
 const FLOW: &str = "\
 name: CI
 on: [push, workflow_dispatch]
@@ -77,7 +79,9 @@ fn runs_are_started_and_settings_kept_by_who_may() {
     assert_eq!(server.ended(2)["conclusion"], "cancelled");
 
     let set = server.hearth(&["secret", "set", "npm_token", "-R", "octo/hello"], "hush\n");
-    assert_eq!((set.code, set.out.as_str()), (Some(0), ""), "{set:?}");
+    assert_eq!((set.code, set.out.as_str(), set.err.as_str()), (Some(0), "", ""), "{set:?}");
+    let wrong = server.hearth(&["secret", "set", "npm_token", "-R", "octo/helo"], "hush\n");
+    assert!(wrong.code == Some(0) && wrong.err.contains("heard of no repository octo/helo"), "{wrong:?}");
     let listed = server.hearth(&["secret", "ls", "-R", "octo/hello"], "").out;
     assert!(listed.contains("NPM_TOKEN") && !listed.contains("hush"), "{listed}");
     assert_eq!(server.hearth(&["variable", "set", "REGION", "eu-1", "--org", "octo"], "").code, Some(0));
@@ -96,6 +100,110 @@ fn runs_are_started_and_settings_kept_by_who_may() {
     assert_eq!((missing.code, missing.err.as_str()), (Some(2), "hearth: there is no run 99\n"));
     let nobody = server.hearth(&["runs", "--server", "http://127.0.0.1:9"], "");
     assert!(nobody.code == Some(5) && nobody.err.contains("is `hearth serve` running there?"), "{nobody:?}");
+}
+
+#[test]
+fn a_log_is_followed_before_its_run_is_there_and_across_servers_that_die_with_each_line_once() {
+    let gates = Gates::start();
+    let (forge, steps) = (
+        Forge::start(),
+        ["first", "second"].map(|gate| {
+            format!("      - run: echo before {gate}; {}; echo after {gate}\n", gates.script(gate))
+        }),
+    );
+    let flow =
+        format!("on: push\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n{}", steps.concat());
+    let repository = Repository::new(&flow);
+    let sha = repository.commit("word.txt", "tinder");
+    let mut server = Server::start(&repository, &forge);
+    let unknown = server.hearth(&["logs", "1"], "");
+    assert_eq!((unknown.code, unknown.err.as_str()), (Some(2), "hearth: there is no run 1\n"));
+    let mut followed = server.begin(&["logs", "1", "build", "-f"]);
+    server.deliver("push", &repository.push(&sha), "d-1");
+    followed.until("before first");
+    // It dies while the job runs, which begins anew; the first try stays in the log.
+    server.kill();
+    server.start_again_there();
+    gates.open("first");
+    followed.until("before second");
+    gates.open("second");
+    let ended = followed.ended();
+    let whole = server.hearth(&["logs", "1", "build"], "").out;
+    assert_eq!(ended.out, whole, "{}", ended.err);
+    assert_eq!(whole.lines().filter(|line| *line == "before first").count(), 2, "{whole}");
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(
+        ended.err.contains("there is no run 1 yet") && ended.err.contains("the server is there again"),
+        "{}",
+        ended.err
+    );
+}
+
+const DEPLOY: &str = "\
+name: CI
+on: push
+jobs:
+  deploy:
+    runs-on: ubuntu-latest
+    environment: production
+    steps:
+      - run: echo out
+";
+
+#[test]
+fn jobs_are_let_into_their_environments_and_deliveries_are_worked_on_again() {
+    let (repository, forge) = (Repository::new(DEPLOY), Forge::start());
+    let sha = repository.commit("word.txt", "tinder");
+    let server = Server::start(&repository, &forge);
+    let said = |args: &[&str]| server.hearth(args, "").out;
+    assert_eq!(
+        server.hearth(&["repos"], "").err,
+        "hearth: no repository is known yet; each is with its first webhook\n"
+    );
+    server.deliver("push", &repository.push(&sha), "d-1");
+    assert_eq!(server.ended(1)["conclusion"], "success", "nobody has configured the environment");
+    assert!(said(&["repos"]).starts_with("octo/hello\tmain\t"));
+
+    let rules = ["environment", "set", "production", "-R", "octo/hello", "--approval", "--branch", "main"];
+    let set = server.hearth(&rules, "");
+    assert_eq!((set.code, set.out.as_str(), set.err.as_str()), (Some(0), "", ""));
+    assert_eq!(
+        said(&["environment", "ls", "-R", "octo/hello"]),
+        "production\tall who may operate\t-\tmain\t\n"
+    );
+    let slow =
+        ["environment", "set", "slow", "-R", "octo/hello", "--approval", "--prevent-self-review", "-w", "30"];
+    assert_eq!(server.hearth(&slow, "").code, Some(0));
+    let listed = said(&["environment", "ls", "-R", "octo/hello"]);
+    assert!(listed.contains("slow\tall who may operate, not who caused it\t30 min\t\t\n"), "{listed}");
+    assert_eq!(server.hearth(&["environment", "rm", "slow", "-R", "octo/hello"], "").code, Some(0));
+
+    assert_eq!(said(&["redeliver", "1"]), "delivery 2\n");
+    server.job_is(2, "deploy", "waiting");
+    let waiting = said(&["queue", "--approval"]);
+    let cells: Vec<&str> = waiting.trim_end().split('\t').collect();
+    assert_eq!((cells[1], cells[3], cells[4]), ("2", "deploy", "octo/hello"), "{waiting}");
+    assert_eq!(cells[5], "waits for approval to use the environment `production`");
+    let whole = server.hearth(&["approve", "2"], "");
+    assert!(whole.code == Some(2) && whole.err.contains("jobs of it do, name one: deploy"), "{whole:?}");
+    assert_eq!(server.hearth(&["reject", "2", "deploy", "--comment", "not today"], "").code, Some(0));
+    assert_eq!(server.ended(2)["conclusion"], "failure");
+    assert_eq!(server.hearth(&["queue"], "").err, "hearth: nothing waits\n");
+
+    assert_eq!(said(&["redeliver", "1"]), "delivery 3\n");
+    server.job_is(3, "deploy", "waiting");
+    assert_eq!(server.hearth(&["approve", "3", "deploy"], "").code, Some(0));
+    assert_eq!(server.ended(3)["conclusion"], "success");
+    let deliveries = said(&["deliveries", "-L", "2"]);
+    let newest: Vec<&str> = deliveries.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(newest, ["3", "2"], "{deliveries}");
+    let shown = said(&["deliveries", "1"]);
+    assert!(
+        shown.starts_with("push of octo/hello") && shown.contains("\"ref\": \"refs/heads/main\""),
+        "{shown}"
+    );
+    assert_eq!(server.hearth(&["environment", "rm", "production", "-R", "octo/hello"], "").code, Some(0));
+    assert_eq!(said(&["environment", "ls", "-R", "octo/hello"]), "");
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! A disk without room, and a clock that jumps.
+//! A disk without room, a clock that jumps, and a forge that is silent.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use hearth_e2e::served::{Forge, Repository, Server, Setting};
 use serde_json::json;
@@ -54,6 +55,24 @@ fn a_webhook_that_finds_no_room_is_not_acknowledged_and_runs_when_it_comes_again
     std::fs::remove_file(&ballast).expect("removed");
     assert_eq!(server.deliver("push", &payload, "d-2").0, 200);
     assert_eq!(server.ended(2)["conclusion"], "success");
+}
+
+#[test]
+fn repositories_that_hang_hold_up_no_other_however_many_they_are() {
+    /// More than are begun at once.
+    const SILENT: u64 = 12;
+    /// Far less than the minute after which git gives up.
+    const SOON: Duration = Duration::from_secs(40);
+    let (repository, forge) = (Repository::new(FLOW), Forge::start());
+    let sha = repository.commit("word.txt", "tinder");
+    let server = Server::start(&repository, &forge);
+    let began = Instant::now();
+    for number in 1..=SILENT {
+        server.deliver("push", &repository.push_to_silent(number, &sha), &format!("silent-{number}"));
+    }
+    server.deliver("push", &repository.push(&sha), "d-1");
+    assert_eq!(server.ended(1)["conclusion"], "success");
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
 #[test]

@@ -121,7 +121,6 @@ fn a_job_waits_for_its_environment_across_a_kill_and_deploys_with_its_secrets_on
     let (repository, forge) = (Repository::new(DEPLOY), Forge::start());
     let sha = repository.commit("word.txt", "tinder");
     let mut server = Server::start(&repository, &forge);
-    // The server hears of the repository with its first webhook.
     server.deliver("push", &repository.push(&sha), "d-1");
     assert_eq!(server.ended(1)["conclusion"], "success", "nobody has configured the environment");
     for (what, body) in [
@@ -136,6 +135,12 @@ fn a_job_waits_for_its_environment_across_a_kill_and_deploys_with_its_secrets_on
     server.job_is(2, "deploy", "waiting");
     server.kill();
     server.start_again();
+    let run = server.get("/api/v1/runs/2").1;
+    assert_eq!(
+        (&run["state"], &run["reason"]),
+        (&json!("waiting"), &json!("deploy waits to be let into production"))
+    );
+    assert!(server.page("/?state=waiting").contains("deploy waits to be let into production"));
     let queue = server.get("/api/v1/queue").1;
     let reason = queue["waiting"][0]["reason"].as_str();
     assert_eq!(reason, Some("waits for approval to use the environment `production`"), "{queue}");

@@ -1,8 +1,14 @@
 //! The command lines of what speaks to a running server.
 
+mod kept;
+mod settings;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+pub(crate) use kept::{ArtifactArgs, ArtifactsWhat, CachesWhat, LimitArgs};
+pub(crate) use settings::{EnvironmentWhat, NamedArgs, ScopeArgs, SecretWhat, TokenWhat, VariableWhat};
 
 /// Where `hearth serve` listens, unless told otherwise.
 pub(crate) const SERVER: &str = "http://127.0.0.1:3000";
@@ -33,6 +39,14 @@ pub(crate) enum RemoteFormat {
     Json,
 }
 
+/// One repository, or all.
+#[derive(Debug, Args)]
+pub(crate) struct RepositoryArgs {
+    /// Only of this repository
+    #[arg(short = 'R', long = "repo", value_name = "OWNER/NAME")]
+    pub(crate) repository: Option<String>,
+}
+
 /// What is asked of a running `hearth serve`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Remote {
@@ -44,14 +58,24 @@ pub(crate) enum Remote {
     Rerun(RerunArgs),
     /// Cancel a run, or a job of it
     Cancel(CancelArgs),
-    /// Let a run go on that waits for approval
+    /// Let a run go on that waits for approval, or a job into its environment
     Approve(ApproveArgs),
+    /// Keep a job out of its environment: it fails
+    Reject(RejectArgs),
     /// Start a workflow by hand, or all that listen to an event of your own
     Dispatch(DispatchArgs),
     /// Show a server on one screen; ends with 1 if it is not ready
     Status(StatusArgs),
     /// Watch a server on a terminal: what runs, what waits, what has ended
     Top(TopArgs),
+    /// List the runs and jobs that wait, and why each does
+    Queue(QueueArgs),
+    /// List the repositories that the server has heard of
+    Repos(ReposArgs),
+    /// List what the forge has told, newest first, or show one delivery with its payload
+    Deliveries(DeliveriesArgs),
+    /// Work on a delivery once more: what it starts is started again
+    Redeliver(RedeliverArgs),
     /// List, fetch, and remove what runs have left
     Artifacts {
         #[command(subcommand)]
@@ -71,6 +95,11 @@ pub(crate) enum Remote {
     Variable {
         #[command(subcommand)]
         what: VariableWhat,
+    },
+    /// Say who is let into environments
+    Environment {
+        #[command(subcommand)]
+        what: EnvironmentWhat,
     },
     /// Make, list, and revoke tokens of the server
     Token {
@@ -234,6 +263,75 @@ pub(crate) struct ApproveArgs {
     #[arg(value_name = "RUN")]
     pub(crate) run: u64,
 
+    /// The job that waits for its environment: its key, its name, or its number
+    #[arg(value_name = "JOB")]
+    pub(crate) job: Option<String>,
+
+    /// What its log is to say of it
+    #[arg(short, long, value_name = "TEXT", requires = "job")]
+    pub(crate) comment: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RejectArgs {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: u64,
+
+    /// The job that waits for its environment: its key, its name, or its number
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+
+    /// Why, for whoever looks at it
+    #[arg(short, long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueArgs {
+    /// Only who waits for somebody's word
+    #[arg(short, long)]
+    pub(crate) approval: bool,
+
+    /// How many at most
+    #[arg(short = 'L', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReposArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeliveriesArgs {
+    /// The delivery to show: the number in the first column of the list
+    #[arg(value_name = "DELIVERY")]
+    pub(crate) delivery: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) most: LimitArgs,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RedeliverArgs {
+    /// The delivery: the number in the first column of `hearth deliveries`
+    #[arg(value_name = "DELIVERY")]
+    pub(crate) delivery: u64,
+
     #[command(flatten)]
     pub(crate) server: ServerArgs,
 }
@@ -278,206 +376,4 @@ pub(crate) struct StatusArgs {
 pub(crate) struct TopArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-}
-
-/// Whose secrets or variables.
-#[derive(Debug, Args)]
-pub(crate) struct ScopeArgs {
-    /// Of this repository
-    #[arg(
-        short = 'R',
-        long = "repo",
-        value_name = "OWNER/NAME",
-        required_unless_present = "organisation",
-        conflicts_with = "organisation"
-    )]
-    pub(crate) repository: Option<String>,
-
-    /// Of this environment of the repository
-    #[arg(short, long = "env", value_name = "NAME", requires = "repository")]
-    pub(crate) environment: Option<String>,
-
-    /// Of all repositories of this owner
-    #[arg(short, long = "org", value_name = "OWNER")]
-    pub(crate) organisation: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ArtifactsWhat {
-    /// List artifacts, newest first
-    Ls {
-        /// Only of this run
-        #[arg(value_name = "RUN", conflicts_with_all = ["repository", "name"])]
-        run: Option<u64>,
-        /// Only of this repository
-        #[arg(short = 'R', long = "repo", value_name = "OWNER/NAME")]
-        repository: Option<String>,
-        /// Only of this name
-        #[arg(short, long, value_name = "NAME")]
-        name: Option<String>,
-        /// How many at most
-        #[arg(short = 'L', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-        limit: u32,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Fetch an artifact as it was uploaded: a zip archive, or the one file
-    Get {
-        /// The run
-        run: u64,
-        /// Its name, or its number in the run
-        artifact: String,
-        /// Where to, - for standard output; never over a file that is there [default: the file's own name, here]
-        #[arg(short, long, value_name = "FILE")]
-        output: Option<PathBuf>,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Remove an artifact
-    Rm {
-        /// The run
-        run: u64,
-        /// Its name, or its number in the run
-        artifact: String,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum CachesWhat {
-    /// List caches, newest first
-    Ls {
-        /// Only of this repository
-        #[arg(short = 'R', long = "repo", value_name = "OWNER/NAME")]
-        repository: Option<String>,
-        /// Only of this ref, such as refs/heads/main
-        #[arg(short, long = "ref", value_name = "REF")]
-        reference: Option<String>,
-        /// Only those whose keys begin so
-        #[arg(short, long, value_name = "PREFIX")]
-        key: Option<String>,
-        /// How many at most
-        #[arg(short = 'L', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
-        limit: u32,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Remove a cache by its number, or all that a key of a repository means
-    Rm {
-        /// The number in the first column of the list
-        #[arg(required_unless_present = "key", conflicts_with = "key")]
-        cache: Option<u64>,
-        /// The whole key
-        #[arg(short, long, value_name = "KEY", requires = "repository")]
-        key: Option<String>,
-        /// Of this repository
-        #[arg(short = 'R', long = "repo", value_name = "OWNER/NAME", requires = "key")]
-        repository: Option<String>,
-        /// Only of this ref, such as refs/heads/main
-        #[arg(short, long = "ref", value_name = "REF", requires = "key")]
-        reference: Option<String>,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SecretWhat {
-    /// Set a secret; its value is read from standard input, or asked for on a terminal
-    Set {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        scope: ScopeArgs,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// List names of secrets; nobody is told their values
-    Ls {
-        #[command(flatten)]
-        scope: ScopeArgs,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Remove a secret
-    Rm {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        scope: ScopeArgs,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum VariableWhat {
-    /// Set a variable
-    Set {
-        /// Its name
-        name: String,
-        /// Its value [default: what standard input has]
-        value: Option<String>,
-        #[command(flatten)]
-        scope: ScopeArgs,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// List variables with their values
-    Ls {
-        #[command(flatten)]
-        scope: ScopeArgs,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Remove a variable
-    Rm {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        scope: ScopeArgs,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenWhat {
-    /// Make a token and print it; it is not shown a second time
-    Create {
-        /// What people call it
-        name: String,
-        /// What it allows
-        #[arg(long, value_enum)]
-        role: RoleName,
-        /// For how many days it is good [default: without end]
-        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
-        days: Option<u32>,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// List tokens
-    Ls {
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-    /// Revoke a token
-    Rm {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        server: ServerArgs,
-    },
-}
-
-/// What a token allows; each what those before it allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RoleName {
-    /// See runs, logs, and artifacts
-    Read,
-    /// Cancel, run again, approve, and start
-    Operate,
-    /// Secrets, variables, and tokens
-    Admin,
 }

@@ -64,7 +64,7 @@ fn read(key: &Key, text: &str) -> Result<String> {
             serde_saphyr::Error::SerdeMissingField { .. } => Ok(value),
             // What it is may be a secret.
             _ if key.is_secret() => bail!("it can't be the value of {}", key.path),
-            error => bail!("{} (it is {text:?})", super::plain(error)),
+            error => bail!("{} (it is {text:?})", super::wrong::words(error)),
         },
     }
 }
@@ -95,7 +95,7 @@ fn told(name: &str) -> Option<String> {
         return None;
     }
     let all = KEYS.iter().map(Key::variable).collect::<Vec<_>>();
-    let hint = super::nearest(name, all.iter().map(String::as_str));
+    let hint = super::wrong::nearest(name, all.iter().map(String::as_str));
     Some(format!(
         "{name} is not used: no key is called so{}",
         hint.map_or(String::new(), |hint| format!("; is {hint} meant?"))

@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use model::JobState;
 use serde_json::{Map, Value as Json, json};
 use server::api::wire::{Dispatched, NewAttempt};
-use server::client::{Method, escaped};
+use server::client::Method;
 
-use super::connection::Connection;
-use super::{jobs, runs};
-use crate::args::{ApproveArgs, CancelArgs, DispatchArgs, RerunArgs};
+use super::connection::{Connection, RemoteError};
+use super::{jobs, repositories, runs};
+use crate::args::{ApproveArgs, CancelArgs, DispatchArgs, RejectArgs, RerunArgs};
 
 pub(super) async fn rerun(args: RerunArgs) -> Result<()> {
     let server = Connection::of(&args.server)?;
@@ -47,15 +48,51 @@ pub(super) async fn cancel(args: CancelArgs) -> Result<()> {
 
 pub(super) async fn approve(args: ApproveArgs) -> Result<()> {
     let server = Connection::of(&args.server)?;
-    let path = format!("/api/v1/runs/{}/approve", args.run);
-    Ok(server.tell(Method::POST, &path, Some(&json!({}))).await?)
+    match &args.job {
+        Some(job) => review(&server, args.run, job, "approve", args.comment.as_deref()).await,
+        None => {
+            let path = format!("/api/v1/runs/{}/approve", args.run);
+            match server.tell(Method::POST, &path, Some(&json!({}))).await {
+                Err(refused) if refused.is_conflict() => bail!(instead(&server, args.run, &refused).await?),
+                told => Ok(told?),
+            }
+        }
+    }
+}
+
+/// Why a run can't be approved, and which of its jobs can.
+async fn instead(server: &Connection, run: u64, refused: &RemoteError) -> Result<String> {
+    let jobs = jobs::all(server, run, None).await?;
+    let waiting = jobs.iter().filter(|job| job.state == JobState::Waiting);
+    let names: Vec<&str> = waiting.map(|job| job.name.as_str()).collect();
+    Ok(match names.as_slice() {
+        [] => refused.to_string(),
+        names => format!("{refused}; jobs of it do, name one: {}", names.join(", ")),
+    })
+}
+
+pub(super) async fn reject(args: RejectArgs) -> Result<()> {
+    let server = Connection::of(&args.server)?;
+    review(&server, args.run, &args.job, "reject", args.comment.as_deref()).await
+}
+
+/// Lets a job into its environment, or keeps it out.
+async fn review(
+    server: &Connection,
+    run: u64,
+    job: &str,
+    decision: &str,
+    comment: Option<&str>,
+) -> Result<()> {
+    let all = jobs::all(server, run, None).await?;
+    let path = format!("/api/v1/jobs/{}/{decision}", jobs::one(&all, job, run)?.id);
+    let body = comment.map_or_else(|| json!({}), |comment| json!({"comment": comment}));
+    Ok(server.tell(Method::POST, &path, Some(&body)).await?)
 }
 
 pub(super) async fn dispatch(args: DispatchArgs) -> Result<()> {
     let server = Connection::of(&args.server)?;
-    let Some((owner, name)) = args.repository.split_once('/') else {
-        bail!("{:?} is no repository; write OWNER/NAME", args.repository);
-    };
+    let repository = repositories::path(&args.repository)?;
     let (kind, body) = match (&args.workflow, &args.event_type) {
         (Some(workflow), _) => ("workflow-dispatch", by_hand(workflow, &args)?),
         (None, Some(event_type)) => {
@@ -65,8 +102,7 @@ pub(super) async fn dispatch(args: DispatchArgs) -> Result<()> {
         // The command line wants one of them.
         (None, None) => bail!("name a workflow, or --event-type"),
     };
-    let path = format!("/api/v1/repositories/{}/{}/{kind}", escaped(owner), escaped(name));
-    let started: Dispatched = server.post(&path, &body).await?;
+    let started: Dispatched = server.post(&format!("{repository}/{kind}"), &body).await?;
     if server.is_json() {
         say!("{}", serde_json::to_string_pretty(&started)?);
         return Ok(());

@@ -11,13 +11,18 @@ use serde::de::DeserializeOwned;
 use server::client::{Body, Client, ClientError, Events, Method, escaped, reader, whole};
 use tokio::io::AsyncRead;
 
+use super::table::Table;
 use crate::args::{RemoteFormat, SERVER, ServerArgs};
 use crate::config::Config;
 use crate::data;
+use crate::exit;
 use crate::serve::{ADDRESS_FILE, FIRST_TOKEN};
 
 /// The variable that holds the token. There is no flag for it: arguments are seen by everybody on a host.
 const TOKEN: &str = "HEARTH_TOKEN";
+
+/// No body.
+pub(super) const NOTHING: Option<&()> = None;
 
 /// A server that answers.
 #[derive(Clone)]
@@ -40,6 +45,26 @@ impl RemoteError {
     /// What went wrong.
     pub(crate) fn error(&self) -> &ClientError {
         &self.error
+    }
+
+    /// The same without what to do.
+    pub(super) fn into_error(self) -> ClientError {
+        self.error
+    }
+
+    /// Whether it may be otherwise in a moment.
+    pub(super) fn may_pass(&self) -> bool {
+        exit::may_pass(&self.error)
+    }
+
+    /// Whether there is no such thing.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self.error, ClientError::Refused { status: StatusCode::NOT_FOUND, .. })
+    }
+
+    /// Whether it was refused as things stand, and not for good.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self.error, ClientError::Refused { status: StatusCode::CONFLICT, .. })
     }
 
     /// What to do.
@@ -106,6 +131,15 @@ impl Connection {
     /// Whether programs read what is shown.
     pub(super) fn is_json(&self) -> bool {
         self.format == RemoteFormat::Json
+    }
+
+    /// Shows a list, as programs or people want it.
+    pub(super) fn show(&self, found: &impl Serialize, table: &Table) -> Result<()> {
+        match self.is_json() {
+            true => say!("{}", serde_json::to_string_pretty(found)?),
+            false => table.list(),
+        }
+        Ok(())
     }
 
     /// Reads something.

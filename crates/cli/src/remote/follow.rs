@@ -1,23 +1,29 @@
 //! `hearth logs -f`: lines as they come, until what is followed has ended.
 //!
-//! One stream of events says what changes in the run; one for each job that speaks carries its lines.
+//! One stream of events says what changes in the run; one for each job that speaks carries its lines. Both are opened
+//! anew where they break off: the first says then how things stand, and the others go on after the last line.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use model::{JobState, RunState};
-use server::api::wire::{Happened, Job, Line, Run, What};
+use server::api::wire::{Happened, Job, Line, Run, Runs, What};
 use server::client::Event;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::connection::Connection;
 use super::log::Printer;
+use super::steady::Steady;
 use super::{jobs, words};
 use crate::run::output::{one_line, seconds};
 
 /// Batches of lines that wait to be printed: a slow terminal makes the server wait, not this process grow.
 const WAITING_BATCHES: usize = 16;
+
+/// How long a run that is not there yet may take to come: the first fetch of a large repository, and some queueing.
+const COMES_WITHIN: Duration = Duration::from_secs(30);
 
 /// Lines of a job.
 type Batch = (Job, Vec<Line>);
@@ -30,7 +36,7 @@ pub(super) async fn follow(
     word: Option<&str>,
     printer: Printer,
 ) -> Result<Vec<Job>> {
-    let mut events = server.listen(&format!("/api/v1/runs/{run}/events")).await?;
+    let mut events = Steady::new(server.clone(), format!("/api/v1/runs/{run}/events")).told();
     let (sender, mut lines) = mpsc::channel::<Batch>(WAITING_BATCHES);
     let mut followed = Followed {
         run,
@@ -55,11 +61,15 @@ pub(super) async fn follow(
             biased;
             Some((job, batch)) = lines.recv() => followed.print(&job, &batch),
             Some(ended) = followed.tails.join_next() => ended??,
-            event = events.next(), if over.is_none() => match event.map_err(|error| server.explain(error))? {
-                Some(event) if matters(&event) => over = followed.look(server, &sender).await?,
-                Some(_) => {}
-                None => bail!("the server was stopped; once it runs again, `hearth logs {run} -f` goes on"),
-            },
+            event = events.next(), if over.is_none() => {
+                if matters(&event?) {
+                    match followed.look(server, &sender).await {
+                        Ok(looked) => over = looked,
+                        // Once the stream is open again, it is looked again.
+                        Err(error) => events.doubt(error.downcast()?)?,
+                    }
+                }
+            }
         }
     }
 }
@@ -107,7 +117,7 @@ impl Followed<'_> {
             self.printer.announce(&wanted);
         }
         for job in &wanted {
-            if job.started_at.is_some() && self.begun.insert(job.id.0) {
+            if (job.started_at.is_some() || job.taken_from.is_some()) && self.begun.insert(job.id.0) {
                 self.tails.spawn(tail(server.clone(), job.clone(), lines.clone()));
             }
         }
@@ -139,13 +149,18 @@ impl Followed<'_> {
     }
 }
 
-/// Carries the lines of a job until its log ends.
+/// Carries the lines of a job until its log ends, each once.
 async fn tail(server: Connection, job: Job, lines: mpsc::Sender<Batch>) -> Result<()> {
-    let mut events = server.listen(&format!("/api/v1/jobs/{}/log/events", job.id)).await?;
-    while let Some(event) = events.next().await.map_err(|error| server.explain(error))? {
+    let path = |from: u64| format!("/api/v1/jobs/{}/log/events?from={from}", job.id);
+    let mut events = Steady::new(server, path(0));
+    loop {
+        let event = events.next().await?;
         match event.name.as_str() {
             "lines" => {
-                let batch = serde_json::from_str(&event.data)?;
+                let batch: Vec<Line> = serde_json::from_str(&event.data)?;
+                if let Some(last) = batch.last() {
+                    events.go_on_at(path(last.number + 1));
+                }
                 if lines.send((job.clone(), batch)).await.is_err() {
                     return Ok(());
                 }
@@ -155,5 +170,45 @@ async fn tail(server: Connection, job: Job, lines: mpsc::Sender<Batch>) -> Resul
             _ => {}
         }
     }
-    bail!("the server was stopped; once it runs again, `hearth logs {} -f` goes on", job.run_id)
+}
+
+/// A run that is there, or comes within a while: a webhook is a run once its commit was fetched.
+pub(super) async fn awaited(server: &Connection, id: u64) -> Result<Run> {
+    let path = format!("/api/v1/runs/{id}");
+    let missing = match server.get(&path).await {
+        Err(error) if error.is_missing() => error,
+        found => return Ok(found?),
+    };
+    let newest: Runs = server.get("/api/v1/runs?limit=1").await?;
+    let newest = newest.runs.first().map_or(0, |run| run.id.0);
+    if id <= newest {
+        return Err(missing.into());
+    }
+    let seconds = COMES_WITHIN.as_secs();
+    eprintln!("hearth: {missing} yet, the newest is {newest}; waiting {seconds} s for it to come");
+    let mut events = Steady::new(server.clone(), "/api/v1/events".to_owned());
+    let come = async {
+        loop {
+            if !tells_of(&events.next().await?, id) {
+                continue;
+            }
+            match server.get(&path).await {
+                Err(error) if error.is_missing() => {}
+                found => return found,
+            }
+        }
+    };
+    match tokio::time::timeout(COMES_WITHIN, come).await {
+        Ok(found) => Ok(found?),
+        Err(_) => bail!("{missing}; `hearth deliveries` says what became of the last webhooks"),
+    }
+}
+
+/// Whether there may be this run now.
+fn tells_of(event: &Event, run: u64) -> bool {
+    match event.name.as_str() {
+        "open" | "lagged" => true,
+        "changed" => serde_json::from_str::<Happened>(&event.data).is_ok_and(|what| what.run_id.0 == run),
+        _ => false,
+    }
 }

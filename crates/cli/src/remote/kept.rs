@@ -9,44 +9,42 @@ use server::client::Method;
 use server::pages::format::size;
 use tokio::io::AsyncWriteExt;
 
-use super::connection::{Connection, query};
-use super::settings::{ago, show};
+use super::connection::{Connection, NOTHING, query};
 use super::table::Table;
-use crate::args::{ArtifactsWhat, CachesWhat};
-
-/// No body.
-const NOTHING: Option<&()> = None;
+use super::words::day;
+use crate::args::{ArtifactArgs, ArtifactsWhat, CachesWhat};
 
 /// Stands for standard output.
 const STDOUT: &str = "-";
 
 pub(super) async fn artifacts(what: ArtifactsWhat) -> Result<()> {
     match what {
-        ArtifactsWhat::Ls { run, repository, name, limit, server } => {
+        ArtifactsWhat::Ls { run, of, name, most, server } => {
             let server = Connection::of(&server)?;
             let path = match run {
                 Some(run) => format!("/api/v1/runs/{run}/artifacts"),
                 None => query(
                     "/api/v1/artifacts",
-                    &[("repository", repository), ("name", name), ("limit", Some(limit.to_string()))],
+                    &[("repository", of.repository), ("name", name), ("limit", Some(most.limit.to_string()))],
                 ),
             };
             let found: Artifacts = server.get(&path).await?;
-            let mut table = Table::new(&["RUN", "NUMBER", "NAME", "SIZE", "MADE"], 2);
+            let mut table = Table::new(&["RUN", "NUMBER", "NAME", "SIZE", "KEPT UNTIL", "MADE"], 2);
             for one in &found.artifacts {
                 let (run, number) = (one.run_id.to_string(), one.id.to_string());
-                table.row([run, number, one.name.clone(), size(one.size), ago(one.created_at.0)]);
+                let cells = [run, number, one.name.clone(), size(one.size), day(one.expires_at)];
+                table.row_at(cells, one.created_at);
             }
-            show(&server, &found, &table)
+            server.show(&found, &table)
         }
-        ArtifactsWhat::Get { run, artifact, output, server } => {
+        ArtifactsWhat::Get { which, output, server } => {
             let server = Connection::of(&server)?;
-            let one = meant(&server, run, &artifact).await?;
+            let one = meant(&server, &which).await?;
             fetch(&server, &one, output).await
         }
-        ArtifactsWhat::Rm { run, artifact, server } => {
+        ArtifactsWhat::Rm { which, server } => {
             let server = Connection::of(&server)?;
-            let one = meant(&server, run, &artifact).await?;
+            let one = meant(&server, &which).await?;
             Ok(server.tell(Method::DELETE, &path_of(&one), NOTHING).await?)
         }
     }
@@ -54,15 +52,15 @@ pub(super) async fn artifacts(what: ArtifactsWhat) -> Result<()> {
 
 pub(super) async fn caches(what: CachesWhat) -> Result<()> {
     match what {
-        CachesWhat::Ls { repository, reference, key, limit, server } => {
+        CachesWhat::Ls { of, reference, key, most, server } => {
             let server = Connection::of(&server)?;
             let path = query(
                 "/api/v1/caches",
                 &[
-                    ("repository", repository),
+                    ("repository", of.repository),
                     ("ref", reference),
                     ("key", key),
-                    ("limit", Some(limit.to_string())),
+                    ("limit", Some(most.limit.to_string())),
                 ],
             );
             show_caches(&server, &server.get(&path).await?)
@@ -83,20 +81,21 @@ pub(super) async fn caches(what: CachesWhat) -> Result<()> {
 fn show_caches(server: &Connection, found: &Caches) -> Result<()> {
     let mut table = Table::new(&["CACHE", "KEY", "SIZE", "REF", "REPOSITORY", "LAST USED"], 1);
     for one in &found.caches {
-        table.row([
+        let cells = [
             one.id.to_string(),
             one.key.clone(),
             size(one.size),
             one.reference.clone(),
             one.repository.clone(),
-            ago(one.used_at.0),
-        ]);
+        ];
+        table.row_at(cells, one.used_at);
     }
-    show(server, found, &table)
+    server.show(found, &table)
 }
 
 /// The artifact of a run that somebody means by its name or its number.
-async fn meant(server: &Connection, run: u64, word: &str) -> Result<Artifact> {
+async fn meant(server: &Connection, which: &ArtifactArgs) -> Result<Artifact> {
+    let (run, word) = (which.run, which.artifact.as_str());
     let found: Artifacts = server.get(&format!("/api/v1/runs/{run}/artifacts")).await?;
     let names: Vec<String> = found.artifacts.iter().map(|one| one.name.clone()).collect();
     let by_name = found.artifacts.iter().position(|one| one.name == word);

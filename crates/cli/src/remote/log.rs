@@ -27,7 +27,10 @@ const END_OF_GROUP: &str = "##[endgroup]";
 
 pub(super) async fn logs(args: LogsArgs) -> Result<u8> {
     let server = Connection::of(&args.server)?;
-    let run: Run = server.get(&format!("/api/v1/runs/{}", args.run)).await?;
+    let run: Run = match args.follow {
+        true => follow::awaited(&server, args.run).await?,
+        false => server.get(&format!("/api/v1/runs/{}", args.run)).await?,
+    };
     let attempt = args.attempt.unwrap_or(run.attempt);
     let printer = Printer::new(&server, args.timestamps);
     let ended = match args.follow {

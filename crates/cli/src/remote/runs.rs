@@ -9,7 +9,6 @@ use server::api::wire::{Repositories, Run, Runs};
 use super::connection::{Connection, query};
 use super::table::Table;
 use super::words;
-use crate::age::age;
 use crate::args::{ServerArgs, StatusName, WhichRuns};
 use crate::run::output::seconds;
 
@@ -93,11 +92,11 @@ pub(super) async fn tell(runs: &[Run], server: &Connection) -> Result<()> {
         return Ok(());
     }
     let (names, now) = (names(server).await?, Timestamp::now());
-    let heads = ["RUN", "STATUS", "TITLE", "WORKFLOW", "REPOSITORY", "BRANCH", "EVENT", "TIME", "AGE"];
+    let heads = ["RUN", "STATUS", "TITLE", "WORKFLOW", "REPOSITORY", "BRANCH", "EVENT", "TIME", "MADE"];
     let mut table = Table::new(&heads, 2).then(&[3, 4, 5]);
     for run in runs {
         let took = words::took(run.started_at, run.ended_at, now).map(seconds);
-        table.row([
+        let cells = [
             run.id.to_string(),
             words::of_run(run.state, run.conclusion).to_owned(),
             run.title.clone(),
@@ -106,10 +105,10 @@ pub(super) async fn tell(runs: &[Run], server: &Connection) -> Result<()> {
             run.head_branch.clone(),
             run.event.clone(),
             took.unwrap_or_default(),
-            age(run.created_at.0),
-        ]);
+        ];
+        table.row_at(cells, run.created_at);
     }
-    table.print();
+    table.list();
     Ok(())
 }
 

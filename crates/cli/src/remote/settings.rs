@@ -2,75 +2,94 @@
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use serde::Serialize;
 use serde_json::json;
-use server::api::wire::{NewToken, Secrets, Tokens, Variables};
+use server::api::wire::{NewToken, Repositories, Secrets, Tokens, Variables};
 use server::client::{Method, escaped};
-use server::pages::format::moment;
 
-use super::connection::{Connection, query};
+use super::connection::{Connection, NOTHING, query};
 use super::table::Table;
 use super::typed;
-use crate::age::age;
-use crate::args::{ScopeArgs, SecretWhat, TokenWhat, VariableWhat};
-
-/// No body.
-const NOTHING: Option<&()> = None;
-
-/// Characters of a moment that are its date.
-const DATE: usize = 10;
+use super::words::day;
+use crate::args::{NamedArgs, ScopeArgs, SecretWhat, TokenWhat, VariableWhat};
 
 pub(super) async fn secret(what: SecretWhat) -> Result<()> {
     match what {
-        SecretWhat::Set { name, scope, server } => {
-            let (server, path) = (Connection::of(&server)?, one("secrets", &name, &scope));
+        SecretWhat::Set(NamedArgs { name, scope }) => {
+            let server = Connection::of(&scope.server)?;
             let value = typed::value(&name, false).await?;
             if value.is_empty() {
                 bail!(
                     "the value is empty; pipe it in (printf %s \"$VALUE\" | hearth secret set ...), or type it"
                 );
             }
-            Ok(server.tell(Method::PUT, &path, Some(&json!({"value": value}))).await?)
+            set(&server, "secrets", &name, &value, &scope).await
         }
-        SecretWhat::Ls { scope, server } => {
-            let server = Connection::of(&server)?;
+        SecretWhat::Ls(scope) => {
+            let server = Connection::of(&scope.server)?;
             let found: Secrets = server.get(&all("secrets", &scope)).await?;
             let mut table = Table::new(&["NAME", "SET"], 0);
-            found
-                .secrets
-                .iter()
-                .for_each(|secret| table.row([secret.name.clone(), ago(secret.updated_at.0)]));
-            show(&server, &found, &table)
+            for secret in &found.secrets {
+                table.row_at([secret.name.clone()], secret.updated_at);
+            }
+            server.show(&found, &table)
         }
-        SecretWhat::Rm { name, scope, server } => {
-            Ok(Connection::of(&server)?.tell(Method::DELETE, &one("secrets", &name, &scope), NOTHING).await?)
-        }
+        SecretWhat::Rm(which) => remove("secrets", &which).await,
     }
 }
 
 pub(super) async fn variable(what: VariableWhat) -> Result<()> {
     match what {
-        VariableWhat::Set { name, value, scope, server } => {
-            let (server, path) = (Connection::of(&server)?, one("variables", &name, &scope));
+        VariableWhat::Set { name, value, scope } => {
+            let server = Connection::of(&scope.server)?;
             let value = match value {
                 Some(value) => value,
                 None => typed::value(&name, true).await?,
             };
-            Ok(server.tell(Method::PUT, &path, Some(&json!({"value": value}))).await?)
+            set(&server, "variables", &name, &value, &scope).await
         }
-        VariableWhat::Ls { scope, server } => {
-            let server = Connection::of(&server)?;
+        VariableWhat::Ls(scope) => {
+            let server = Connection::of(&scope.server)?;
             let found: Variables = server.get(&all("variables", &scope)).await?;
             let mut table = Table::new(&["NAME", "VALUE", "SET"], 1);
             for variable in &found.variables {
-                table.row([variable.name.clone(), variable.value.clone(), ago(variable.updated_at.0)]);
+                table.row_at([variable.name.clone(), variable.value.clone()], variable.updated_at);
             }
-            show(&server, &found, &table)
+            server.show(&found, &table)
         }
-        VariableWhat::Rm { name, scope, server } => Ok(Connection::of(&server)?
-            .tell(Method::DELETE, &one("variables", &name, &scope), NOTHING)
-            .await?),
+        VariableWhat::Rm(which) => remove("variables", &which).await,
     }
+}
+
+async fn set(server: &Connection, kind: &str, name: &str, value: &str, scope: &ScopeArgs) -> Result<()> {
+    server.tell(Method::PUT, &one(kind, name, scope), Some(&json!({"value": value}))).await?;
+    if let Some(unknown) = unheard_of(server, scope).await? {
+        eprintln!(
+            "hearth: {name} is set, but the server has heard of no {unknown} yet: is it written so on GitHub?"
+        );
+    }
+    Ok(())
+}
+
+/// Who the scope belongs to, if no webhook has told of them: a slip of the hand, perhaps.
+async fn unheard_of(server: &Connection, scope: &ScopeArgs) -> Result<Option<String>> {
+    let known: Repositories = server.get("/api/v1/repositories").await?;
+    let mut names = known.repositories.iter().map(|known| known.full_name.as_str());
+    Ok(match (&scope.repository, &scope.organisation) {
+        (Some(repository), _) if !names.any(|name| name.eq_ignore_ascii_case(repository)) => {
+            Some(format!("repository {repository}"))
+        }
+        (None, Some(owner)) => {
+            let of_them =
+                |name: &str| name.split('/').next().is_some_and(|of| of.eq_ignore_ascii_case(owner));
+            (!names.any(of_them)).then(|| format!("repository of {owner}"))
+        }
+        _ => None,
+    })
+}
+
+async fn remove(kind: &str, which: &NamedArgs) -> Result<()> {
+    let path = one(kind, &which.name, &which.scope);
+    Ok(Connection::of(&which.scope.server)?.tell(Method::DELETE, &path, NOTHING).await?)
 }
 
 pub(super) async fn token(what: TokenWhat) -> Result<()> {
@@ -93,31 +112,18 @@ pub(super) async fn token(what: TokenWhat) -> Result<()> {
         TokenWhat::Ls { server } => {
             let server = Connection::of(&server)?;
             let found: Tokens = server.get("/api/v1/tokens").await?;
-            let mut table = Table::new(&["NAME", "ROLE", "MADE", "GOOD UNTIL"], 0);
+            let mut table = Table::new(&["NAME", "ROLE", "GOOD UNTIL", "MADE"], 0);
             for token in &found.tokens {
-                let end = token.expires_at.map(|end| moment(end).chars().take(DATE).collect());
-                let end: String = end.unwrap_or_else(|| "without end".to_owned());
-                table.row([token.name.clone(), token.role.clone(), ago(token.created_at.0), end]);
+                let end = token.expires_at.map_or_else(|| "without end".to_owned(), day);
+                table.row_at([token.name.clone(), token.role.clone(), end], token.created_at);
             }
-            show(&server, &found, &table)
+            server.show(&found, &table)
         }
         TokenWhat::Rm { name, server } => {
             let path = format!("/api/v1/tokens/{}", escaped(&name));
             Ok(Connection::of(&server)?.tell(Method::DELETE, &path, NOTHING).await?)
         }
     }
-}
-
-pub(super) fn ago(unix_ms: u64) -> String {
-    format!("{} ago", age(unix_ms))
-}
-
-pub(super) fn show(server: &Connection, found: &impl Serialize, table: &Table) -> Result<()> {
-    match server.is_json() {
-        true => say!("{}", serde_json::to_string_pretty(found)?),
-        false => table.print(),
-    }
-    Ok(())
 }
 
 fn all(kind: &str, scope: &ScopeArgs) -> String {

@@ -1,5 +1,11 @@
-//! Tables for people: as wide as what is in them, and no wider than the terminal.
+//! Tables: for people as wide as what is in them, and no wider than the terminal; for programs with tabs between.
 
+use std::io::IsTerminal;
+
+use model::Timestamp;
+use server::pages::format::moment;
+
+use crate::age::age;
 use crate::run::output::{Size, Surroundings, fit, one_line, width};
 
 /// Spaces between columns.
@@ -11,9 +17,28 @@ const LEAST: usize = 8;
 /// A table. The cells of a row are text of others: control characters are taken out.
 pub(super) struct Table {
     heads: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Row>,
     /// The columns that are cut where the terminal is narrow, the first of them first.
     flexible: Vec<usize>,
+}
+
+struct Row {
+    cells: Vec<String>,
+    /// When something happened: its last cell.
+    at: Option<Timestamp>,
+}
+
+impl Row {
+    fn for_people(&self) -> Vec<String> {
+        let at = self.at.map(|at| format!("{} ago", age(at.0)));
+        self.cells.iter().cloned().chain(at).collect()
+    }
+
+    /// No cell has a tab in it.
+    fn for_programs(&self) -> String {
+        let at = self.at.map(|at| moment(at).replacen(' ', "T", 1) + "Z");
+        self.cells.iter().cloned().chain(at).collect::<Vec<_>>().join("\t")
+    }
 }
 
 impl Table {
@@ -30,10 +55,27 @@ impl Table {
 
     /// Adds a row.
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
+        self.rows.push(Row { cells: cells.into_iter().map(|cell| one_line(&cell)).collect(), at: None });
     }
 
-    /// Prints it: on a terminal as wide as that, elsewhere whole.
+    /// Adds a row that ends with when something happened.
+    pub(super) fn row_at(&mut self, cells: impl IntoIterator<Item = String>, at: Timestamp) {
+        let cells = cells.into_iter().map(|cell| one_line(&cell)).collect();
+        self.rows.push(Row { cells, at: Some(at) });
+    }
+
+    /// Prints a list: on a terminal as a table; elsewhere each row with tabs between its cells, whole, without heads,
+    /// and with moments (UTC) for ages, as `gh` does, so that `cut` and `awk` find what they look for.
+    pub(super) fn list(&self) {
+        if std::io::stdout().is_terminal() {
+            return self.print();
+        }
+        for row in &self.rows {
+            say!("{}", row.for_programs());
+        }
+    }
+
+    /// Prints it as a part of a screen: on a terminal as wide as that, elsewhere whole.
     pub(super) fn print(&self) {
         let columns = Surroundings::of_stdout().moves_cursor().then(|| Size::of_stdout().columns);
         for line in self.lines(columns) {
@@ -43,8 +85,9 @@ impl Table {
 
     fn lines(&self, columns: Option<usize>) -> Vec<String> {
         let heads: Vec<String> = self.heads.iter().map(|head| (*head).to_owned()).collect();
-        let all: Vec<&Vec<String>> = std::iter::once(&heads).chain(&self.rows).collect();
-        let mut widths = vec![0; heads.len()];
+        let all: Vec<Vec<String>> =
+            std::iter::once(heads).chain(self.rows.iter().map(Row::for_people)).collect();
+        let mut widths = vec![0; self.heads.len()];
         for (place, most) in widths.iter_mut().enumerate() {
             *most = all.iter().map(|row| row.get(place).map_or(0, |cell| width(cell))).max().unwrap_or(0);
         }
@@ -57,7 +100,7 @@ impl Table {
                 widths[place] = left;
             }
         }
-        all.into_iter().map(|row| line(row, &widths)).collect()
+        all.iter().map(|row| line(row, &widths)).collect()
     }
 }
 
@@ -89,6 +132,14 @@ mod tests {
         assert_eq!(lines[0], "RUN  TITLE                 BY");
         assert_eq!(lines[1], "7    A title that is long  mona");
         assert_eq!(lines[2], "12   構築                  hubot");
+    }
+
+    #[test]
+    fn for_programs_a_row_has_tabs_nothing_cut_and_a_moment_for_an_age() {
+        let mut table = Table::new(&["NAME", "WHY", "SET"], 1);
+        table.row_at(["a\tb".to_owned(), String::new()], Timestamp(1_750_000_000_123));
+        assert_eq!(table.rows[0].for_programs(), "a  b\t\t2025-06-15T15:06:40.123Z");
+        assert!(table.rows[0].for_people()[2].ends_with(" d ago"));
     }
 
     #[test]

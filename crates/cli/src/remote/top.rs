@@ -58,12 +58,7 @@ pub(super) async fn top(args: &TopArgs) -> Result<u8> {
 async fn seen(server: &Connection) -> Result<Seen> {
     let screen = status::fetch(server, RUNS).await?;
     let queue: Queue = server.get("/api/v1/queue").await?;
-    Ok(Seen {
-        screen,
-        waiting: queue.waiting,
-        names: runs::names(server).await?,
-        address: server.address().to_owned(),
-    })
+    Ok(Seen { screen, queue, names: runs::names(server).await?, address: server.address().to_owned() })
 }
 
 async fn show(server: &Connection, top: &mut Top, terminal: &mut ratatui::DefaultTerminal) -> Result<()> {

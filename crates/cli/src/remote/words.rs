@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use model::{Conclusion, JobState, RunState, Timestamp};
+use server::pages::format::moment;
+
+/// Characters of a moment that are its day.
+const DATE: usize = 10;
 
 /// Characters of a commit that people recognise it by.
 const SHORT_SHA: usize = 7;
@@ -19,6 +23,11 @@ pub(super) fn of_job(state: JobState, conclusion: Option<Conclusion>) -> &'stati
         (None, JobState::Leasing) => "starting",
         (None, state) => state.as_str(),
     }
+}
+
+/// The day of a moment, UTC.
+pub(super) fn day(at: Timestamp) -> String {
+    moment(at).chars().take(DATE).collect()
 }
 
 /// A commit, short.

@@ -126,7 +126,7 @@ impl Driving {
                             cancellation.cancel();
                         }
                     }
-                    PlanCommand::Decided { id, key, name, conclusion, reason } => {
+                    PlanCommand::Decided { id, key, name, conclusion, reason, .. } => {
                         let title = JobTitle { id, key, name };
                         self.screen.lock().decided(&title, conclusion, reason.as_deref());
                     }

@@ -112,6 +112,7 @@ pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunId
         triggering_actor: actor,
         token: identity.token,
         protected: false,
+        retention_days: forge::github::context::RETENTION_DAYS,
         addresses: &Addresses { server: identity.server.clone(), api: None },
     })
 }

@@ -10,9 +10,10 @@ use forge::github::client::retry::Pace;
 use forge::github::client::{Auth, Client};
 use model::Secret;
 use server::tls::Tls;
+use server::traces::Collector;
 
-use super::profiles;
-use super::settings::Settings;
+use super::settings::{Settings, at_least_one};
+use super::{machines, profiles, sources};
 use crate::config::Config;
 
 /// What was read on the way.
@@ -29,11 +30,33 @@ pub(crate) struct Checked {
 pub(crate) fn check(config: &Config, settings: &Settings, data: Option<&Path>) -> Result<Checked> {
     config.serve.disk.check()?;
     config.serve.retention.check()?;
+    profiles::check(config)?;
+    machines::check(config)?;
+    sources::mirrors(config).context("actions-mirrors of the configuration is wrong")?;
+    at_least_one("jobs", config.jobs.map(usize::from))?;
+    // What it is told is sent from elsewhere; here it is only whether that could be.
+    Collector::named(|name| std::env::var(name).ok())?;
     Ok(Checked {
         tls: config.serve.tls.as_ref().map(super::TlsConfig::open).transpose()?,
         client: client(settings)?,
-        notes: profiles::missing_images(config, data),
+        notes: [profiles::missing_images(config, data), profiles::hardly_meant(config), unheeded(config)]
+            .concat(),
     })
+}
+
+/// What stands in the configuration and changes nothing here.
+fn unheeded(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !config.allow_hosts_of.is_empty() {
+        let instead = "give machine profiles their own allow-hosts";
+        notes.push(format!(
+            "allow-hosts-of is for `hearth run` only, and the server heeds none of it; {instead}"
+        ));
+    }
+    for folder in config.expose.iter().filter(|folder| !folder.exists()) {
+        notes.push(format!("expose names {}, which is not there; jobs do not see it", folder.display()));
+    }
+    notes
 }
 
 fn client(settings: &Settings) -> Result<Option<Client>> {
@@ -74,6 +97,16 @@ mod tests {
             ("serve: {disk: {stop-below: 20, resume-above: 10}}", "is less than stop-below"),
             ("serve: {retention: {runs-days: 0}}", "the least is 1 day"),
             ("serve: {workflows: 0}", "the least is 1"),
+            ("jobs: 0", "the least is 1"),
+            ("serve: {profiles: [{name: a}, {name: a}]}", "machine profile \"a\" is named twice"),
+            ("serve: {profiles: [{name: a, machine: host}]}", "the host driver has no walls"),
+            ("serve: {profiles: [{name: a, machines: 0}]}", "machines of machine profile a is 0"),
+            ("serve: {profiles: [{name: a, warm: {min: 3, max: 1}}]}", "keeps at least 3 machines"),
+            ("serve: {profiles: [{name: a, machine: vm, allow-hosts: ['http://x']}]}", "it is a URL"),
+            ("serve: {profiles: [{name: a, allow-hosts: [a.example]}]}", "a network of the machine's own"),
+            ("serve: {vm-types: [{name: a}, {name: a}]}", "machine type \"a\" is named twice"),
+            ("serve: {vm-types: [{name: a, allow-hosts: ['256.1.1.1']}]}", "it is no address"),
+            ("actions-mirrors: ['ext::sh']", "actions-mirrors of the configuration is wrong"),
             ("serve: {jobs-per-repository: 0}", "the least is 1"),
         ] {
             let error = checked(file).err().map(|error| format!("{error:#}")).unwrap_or_default();
@@ -83,8 +116,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hardly_meant_is_told_and_hinders_nobody() {
+        for (file, words) in [
+            (
+                "serve: {profiles: [{name: a}, {name: b, labels: [linux]}]}",
+                "no job ever gets machine profile b",
+            ),
+            ("serve: {profiles: [{name: a, labels: []}]}", "machine profile a has no labels"),
+            ("allow-hosts-of: [{job: a, hosts: [x.example]}]", "allow-hosts-of is for `hearth run` only"),
+            ("expose: [/nowhere/at/all]", "/nowhere/at/all"),
+        ] {
+            let notes = checked(file).unwrap().notes;
+            assert!(notes.iter().any(|note| note.contains(words)), "{file}: {notes:?}");
+        }
+        let several = "serve: {profiles: [{name: a, labels: [x]}, {name: b, labels: [x, y]}, {name: c, labels: [x], group: g}]}";
+        assert_eq!(checked(several).unwrap().notes, [""; 0], "each has jobs of its own");
+    }
+
+    #[test]
     fn an_image_that_is_not_there_is_told_with_the_profile_that_wants_it() {
-        let notes = checked("serve: {profiles: [{name: big, machine: vm, image: nothere}, {name: small}]}");
+        let notes = checked(
+            "serve: {profiles: [{name: big, machine: vm, image: nothere}, {name: small, labels: [small]}]}",
+        );
         let notes = notes.unwrap().notes;
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert!(notes[0].contains("machine profile big") && notes[0].contains("nothere"), "{notes:?}");

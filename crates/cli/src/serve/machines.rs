@@ -1,8 +1,7 @@
 //! `hearth serve machines`: the machine API alone.
 
-use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +11,7 @@ use model::MachineId;
 use server::http;
 use server::machines::token::{DEFAULT_TIER, Key};
 use server::machines::{Config as Api, Machines, VmType};
+use store::FolderLock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -26,6 +26,9 @@ use crate::run::machines::best;
 /// Where the key of tokens is.
 pub(crate) const SECRET_VARIABLE: &str = "HEARTH_JWT_SECRET";
 
+/// Name of the file below the data folder whose lock is held by who serves the machine API, alone or with the rest.
+const LOCK_FILE: &str = "serve-machines.lock";
+
 /// Serves the machine API until it is interrupted; then destroys all machines.
 pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
     let key = key()?;
@@ -37,7 +40,7 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
     if let Some(note) = note {
         eprintln!("hearth: {note}");
     }
-    let api = api_config(args.network.map(Network::from), &args.vm_types, &config.serve, &data)?;
+    let api = api_config(args.network.map(Network::from), &args.vm_types, &config.serve, data.root())?;
     let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
     for what in removed {
         eprintln!("hearth: removed {what}, left by an earlier life");
@@ -64,7 +67,7 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
 pub(super) struct Beside {
     pub(super) machines: Machines,
     pub(super) driver: Arc<dyn Driver>,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Beside {
@@ -77,7 +80,7 @@ impl Beside {
         let lock = lock(data)?;
         let (driver, note) = chosen_driver(None, data, config).await?;
         note.iter().for_each(|note| info!("machine API: {note}"));
-        let api = api_config(None, &[], &config.serve, data)?;
+        let api = api_config(None, &[], &config.serve, data.root())?;
         let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
         removed.iter().for_each(|what| info!(what, "removed, left by an earlier life"));
         Ok(Some(Beside { machines, driver, _lock: lock }))
@@ -143,39 +146,22 @@ pub(crate) fn key() -> Result<Key> {
 }
 
 /// Keeps a second server away from the data folder: it would take our machines for dead ones' remains.
-fn lock(data: &DataFolder) -> Result<File> {
-    let path = data.root().join("serve-machines.lock");
-    let opened = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-    let mut file = opened.with_context(|| format!("can't open {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // The number only helps to find it.
-            let _ = file.read_to_string(&mut holder);
-            bail!(
-                "another `hearth serve machines`, or a `hearth serve` with {SECRET_VARIABLE}, (process {}) has the data folder {}; stop it, or choose another folder with --data",
-                holder.trim(),
-                data.root().display()
-            );
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("can't lock {}", path.display()));
-        }
-    }
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())?;
-    Ok(file)
+fn lock(data: &DataFolder) -> Result<FolderLock> {
+    Ok(FolderLock::take(data.root(), LOCK_FILE)?)
+}
+
+/// What is wrong with what can be asked for, whether or not it is served.
+pub(super) fn check(config: &Config) -> Result<()> {
+    api_config(None, &[], &config.serve, Path::new("")).map(drop)
 }
 
 fn api_config(
     network: Option<Network>,
     vm_types: &[String],
     serve: &ServeConfig,
-    data: &DataFolder,
+    data: &Path,
 ) -> Result<Api> {
-    let mut api = Api::new(data.root());
+    let mut api = Api::new(data);
     let given: Vec<(String, VmType)> = if vm_types.is_empty() {
         let configured = serve.vm_types.iter().map(|kind| {
             let policy = NetworkPolicy::parse(kind.allow_hosts.iter().map(String::as_str));

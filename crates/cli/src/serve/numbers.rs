@@ -26,5 +26,8 @@ pub(super) fn of_fetches(metrics: &Metrics) -> FetchObserver {
 
 /// Shows how pools stand, whenever the numbers are read.
 pub(super) fn of_pools(metrics: &Metrics, pools: Vec<Pool>) {
-    metrics.ask(move |metrics| pools.iter().flat_map(Pool::status).for_each(|kind| metrics.pool(&kind)));
+    metrics.ask(move |metrics| {
+        pools.iter().flat_map(Pool::status).for_each(|kind| metrics.pool(&kind));
+        pools.iter().flat_map(Pool::made).for_each(|(kind, took)| metrics.pool_made(&kind, took));
+    });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use async_trait::async_trait;
 use machine::image::{DEFAULT_NAME, ImageError, ImageStore};
 use machine::network::NetworkPolicy;
@@ -39,7 +39,7 @@ pub(crate) struct Machines {
     pub(crate) notes: Vec<String>,
 }
 
-/// The configured profiles, or the usual one. Drivers have reaped when it returns.
+/// The configured profiles, which were [checked](check), or the usual one. Drivers have reaped when it returns.
 pub(crate) async fn open(config: &Config, data: &DataFolder) -> Result<Machines> {
     let configured = configured(config);
     let mut machines = Machines {
@@ -50,15 +50,91 @@ pub(crate) async fn open(config: &Config, data: &DataFolder) -> Result<Machines>
     };
     let mut profiles = Vec::new();
     for one in &configured {
-        if one.name.is_empty() || machines.benches.contains_key(&one.name) {
-            bail!("machine profile {:?} is named twice, or has no name", one.name);
-        }
         let (profile, bench) = machines.profile(one, config, data).await?;
         profiles.push(profile);
         machines.benches.insert(one.name.clone(), bench);
     }
     machines.profiles = Profiles::new(profiles);
     Ok(machines)
+}
+
+/// What is wrong with the profiles, as far as it needs no machine to be seen.
+pub(super) fn check(config: &Config) -> Result<()> {
+    let configured = configured(config);
+    for (place, one) in configured.iter().enumerate() {
+        let name = &one.name;
+        if name.is_empty() || configured[..place].iter().any(|other| other.name == *name) {
+            bail!("machine profile {name:?} is named twice, or has no name");
+        }
+        let driver = driver_of(one, config);
+        if driver == DriverName::Host {
+            bail!("machine profile {name}: the host driver has no walls; choose another");
+        }
+        let numbers = [
+            ("machines", one.machines.map(u64::from)),
+            ("vcpus", one.vcpus.map(u64::from)),
+            ("memory", one.memory),
+            ("disk", one.disk),
+        ];
+        if let Some((key, _)) = numbers.iter().find(|(_, number)| *number == Some(0)) {
+            bail!("{key} of machine profile {name} is 0, and no job would ever run there; the least is 1");
+        }
+        if let Some(warm) = one.warm.filter(|warm| warm.min > warm.max) {
+            bail!(
+                "warm of machine profile {name} keeps at least {} machines, and at most {}",
+                warm.min,
+                warm.max
+            );
+        }
+        let policed = spec(one, config, driver, size(one, config))?.check_policy();
+        policed.map_err(|reason| anyhow!("allow-hosts of machine profile {name}: {reason}"))?;
+    }
+    Ok(())
+}
+
+/// What the profiles say that nobody can want, though a server can begin with it.
+pub(super) fn hardly_meant(config: &Config) -> Vec<String> {
+    let configured = configured(config);
+    let mut notes = Vec::new();
+    for (place, one) in configured.iter().enumerate() {
+        let own = labels(one);
+        if own.is_empty() && one.group.is_none() {
+            notes.push(format!(
+                "machine profile {} has no labels, and no group by which jobs could name it",
+                one.name
+            ));
+            continue;
+        }
+        // The first that fits is taken, unless a job names the group of a later one.
+        let is_before = |other: &&ProfileConfig| {
+            let of_it = labels(other);
+            let has = |label: &String| of_it.iter().any(|known| known.eq_ignore_ascii_case(label));
+            own.iter().all(has) && (one.group.is_none() || one.group == other.group)
+        };
+        if let Some(first) = configured[..place].iter().find(is_before) {
+            notes.push(format!(
+                "no job ever gets machine profile {}: {} comes before it, and has all its labels",
+                one.name, first.name
+            ));
+        }
+    }
+    notes
+}
+
+fn driver_of(one: &ProfileConfig, config: &Config) -> DriverName {
+    one.machine.or(config.machine).unwrap_or(DriverName::Sandbox)
+}
+
+fn size(one: &ProfileConfig, config: &Config) -> Size {
+    let usual = Size::default();
+    Size {
+        vcpus: one.vcpus.unwrap_or(usual.vcpus),
+        memory_mib: one.memory.or(config.memory).unwrap_or(usual.memory_mib),
+    }
+}
+
+fn labels(one: &ProfileConfig) -> Vec<String> {
+    one.labels.clone().unwrap_or_else(|| USUAL_LABELS.map(str::to_owned).to_vec())
 }
 
 fn configured(config: &Config) -> Vec<ProfileConfig> {
@@ -80,7 +156,7 @@ impl ImageCheck {
     /// Of the profiles whose machines have images.
     pub(super) fn all(config: &Config, data: &Path) -> Vec<ImageCheck> {
         let of = |one: ProfileConfig| {
-            let driver = one.machine.or(config.machine).unwrap_or(DriverName::Sandbox);
+            let driver = driver_of(&one, config);
             let has_image = !matches!(driver, DriverName::Sandbox | DriverName::Host);
             let image = one.image.or_else(|| config.image.clone());
             has_image.then(|| ImageCheck {
@@ -129,15 +205,7 @@ impl Machines {
         config: &Config,
         data: &DataFolder,
     ) -> Result<(Profile, Bench)> {
-        let name = one.machine.or(config.machine).unwrap_or(DriverName::Sandbox);
-        if name == DriverName::Host {
-            bail!("machine profile {}: the host driver has no walls; choose another", one.name);
-        }
-        let size = Size::default();
-        let size = Size {
-            vcpus: one.vcpus.unwrap_or(size.vcpus),
-            memory_mib: one.memory.or(config.memory).unwrap_or(size.memory_mib),
-        };
+        let (name, size) = (driver_of(one, config), size(one, config));
         let spec = spec(one, config, name, size)?;
         let (driver, note) = best(name, &spec, data, config).await?;
         self.notes.extend(note.map(|note| format!("machine profile {}: {note}", one.name)));
@@ -149,12 +217,12 @@ impl Machines {
         }
         driver.check(&spec).with_context(|| format!("machine profile {} can't be", one.name))?;
         let driver = if config.cold_boot { driver } else { from_templates(driver, data) };
-        let labels = one.labels.clone().unwrap_or_else(|| USUAL_LABELS.map(str::to_owned).to_vec());
         let profile = Profile {
             name: one.name.clone(),
             group: one.group.clone(),
-            labels,
+            labels: labels(one),
             size,
+            largest: Some(largest(size)),
             capacity: Capacity { machines: Some(one.machines.unwrap_or_else(cpus)), ..Capacity::default() },
         };
         let pool = pool(one, &driver, &spec, data.root())?;
@@ -203,6 +271,20 @@ fn usual() -> ProfileConfig {
         machines: None,
         warm: None,
     }
+}
+
+/// How large a machine a label may ask for: as large as the host, or as the profile's own.
+fn largest(own: Size) -> Size {
+    // What the kernel keeps for itself is not missing in a machine for which all memory was meant.
+    let memory = memory_mib().map(|memory| memory.next_multiple_of(1024));
+    Size { vcpus: own.vcpus.max(cpus()), memory_mib: own.memory_mib.max(memory.unwrap_or(u64::MAX)) }
+}
+
+/// The host's memory, where it says how much there is (proc_meminfo(5)).
+fn memory_mib() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(total.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
 }
 
 fn cpus() -> u32 {

@@ -71,6 +71,7 @@ impl Rows {
     }
 
     fn of_artifact(&self, kept: KeptArtifact) -> io::Result<Change> {
+        let end = kept.created_at.after(self.keep);
         Ok(Change::ArtifactKept(NewArtifact {
             run: kept.run,
             number: kept.id,
@@ -81,7 +82,8 @@ impl Rows {
             size: kept.size,
             digest: kept.digest,
             created_at: kept.created_at,
-            expires_at: kept.created_at.after(self.keep),
+            // No longer than the server keeps them, whatever the job wants.
+            expires_at: kept.expires_at.map_or(end, |wanted| wanted.clamp(kept.created_at, end)),
         }))
     }
 

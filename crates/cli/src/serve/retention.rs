@@ -41,7 +41,7 @@ pub(crate) struct RetentionConfig {
     /// Runs with their logs and artifacts, after they ended.
     runs_days: u32,
     /// Artifacts, after they were made.
-    artifacts_days: u32,
+    pub(super) artifacts_days: u32,
     /// Caches, after a job last used them.
     caches_days: u32,
     /// Bodies of deliveries, after they were done.

@@ -155,7 +155,7 @@ fn is_address(url: &str) -> bool {
 }
 
 /// With none at all, nothing would ever run.
-fn at_least_one(key: &str, number: Option<usize>) -> Result<Option<usize>> {
+pub(super) fn at_least_one(key: &str, number: Option<usize>) -> Result<Option<usize>> {
     match number {
         Some(0) => bail!("{key} of the configuration is 0, and nothing would ever run; the least is 1"),
         number => Ok(number),

@@ -19,7 +19,9 @@ const MAX_STDERR: usize = 16 * 1024;
 /// Addresses that git may use; `ext::` and the like would run programs.
 const PROTOCOLS: &str = "file:http:https:ssh";
 
-/// Settings of every git here. Slower than a kilobyte a second for a minute is a server that hangs.
+/// Settings of every git here. A server that sends nothing for a minute hangs. One that is busy packing a large repository
+/// sends five bytes every five seconds, which is slow and no reason to end it
+/// (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-uploadpackkeepAlive>).
 const SETTINGS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -27,9 +29,12 @@ const SETTINGS: &[(&str, &str)] = &[
     ("credential.helper", ""),
     ("gc.autoDetach", "false"),
     ("maintenance.auto", "false"),
-    ("http.lowSpeedLimit", "1000"),
+    ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
 ];
+
+/// The same for servers that are reached by ssh: it is done with a silent one after a minute too.
+const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=60 -oServerAliveInterval=15 -oServerAliveCountMax=4";
 
 /// Variables of git that are the administrator's business, and not of whatever started Hearth.
 const KEPT: &[&str] = &["GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_EXEC_PATH"];
@@ -94,7 +99,7 @@ impl Git<'_> {
             }
         }
         if std::env::var_os("GIT_SSH").is_none() && std::env::var_os("GIT_SSH_COMMAND").is_none() {
-            command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+            command.env("GIT_SSH_COMMAND", SSH);
         }
         let settings = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         for (place, (key, value)) in settings.chain(self.auth.map(header)).enumerate() {

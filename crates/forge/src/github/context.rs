@@ -37,9 +37,15 @@ pub struct GithubRun<'a> {
     pub token: &'a str,
     /// Whether the ref is protected.
     pub protected: bool,
+    /// `github.retention_days`: how long artifacts are kept, and no job can have its own kept for longer.
+    pub retention_days: u32,
     /// Where the repository is.
     pub addresses: &'a Addresses,
 }
+
+/// What GitHub has for [`GithubRun::retention_days`] unless somebody sets it.
+/// <https://docs.github.com/en/organizations/managing-organization-settings/configuring-the-retention-period-for-github-actions-artifacts-and-logs-in-your-organization>
+pub const RETENTION_DAYS: u32 = 90;
 
 /// A workflow, by the file that it is from.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +112,7 @@ pub fn github_context(run: &GithubRun<'_>) -> Json {
         ("run_id", json!(run.run.to_string())),
         ("run_number", json!(run.number.to_string())),
         ("run_attempt", json!(run.attempt.to_string())),
-        ("retention_days", json!("90")),
+        ("retention_days", json!(run.retention_days.to_string())),
         ("artifact_cache_size_limit", json!("10")),
         ("actor_id", id("/sender/id")),
         ("actor", json!(run.actor)),
@@ -163,6 +169,7 @@ mod tests {
             triggering_actor: "hubot",
             token: "",
             protected: false,
+            retention_days: RETENTION_DAYS,
             addresses: &addresses,
         };
         change(&mut run);

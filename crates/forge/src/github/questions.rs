@@ -115,13 +115,18 @@ pub async fn repository(client: &Client, name: &RepositoryName) -> Result<Reposi
     })
 }
 
-/// The installation of the App that a repository belongs to; asked as the App.
+/// The installation of the App that a repository belongs to, if to any; asked as the App.
 /// <https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app>
-pub async fn installation(client: &Client, name: &RepositoryName) -> Result<u64, ClientError> {
+pub async fn installation(client: &Client, name: &RepositoryName) -> Result<Option<u64>, ClientError> {
     let call =
         Call::get(format!("/repos/{name}/installation"), format!("ask who installed the App on {name}"));
-    let answer = client.call(&call).await?;
-    answer.body["id"].as_u64().ok_or_else(|| unclear(&call, "the installation has no id"))
+    match client.call(&call).await {
+        Ok(answer) => {
+            answer.body["id"].as_u64().map(Some).ok_or_else(|| unclear(&call, "the installation has no id"))
+        }
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What an installation of the App may do (`contents` → `read`), of which tokens get a part; asked as the App.

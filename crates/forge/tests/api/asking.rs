@@ -80,6 +80,7 @@ async fn repositories_and_pull_requests_are_read_and_comments_written() {
         ),
         "GET /app" => Reply::json(200, json!({"id": 3, "slug": "hearth-octo", "client_id": "Iv1.abc"})),
         "GET /repos/octo/hello/installation" => Reply::json(200, json!({"id": 9})),
+        "GET /repos/octo/other/installation" => Reply::json(404, json!({"message": "Not Found"})),
         "GET /repos/octo/hello/pulls/7" => {
             Reply::json(200, json!({"state": "open", "mergeable": null, "head": {"sha": "a"}}))
         }
@@ -91,7 +92,8 @@ async fn repositories_and_pull_requests_are_read_and_comments_written() {
     let found = repository(&client, &name).await.unwrap();
     assert_eq!((found.name.as_str(), found.default_branch.as_deref()), ("octo/renamed", Some("trunk")));
     assert!(!found.private);
-    assert_eq!(installation(&client, &name).await.unwrap(), 9);
+    assert_eq!(installation(&client, &name).await.unwrap(), Some(9));
+    assert_eq!(installation(&client, &"octo/other".parse().unwrap()).await.unwrap(), None);
     assert_eq!(app(&client).await.unwrap(), AppFacts { id: 3, slug: "hearth-octo".into() });
     let pull = pull_request(&client, &name, 7).await.unwrap();
     assert_eq!((pull.is_open, pull.mergeable, pull.head_sha.as_str()), (true, None, "a"));

@@ -1,5 +1,6 @@
 //! One kind of machine: what it is like, and those that are ready.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::stock::Stock;
 use super::template::Template;
 use crate::{Machine, MachineError, MachineSpec};
+
+/// Times of machines made ready that are remembered until somebody asks: an hour of a busy pool's.
+const REMEMBERED: usize = 4096;
 
 /// Machines that are alike.
 #[derive(Clone, Debug)]
@@ -62,6 +66,8 @@ pub(super) struct Shelf {
     template: Arc<Template>,
     stock: Stock,
     ready: Vec<Machine>,
+    /// How long those took that were made ready since somebody asked, the newest last.
+    made: VecDeque<Duration>,
     leases: u64,
     misses: u64,
     failures: u64,
@@ -79,6 +85,7 @@ impl Shelf {
             kind,
             template: Arc::default(),
             ready: Vec::new(),
+            made: VecDeque::new(),
             leases: 0,
             misses: 0,
             failures: 0,
@@ -116,11 +123,12 @@ impl Shelf {
         None
     }
 
-    /// Takes in what was made. If it is a machine, its id, and what waits for its end without a part in its stream:
+    /// Takes in what was made in so long. If it is a machine, its id, and what waits for its end without a part in its stream:
     /// whoever leases it is alone with it.
     pub(super) fn put(
         &mut self,
         made: Result<Machine, MachineError>,
+        took: Duration,
     ) -> Option<(MachineId, WaitForCancellationFutureOwned)> {
         match made {
             Ok(machine) => {
@@ -128,6 +136,10 @@ impl Shelf {
                 self.stock.started();
                 let watched = (machine.id.clone(), machine.guest.over());
                 self.ready.push(machine);
+                if self.made.len() == REMEMBERED {
+                    self.made.pop_front();
+                }
+                self.made.push_back(took);
                 Some(watched)
             }
             Err(error) => {
@@ -138,6 +150,11 @@ impl Shelf {
                 None
             }
         }
+    }
+
+    /// How long machines took that were made ready since this was asked last.
+    pub(super) fn made(&mut self) -> VecDeque<Duration> {
+        std::mem::take(&mut self.made)
     }
 
     /// A machine that was starting is not wanted any more.

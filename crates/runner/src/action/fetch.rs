@@ -13,7 +13,7 @@ use super::{LoadedAction, Manifest, Runs};
 use crate::CheckoutRequest;
 use crate::archive_stream::ArchiveStream;
 use crate::checkout;
-use crate::job::{JobRun, SET_UP, WorkError};
+use crate::job::{JobRun, MachineFailure, SET_UP, WorkError};
 use crate::step::StepRun;
 
 /// Actions within actions that are fetched in advance; running them has a limit of its own.
@@ -130,7 +130,13 @@ impl JobRun<'_> {
             return Ok(LoadedAction { manifest, folder, origin });
         }
         let fetched = self.services.actions.fetch(action).await.map_err(|error| {
-            WorkError::Step(format!("Unable to resolve action `{action}`: {}", error.reason))
+            let message = format!("Unable to resolve action `{action}`: {}", error.reason);
+            // That its host is away is no fault of the job's.
+            if error.may_pass {
+                WorkError::Machine(MachineFailure(message))
+            } else {
+                WorkError::Step(message)
+            }
         })?;
         let (text, file) = read_host_manifest(&fetched.tree, path, action)?;
         let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?.beside(owner, repo, reference);

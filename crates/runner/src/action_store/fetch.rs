@@ -21,12 +21,13 @@ const TREE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Files of one action's tree.
 const TREE_ENTRIES: usize = 500_000;
 
-/// A transfer that is slower than this for a minute is taken for dead.
+/// A server that sends nothing for a minute is taken for dead. One that packs a large repository sends five bytes every
+/// five seconds (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-uploadpackkeepAlive>).
 pub(crate) const TRANSFER_SETTINGS: [&str; 4] =
-    ["protocol.version=2", "http.lowSpeedLimit=1000", "http.lowSpeedTime=60", "fetch.writeCommitGraph=false"];
+    ["protocol.version=2", "http.lowSpeedLimit=1", "http.lowSpeedTime=60", "fetch.writeCommitGraph=false"];
 
 /// What git says when the remote has answered, and the answer is no.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 13] = [
     "not found",
     "does not exist",
     "does not appear to be a git repository",
@@ -34,6 +35,12 @@ const REFUSALS: [&str; 7] = [
     "could not read Username",
     "could not read Password",
     "Permission denied",
+    "returned error: 401",
+    "returned error: 403",
+    "returned error: 404",
+    "not our ref",
+    "unadvertised object",
+    "couldn't find remote ref",
 ];
 
 /// Why one remote didn't help.
@@ -41,26 +48,52 @@ const REFUSALS: [&str; 7] = [
 pub(crate) struct RemoteError {
     url: String,
     reason: String,
-    /// The remote gave no answer, as opposed to saying no.
-    pub(super) unreachable: bool,
+    pub(super) kind: RemoteErrorKind,
+}
+
+/// How it didn't help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RemoteErrorKind {
+    /// It has answered, and the answer is no.
+    Refused,
+    /// It gave no answer.
+    Unreachable,
+    /// What it gave could not be used on this host.
+    Host,
 }
 
 impl RemoteError {
     pub(crate) fn from_git(url: &str, error: &GitError) -> Self {
         let reason = error.to_string();
-        let refused = REFUSALS.iter().any(|refusal| reason.contains(refusal));
-        let unreachable = !refused && matches!(error, GitError::Failed { .. } | GitError::TimedOut { .. });
-        RemoteError { url: without_credentials(url), reason, unreachable }
+        let is_refusal = REFUSALS.iter().any(|refusal| reason.contains(refusal));
+        let kind = match error {
+            GitError::TooMuch { .. } => RemoteErrorKind::Refused,
+            GitError::Failed { .. } if is_refusal => RemoteErrorKind::Refused,
+            GitError::Failed { .. } | GitError::TimedOut { .. } => RemoteErrorKind::Unreachable,
+            GitError::Start(_) | GitError::Pipe { .. } => RemoteErrorKind::Host,
+        };
+        RemoteError { url: without_credentials(url), reason, kind }
     }
 
-    pub(crate) fn local(url: &str, reason: String) -> Self {
-        RemoteError { url: without_credentials(url), reason, unreachable: false }
+    /// What the remote has is not what is wanted.
+    pub(crate) fn refused(url: &str, reason: String) -> Self {
+        RemoteError { url: without_credentials(url), reason, kind: RemoteErrorKind::Refused }
+    }
+
+    /// A file of this host can't be used.
+    fn on_host(url: &str, what: &str, error: &io::Error) -> Self {
+        // Only `unpack` says so of itself: what is larger than is taken stays so.
+        let kind = match error.kind() {
+            io::ErrorKind::FileTooLarge if error.raw_os_error().is_none() => RemoteErrorKind::Refused,
+            _ => RemoteErrorKind::Host,
+        };
+        RemoteError { url: without_credentials(url), reason: format!("{what}: {error}"), kind }
     }
 
     pub(crate) fn no_such_ref(url: &str, reference: &str) -> Self {
         let is_short = (7..40).contains(&reference.len()) && reference.bytes().all(|b| b.is_ascii_hexdigit());
         let hint = if is_short { "; a shortened commit is not supported, write the full one" } else { "" };
-        RemoteError::local(url, format!("it has no branch or tag '{reference}'{hint}"))
+        RemoteError::refused(url, format!("it has no branch or tag '{reference}'{hint}"))
     }
 }
 
@@ -69,7 +102,7 @@ pub(crate) fn describe(failures: &[RemoteError]) -> String {
     let told: Vec<String> =
         failures.iter().map(|failure| format!("{}: {}", failure.url, failure.reason)).collect();
     let told = told.join("; ");
-    if failures.iter().any(|failure| failure.unreachable) {
+    if failures.iter().any(|failure| failure.kind == RemoteErrorKind::Unreachable) {
         let way_out =
             "check the network, or name a mirror: --actions-mirror 'file:///srv/git/{owner}/{repo}'";
         return format!("{told} ({way_out})");
@@ -126,7 +159,8 @@ impl Fetch<'_> {
     /// Leaves the tree in [`FetchFolder::tree`].
     pub(super) async fn run(&self) -> Result<(), RemoteError> {
         let told = |error: GitError| RemoteError::from_git(self.url, &error);
-        self.folder.clear().map_err(|error| RemoteError::local(self.url, error.to_string()))?;
+        let cleared = self.folder.clear();
+        cleared.map_err(|error| RemoteError::on_host(self.url, "can't empty a folder", &error))?;
         let repository = self.folder.repository();
         let format = if self.commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
         Git::new("init")
@@ -139,7 +173,7 @@ impl Fetch<'_> {
         let (commit, folder) = (self.commit.to_owned(), self.folder.clone());
         let exported = tokio::task::spawn_blocking(move || export(&folder, &commit)).await;
         let exported = exported.unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        exported.map_err(|error| RemoteError::local(self.url, format!("can't unpack the commit: {error}")))
+        exported.map_err(|error| RemoteError::on_host(self.url, "can't unpack the commit", &error))
     }
 
     /// First the commit alone; then, for servers that don't know how, its branch; then everything.
@@ -204,9 +238,8 @@ fn unpack(stream: impl io::Read, into: &Path) -> io::Result<()> {
         bytes = bytes.saturating_add(entry.size());
         entries += 1;
         if bytes > TREE_BYTES || entries > TREE_ENTRIES {
-            return Err(io::Error::other(format!(
-                "it is larger than {TREE_BYTES} bytes or has more than {TREE_ENTRIES} files"
-            )));
+            let why = format!("it is larger than {TREE_BYTES} bytes or has more than {TREE_ENTRIES} files");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
         entry.unpack_in(into)?;
     }

@@ -83,6 +83,7 @@ pub(crate) fn is_commit(text: &str) -> bool {
 }
 
 /// What each reference meant when a remote was last asked: one file each, written by rename.
+#[derive(Clone)]
 pub(super) struct LastKnown {
     root: PathBuf,
 }

@@ -78,6 +78,11 @@ impl Trees {
         Ok(trees)
     }
 
+    /// The same trees, none of them given out.
+    pub(super) fn for_run(&self) -> Trees {
+        Trees { root: self.root.clone(), bound: self.bound, held: Mutex::default() }
+    }
+
     /// How errors of this cache are told.
     pub(super) fn describe(&self, error: &io::Error) -> String {
         format!(

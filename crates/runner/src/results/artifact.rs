@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Service;
-use super::artifact_store::{Artifact, ArtifactError};
+use super::artifact_store::{Artifact, ArtifactError, NewArtifact};
 use super::blob::Download;
 use super::kept::KeptArtifact;
-use super::time::rfc3339;
+use super::time::{read_rfc3339, rfc3339};
 use super::token::{Grant, Purpose};
 use super::twirp::{TwirpError, on_disk};
 
@@ -55,6 +55,9 @@ pub(super) struct Create {
     name: String,
     #[serde(default, alias = "mimeType")]
     mime_type: Option<String>,
+    /// What the client makes of `retention-days`.
+    #[serde(default, alias = "expiresAt")]
+    expires_at: Option<String>,
 }
 
 /// `FinalizeArtifact`.
@@ -119,9 +122,16 @@ pub(super) async fn create(
     let grant = service.grant(&headers)?;
     request.ids.check_job(&grant)?;
     let (run, job) = (grant.run, grant.job);
-    let mime = request.mime_type.unwrap_or_else(|| "application/zip".to_owned());
+    let expires = request.expires_at.map(|said| {
+        read_rfc3339(&said).ok_or_else(|| TwirpError::invalid(format!("expires_at {said:?} is no time")))
+    });
+    let wish = NewArtifact {
+        name: request.name,
+        mime: request.mime_type.unwrap_or_else(|| "application/zip".to_owned()),
+        expires: expires.transpose()?,
+    };
     let store = Arc::clone(&service);
-    let id = stored(move || store.artifacts.create(run, job, &request.name, &mime)).await?;
+    let id = stored(move || store.artifacts.create(run, job, wish)).await?;
     let upload = match service.uploads.open(service.artifacts.records(run), UPLOAD_BYTES).await {
         Ok(upload) => upload,
         Err(error) => {

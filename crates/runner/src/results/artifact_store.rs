@@ -47,6 +47,9 @@ pub(super) struct Artifact {
     pub(super) size: u64,
     /// Milliseconds since 1970.
     pub(super) created: u64,
+    /// The same: until when its job wants it to be kept, where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<u64>,
     /// `sha256:` and 64 digits; empty until it is finalized.
     pub(super) digest: String,
     /// Whether the folder of its name is this artifact's.
@@ -79,6 +82,13 @@ impl Artifact {
     pub(super) fn file_name(&self) -> String {
         if self.is_zip() { format!("{}.zip", self.name) } else { self.name.clone() }
     }
+}
+
+/// An artifact that a job begins to upload.
+pub(super) struct NewArtifact {
+    pub(super) name: String,
+    pub(super) mime: String,
+    pub(super) expires: Option<u64>,
 }
 
 /// Why an artifact was refused.
@@ -127,14 +137,9 @@ impl ArtifactStore {
     }
 
     /// Reserves the name.
-    pub(super) fn create(
-        &self,
-        run: RunId,
-        job: JobId,
-        name: &str,
-        mime: &str,
-    ) -> Result<u64, ArtifactError> {
-        check_name(name)?;
+    pub(super) fn create(&self, run: RunId, job: JobId, new: NewArtifact) -> Result<u64, ArtifactError> {
+        let NewArtifact { name, mime, expires } = new;
+        check_name(&name)?;
         self.with_run(run, |artifacts| {
             if artifacts.iter().any(|artifact| artifact.name == name && !artifact.earlier) {
                 return Err(ArtifactError::Exists);
@@ -147,10 +152,11 @@ impl ArtifactStore {
                 run,
                 id,
                 job,
-                name: name.to_owned(),
-                mime: mime.to_owned(),
+                name,
+                mime,
                 size: 0,
                 created: millis(SystemTime::now()),
+                expires,
                 digest: String::new(),
                 unpacked: false,
                 upload: Some(String::new()),
@@ -363,10 +369,14 @@ mod tests {
         ArtifactStore::new(std::sync::Arc::new(move |_run| folder.clone()))
     }
 
+    fn out(mime: &str) -> NewArtifact {
+        NewArtifact { name: "out".to_owned(), mime: mime.to_owned(), expires: None }
+    }
+
     /// Hands over one raw file and unpacks it.
     fn add(store: &ArtifactStore, run: u64, text: &str) -> io::Result<()> {
         let (run, job) = (RunId(run), JobId(1));
-        store.create(run, job, "out", "text/plain").unwrap();
+        store.create(run, job, out("text/plain")).unwrap();
         let content = store.records(run).join("content");
         fs::create_dir_all(store.records(run)).unwrap();
         fs::write(&content, text).unwrap();
@@ -392,13 +402,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = store(folder.path());
         add(&first, 1, "first").unwrap();
-        assert!(matches!(first.create(RunId(1), JobId(2), "out", ""), Err(ArtifactError::Exists)));
+        assert!(matches!(first.create(RunId(1), JobId(2), out("")), Err(ArtifactError::Exists)));
         let again = store(folder.path());
         assert_eq!(again.list(RunId(1)).len(), 1);
         add(&again, 1, "second").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("out/out")).unwrap(), "second");
         assert_eq!((again.list(RunId(1)).len(), store(folder.path()).list(RunId(1)).len()), (1, 1));
-        assert!(matches!(again.create(RunId(1), JobId(2), "out", ""), Err(ArtifactError::Exists)));
+        assert!(matches!(again.create(RunId(1), JobId(2), out("")), Err(ArtifactError::Exists)));
     }
 
     #[test]

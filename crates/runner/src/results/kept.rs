@@ -27,6 +27,8 @@ pub struct KeptArtifact {
     pub digest: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Until when its job wants it to be kept (`retention-days`), where it said so.
+    pub expires_at: Option<Timestamp>,
     /// Where the file is.
     pub path: PathBuf,
 }
@@ -43,6 +45,7 @@ impl KeptArtifact {
             size: artifact.size,
             digest: artifact.digest,
             created_at: Timestamp(artifact.created),
+            expires_at: artifact.expires.map(Timestamp),
             name: artifact.name,
         }
     }

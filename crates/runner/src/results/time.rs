@@ -33,6 +33,12 @@ pub(super) fn rfc3339(millis: u64) -> String {
     )
 }
 
+/// What [`rfc3339`] and other writers of protobuf's JSON make of milliseconds.
+pub(super) fn read_rfc3339(text: &str) -> Option<u64> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok()
+}
+
 /// `Sat, 21 Nov 2026 05:08:00 GMT`, as HTTP writes a date.
 pub(super) fn http_date(time: SystemTime) -> String {
     let c = civil(millis(time));
@@ -84,6 +90,7 @@ mod tests {
             (1_795_237_680, "2026-11-21T05:08:00.000Z", "Sat, 21 Nov 2026 05:08:00 GMT"),
         ] {
             assert_eq!(rfc3339(seconds * 1000), rfc);
+            assert_eq!(read_rfc3339(rfc), Some(seconds * 1000));
             assert_eq!(http_date(UNIX_EPOCH + std::time::Duration::from_secs(seconds)), http);
         }
     }

@@ -223,7 +223,7 @@ impl<'a> Wanted<'a> {
 
     async fn fetch(&self, url: &str, clone: &Path) -> Result<Fetched, RemoteError> {
         let told = |error: GitError| RemoteError::from_git(url, &error);
-        let failed = |reason: String| RemoteError::local(url, reason);
+        let failed = |reason: String| RemoteError::refused(url, reason);
         let target = self.resolve(url).await?;
         Git::new("init")
             .args(["--quiet", "--template=", &format!("--object-format={}", target.object_format())])

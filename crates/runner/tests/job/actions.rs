@@ -94,12 +94,22 @@ async fn unexpected_and_deprecated_inputs_are_warned_about() {
 async fn a_missing_action_fails_the_job_before_any_step() {
     let outcome = Bench::new().run(job(vec![run("echo no"), uses("octo/none@v1", &[])])).await;
     assert_eq!(outcome.result.conclusion, Failure);
+    assert_eq!(outcome.result.infrastructure_error, None, "another try would not help");
     assert!(outcome.output().is_empty());
     assert!(
         outcome.messages()[0].contains("Unable to resolve action `octo/none@v1`"),
         "{:?}",
         outcome.messages()
     );
+}
+
+#[tokio::test]
+async fn an_action_whose_host_is_away_is_no_fault_of_the_job() {
+    let outcome = Bench::new().run(job(vec![run("echo no"), uses("away/node@v1", &[])])).await;
+    assert_eq!(outcome.result.conclusion, Failure);
+    assert!(outcome.output().is_empty());
+    let error = outcome.result.infrastructure_error.as_deref().expect("an infrastructure error");
+    assert!(error.contains("Unable to resolve action `away/node@v1`: Could not resolve host"), "{error}");
 }
 
 #[tokio::test]

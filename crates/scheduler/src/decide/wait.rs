@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use model::Timestamp;
 
+use crate::environment::moment;
 use crate::queue::line::{Member, Stage};
 use crate::queue::room::Shortage;
-use crate::queue::{Closed, Queue, Subject};
+use crate::queue::{Closed, Hold, Queue, Subject};
 
 use super::admit::{JobRoom, RunRoom};
 use super::{contest_of_jobs, contest_of_runs};
@@ -31,6 +32,13 @@ pub enum WaitReason {
     Approval,
     /// Somebody must let it into this environment.
     Environment(String),
+    /// It waits before its environment as long as that says.
+    Timer {
+        /// Which.
+        environment: String,
+        /// Until when.
+        until: Timestamp,
+    },
     /// Its concurrency group belongs to another.
     Group {
         /// The group.
@@ -143,8 +151,11 @@ fn closed(queue: &Queue) -> Option<WaitReason> {
 /// The wait of somebody who does not compete yet.
 fn held_back(queue: &Queue, subject: Subject, member: &Member, now: Timestamp) -> Option<Wait> {
     let reason = match (&member.stage, &member.retry) {
-        (Stage::Approval, _) => match queue.environment(subject) {
-            Some(environment) => WaitReason::Environment(environment.to_owned()),
+        (Stage::Approval, _) => match queue.hold(subject) {
+            Some(Hold { environment, until: Some(until) }) => {
+                WaitReason::Timer { environment: environment.clone(), until: *until }
+            }
+            Some(Hold { environment, until: None }) => WaitReason::Environment(environment.clone()),
             None => WaitReason::Approval,
         },
         (Stage::Group, _) => {
@@ -166,6 +177,9 @@ impl fmt::Display for WaitReason {
         match self {
             WaitReason::Approval => f.write_str("waits for approval"),
             WaitReason::Environment(name) => write!(f, "waits for approval to use the environment `{name}`"),
+            WaitReason::Timer { environment, until } => {
+                write!(f, "waits until {} before it uses the environment `{environment}`", moment(*until))
+            }
             WaitReason::Group { group, holder, ahead: 0 } => {
                 write!(f, "its concurrency group `{group}` is held by {holder}")
             }

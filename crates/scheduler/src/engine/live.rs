@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Conclusion, JobId, JobResult, JobState, RunId, Timestamp};
+use model::{Conclusion, JobId, JobResult, JobState, RunId, RunState, Timestamp};
 use runner::Cancellation;
 use store::Change;
 use store::record::{Job as Record, JobClock, Repository, Run};
-use workflow::plan::{PlanCommand, RunPlan, RunsOn};
+use workflow::plan::{JobPath, PlanCommand, RunPlan, RunsOn};
 
-use crate::environment::{Environment, Gate, gate};
+use crate::environment::{Environment, Gate, gate, moment};
 use crate::facts::RunFacts;
-use crate::queue::{CallClaim, QueuedJob, Retry};
+use crate::queue::{CallClaim, Hold, QueuedJob, Retry};
+use crate::recipe::Earlier;
 
 /// A run whose plan exists.
 pub(super) struct Live {
@@ -19,11 +20,15 @@ pub(super) struct Live {
     pub(super) facts: Arc<RunFacts>,
     pub(super) repository: Repository,
     plan: RunPlan,
+    /// The jobs of earlier attempts that count.
+    earlier: BTreeMap<JobPath, Earlier>,
     /// The rules of its repository's environments, as far as they are known.
     pub(super) environments: Option<Vec<Environment>>,
     pub(super) jobs: BTreeMap<JobId, LiveJob>,
     /// Calls that are in concurrency groups and have not ended.
     calls: BTreeSet<JobId>,
+    /// Why it waits, as far as it is written down as waiting.
+    held: Option<String>,
 }
 
 /// A job that the plan has let go, until it has ended.
@@ -41,9 +46,10 @@ pub(super) struct LiveJob {
     pub(super) cancellation: Option<Cancellation>,
     /// It was ended so that the next life runs it.
     pub(super) is_handed_back: bool,
-    queued_at: Timestamp,
-    /// Somebody must let it into its environment.
-    pub(super) held: bool,
+    /// When it was queued, or began to stand before its environment.
+    pub(super) queued_at: Timestamp,
+    /// What keeps it out of its environment.
+    pub(super) hold: Option<Hold>,
     /// Who has.
     pub(super) let_in_by: Option<String>,
 }
@@ -86,9 +92,62 @@ pub(super) struct Consequences {
 }
 
 impl Live {
-    pub(super) fn new(run: Arc<Run>, facts: Arc<RunFacts>, repository: Repository, plan: RunPlan) -> Live {
+    pub(super) fn new(
+        run: Arc<Run>,
+        facts: Arc<RunFacts>,
+        repository: Repository,
+        plan: RunPlan,
+        earlier: BTreeMap<JobPath, Earlier>,
+    ) -> Live {
         let (environments, jobs, calls) = Default::default();
-        Live { run, facts, repository, plan, environments, jobs, calls }
+        let held = (run.what.state == RunState::Waiting).then(|| run.what.reason.clone().unwrap_or_default());
+        Live { run, facts, repository, plan, earlier, environments, jobs, calls, held }
+    }
+
+    /// What is to be written because it waits from now on, for another reason, or no more: it does while all of its jobs
+    /// that are left must be let into environments.
+    pub(super) fn held_or_resumed(&mut self) -> Option<Change> {
+        let (held, run) = (self.why_held(), self.id());
+        if held == std::mem::replace(&mut self.held, held.clone()) {
+            return None;
+        }
+        Some(match held {
+            Some(reason) => Change::RunHeld { run, reason },
+            None => Change::RunResumed { run },
+        })
+    }
+
+    fn why_held(&self) -> Option<String> {
+        let mut jobs = self.jobs.values();
+        let first = jobs.next()?;
+        if !self.jobs.values().all(|job| job.hold.is_some()) {
+            return None;
+        }
+        Some(match (&first.hold, jobs.count()) {
+            (Some(hold), 0) => format!("{} {}", first.job.name, why(hold)),
+            (_, others) => format!("{} jobs wait to be let into their environments", others + 1),
+        })
+    }
+
+    /// Whether it waits for its jobs to be let in.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Something else, or nothing, keeps a job out of its environment. Gives what did.
+    pub(super) fn hold(&mut self, job: JobId, hold: Option<Hold>) -> Option<Hold> {
+        let job = self.jobs.get_mut(&job)?;
+        std::mem::replace(&mut job.hold, hold)
+    }
+
+    /// Why a job may not come into its environment, as far as the rules are known.
+    pub(super) fn kept_out(&self, job: JobId) -> Option<String> {
+        let job = self.jobs.get(&job)?;
+        let name = job.job.environment.as_deref();
+        match gate(self.environments.as_ref()?, name, &self.run.what.reference, job.queued_at) {
+            Gate::Closed(reason) => Some(reason),
+            _ => None,
+        }
     }
 
     /// A job has ended; its record is the caller's.
@@ -128,16 +187,23 @@ impl Live {
             PlanCommand::Start { job, runs_on } => {
                 let id = job.id;
                 let record = known.get(&id);
-                let gate = self.gate(&job, record);
-                match (record, &gate) {
+                let gate = self.gate(&job, record, now);
+                let hold = hold(&gate, &job);
+                match (record, &hold) {
                     (None, _) => {
                         let new = self.record(id, &job.key, &job.name, labels(&runs_on), now);
                         let new = before_gate(new, &job, &gate);
                         follows.changes.push(Change::JobCreated(Box::new(new)));
                     }
-                    // The rules were taken away meanwhile.
-                    (Some(record), Gate::Open) if record.state == JobState::Waiting => {
+                    // The rules were taken away, or are others now.
+                    (Some(record), None) if record.state == JobState::Waiting && gate == Gate::Open => {
                         follows.changes.push(Change::JobQueued { job: id, at: now });
+                    }
+                    (Some(record), Some(hold @ Hold { until: Some(until), .. }))
+                        if record.waits_until != Some(*until) =>
+                    {
+                        let (until, reason) = (*until, why(hold));
+                        follows.changes.push(Change::JobDelayed { job: id, until, reason });
                     }
                     _ => {}
                 }
@@ -154,23 +220,26 @@ impl Live {
                     cancellation: None,
                     is_handed_back: false,
                     queued_at,
-                    held: gate == Gate::Approval,
+                    hold,
                     let_in_by: None,
                 };
                 let queued = self.queued(id, &live, None);
                 self.calls.extend(queued.within.iter().map(|claim| claim.call));
                 match gate {
                     Gate::Closed(reason) => follows.kept_out.push((id, reason)),
-                    Gate::Open | Gate::Approval => follows.queue.push(queued),
+                    Gate::Open | Gate::Approval | Gate::Wait(_) => follows.queue.push(queued),
                 }
                 self.jobs.insert(id, live);
             }
             PlanCommand::Cancel(job) => follows.cancel.push(job),
-            PlanCommand::Decided { id, key, name, conclusion, reason } if !known.contains_key(&id) => {
+            PlanCommand::Decided { id, key, name, conclusion, reason, reused }
+                if !known.contains_key(&id) =>
+            {
                 let record = Record {
                     state: JobState::Ended,
                     conclusion: Some(conclusion),
                     reason,
+                    taken_from: self.taken_from(id).filter(|_| reused),
                     clock: JobClock { queued_at: now, ended_at: Some(now), ..JobClock::default() },
                     ..self.record(id, &key, &name, Vec::new(), now)
                 };
@@ -197,21 +266,32 @@ impl Live {
             queued_at: job.queued_at,
             concurrency: self.plan.group_of_job(id).cloned(),
             within,
-            approval: job.job.environment.clone().filter(|_| job.held),
+            hold: job.hold.clone(),
             retry,
         }
     }
 
-    /// How a job stands before its environment. One that was let in once stays in.
-    fn gate(&self, job: &model::Job, record: Option<&Record>) -> Gate {
+    /// How a job stands before its environment. One that was let in once stays in, and of one that waits for its time
+    /// only, nobody's word is missing.
+    fn gate(&self, job: &model::Job, record: Option<&Record>, now: Timestamp) -> Gate {
         if record.is_some_and(|record| record.state != JobState::Waiting) {
             return Gate::Open;
         }
-        match &self.environments {
-            Some(all) => gate(all, job.environment.as_deref(), &self.run.what.reference),
+        let since = record.map_or(now, |record| record.clock.queued_at);
+        let gate = match &self.environments {
+            Some(all) => gate(all, job.environment.as_deref(), &self.run.what.reference, since),
             None if job.environment.is_some() => Gate::Approval,
             None => Gate::Open,
+        };
+        match (gate, record.and_then(|record| record.waits_until)) {
+            (Gate::Approval | Gate::Wait(_), Some(until)) => Gate::Wait(until),
+            (gate, _) => gate,
         }
+    }
+
+    /// The job of an earlier attempt that ran in this one's place.
+    fn taken_from(&self, id: JobId) -> Option<JobId> {
+        self.earlier.get(&self.plan.place(id)?.path)?.ran_as
     }
 
     fn record(&self, id: JobId, key: &str, name: &str, labels: Vec<String>, now: Timestamp) -> Record {
@@ -222,12 +302,15 @@ impl Live {
             attempt: self.run.attempt,
             key: key.to_owned(),
             path,
+            rank: self.plan.rank(id).unwrap_or_default(),
             name: name.to_owned(),
             labels,
             state: JobState::Queued,
             reason: None,
+            waits_until: None,
             conclusion: None,
             infrastructure_error: None,
+            taken_from: None,
             tries: 0,
             interruptions: 0,
             machine: None,
@@ -246,13 +329,31 @@ impl Live {
 /// The record of a job that stands there.
 fn before_gate(record: Record, job: &model::Job, gate: &Gate) -> Record {
     let environment = job.environment.clone();
-    let (state, reason) = match (gate, &environment) {
-        (Gate::Open, _) => (JobState::Queued, None),
-        (Gate::Closed(reason), _) => (JobState::Waiting, Some(reason.clone())),
-        (Gate::Approval, Some(name)) => (JobState::Waiting, Some(format!("waits to be let into {name}"))),
-        (Gate::Approval, None) => (JobState::Waiting, None),
+    let (state, reason, waits_until) = match (gate, hold(gate, job)) {
+        (Gate::Closed(reason), _) => (JobState::Waiting, Some(reason.clone()), None),
+        (_, Some(hold)) => (JobState::Waiting, Some(why(&hold)), hold.until),
+        (_, None) => (JobState::Queued, None, None),
     };
-    Record { environment, state, reason, ..record }
+    Record { environment, state, reason, waits_until, ..record }
+}
+
+/// What keeps a job out of its environment, if it may come in at all.
+fn hold(gate: &Gate, job: &model::Job) -> Option<Hold> {
+    let until = match gate {
+        Gate::Open | Gate::Closed(_) => return None,
+        Gate::Approval => None,
+        Gate::Wait(until) => Some(*until),
+    };
+    Some(Hold { environment: job.environment.clone()?, until })
+}
+
+/// Why a job waits, as a clause that goes on from its name.
+pub(super) fn why(hold: &Hold) -> String {
+    let Hold { environment, until } = hold;
+    match until {
+        Some(until) => format!("waits until {} before it uses {environment}", moment(*until)),
+        None => format!("waits to be let into {environment}"),
+    }
 }
 
 /// `runs-on` as people read it.

@@ -1,5 +1,6 @@
 //! What a plan needs of the world: the files that a workflow calls, its contexts, secrets, and variables.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,12 +11,13 @@ use runner::ActionStore;
 use serde_json::{Map, Value as Json, json};
 use store::Store;
 use store::record::{Repository, Run, Scope};
+use workflow::plan::JobPath;
 use workflow::resolve::DefaultPermissions;
 
 use crate::expand::is_elsewhere;
 use crate::facts::RunFacts;
 use crate::origin::Origin;
-use crate::recipe::{Again, File, Recipe, earlier};
+use crate::recipe::{Again, Earlier, File, Recipe, earlier};
 use crate::token;
 use crate::workflows::{CallError, called};
 
@@ -76,6 +78,8 @@ pub struct Preparer {
     pub secrets: Arc<dyn SecretSource>,
     /// What tokens of jobs may do where no workflow says anything.
     pub permissions: DefaultPermissions,
+    /// How long artifacts are kept, in days.
+    pub artifact_days: u32,
 }
 
 /// What a plan is made of.
@@ -95,7 +99,7 @@ impl Preparer {
         let want: Vec<forge::git::Want> = Vec::from(&facts.start);
         let (name, sha) = (&repository.facts.full_name, &facts.workflow_sha);
         let mirror = self.origin.mirror_with(sha, name, &want).await?;
-        let calls = called(&file, &mirror, sha, &*self.actions).await?;
+        let calls = called(&file, &mirror, sha, &*self.actions.for_run()).await?;
         let recipe = Recipe {
             file,
             called: calls.files,
@@ -143,6 +147,7 @@ impl Preparer {
             triggering_actor: triggering,
             token: "",
             protected: false,
+            retention_days: self.artifact_days,
             addresses: &self.origin.addresses,
         }))
     }
@@ -193,11 +198,8 @@ impl Preparer {
         repository.ok_or_else(|| format!("its repository {} is not known any more", run.what.repository))
     }
 
-    /// Results of earlier attempts that count in this one.
-    async fn earlier(
-        &self,
-        run: &Run,
-    ) -> Result<std::collections::BTreeMap<workflow::plan::JobPath, model::JobResult>, String> {
+    /// Jobs of earlier attempts that count in this one.
+    async fn earlier(&self, run: &Run) -> Result<BTreeMap<JobPath, Earlier>, String> {
         let attempts = self.store.attempts(run.id).await.map_err(|error| error.to_string())?;
         let again = attempts.iter().find(|attempt| attempt.attempt == run.attempt);
         let Some(again) = again.and_then(|attempt| attempt.again.clone()) else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Conclusion, JobId, JobState, RunState, Timestamp};
+use model::{Conclusion, JobId, JobState, Timestamp};
 use store::change::Requeue;
 use store::record::{Job, PlanInput, Run};
 use store::{Change, StoreError};
@@ -23,12 +23,12 @@ impl Core {
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
         let mut runs = self.parts.store.unfinished_runs().await?;
         // Who had started has its group; the others ask for it after them.
-        runs.sort_by_key(|run| (run.what.state != RunState::Running, run.queued_at, run.id));
+        runs.sort_by_key(|run| (run.started_at.is_none(), run.queued_at, run.id));
         for run in runs {
             let id = run.id;
-            match run.what.state {
-                RunState::Waiting | RunState::Queued => self.admit(run).await,
-                RunState::Running => match self.revive(run).await? {
+            match run.started_at {
+                None => self.admit(run).await,
+                Some(_) => match self.revive(run).await? {
                     Ok(()) => info!(run = %id, "goes on with a run of an earlier life"),
                     Err(reason) => {
                         warn!(run = %id, reason, "a run of an earlier life can't go on");
@@ -36,7 +36,6 @@ impl Core {
                         self.end_run(id, Conclusion::Failure, Some(reason)).await;
                     }
                 },
-                RunState::Ended => {}
             }
         }
         Ok(())
@@ -54,7 +53,7 @@ impl Core {
             Ok(live) => live,
             Err(reason) => return Ok(Err(reason)),
         };
-        live.environments = self.environments(run.what.repository).await;
+        live.environments = self.environments(&live.repository.place).await;
         let now = Timestamp::now();
         self.queue.run_queued(QueuedRun {
             id: run.id,
@@ -107,7 +106,7 @@ impl Core {
         let repository = self.parts.preparer.repository(run).await?;
         let secrets = self.parts.preparer.secrets_of(&repository).await?;
         let plan = recipe.plan(run.id, run.attempt, run.what.trust, secrets).map_err(|error| error.0)?;
-        Ok(Live::new(Arc::new(run.clone()), Arc::new(facts), repository, plan))
+        Ok(Live::new(Arc::new(run.clone()), Arc::new(facts), repository, plan, recipe.earlier))
     }
 
     /// A job that was running when the server ended: its machine is gone.

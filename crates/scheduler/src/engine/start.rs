@@ -80,7 +80,8 @@ impl Core {
         let Prepared { recipe, facts, repository, secrets } = prepared;
         self.put_off.remove(&run.id);
         let plan = recipe.plan(run.id, run.attempt, run.what.trust, secrets).map_err(|error| error.0)?;
-        Ok((Live::new(Arc::new(run), Arc::new(facts), repository, plan), recipe))
+        let earlier = recipe.earlier.clone();
+        Ok((Live::new(Arc::new(run), Arc::new(facts), repository, plan, earlier), recipe))
     }
 
     /// Puts a run off. Gives the reason why it is not, if it has been tried often enough.

@@ -49,7 +49,7 @@ impl Core {
                         Ok(()) => worker.work(order, sink, cancellation.clone()).await,
                         Err(reason) => super::without_machine(model::Conclusion::Failure, Some(reason)),
                     };
-                    if let Some(reason) = &result.infrastructure_error {
+                    if let Some(reason) = untold(&result) {
                         journal.note(&format!("Error: {reason}"));
                     }
                     let may_go_on = leaves_log_open(&cancellation, &result);
@@ -67,6 +67,16 @@ impl Core {
     }
 }
 
+/// What the log does not have yet of why the machine failed. A runner that came to the job's steps has said it all but the
+/// machine's own last words, which stand on lines of their own.
+fn untold(result: &JobResult) -> Option<&str> {
+    let reason = result.infrastructure_error.as_deref()?;
+    match result.steps.is_empty() {
+        true => Some(reason),
+        false => reason.split_once('\n').map(|(_, last_words)| last_words),
+    }
+}
+
 /// The result, unless its record has a hole: who can't be watched has not succeeded.
 fn unless(result: JobResult, written: Result<(), String>) -> JobResult {
     match written {
@@ -76,5 +86,26 @@ fn unless(result: JobResult, written: Result<(), String>) -> JobResult {
             infrastructure_error: Some(result.infrastructure_error.unwrap_or(reason)),
             ..result
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Conclusion, StepResult};
+
+    use super::*;
+
+    #[test]
+    fn what_a_runner_has_said_of_a_machine_is_not_said_again_but_its_last_words_are() {
+        let failed =
+            |reason: &str| super::super::without_machine(Conclusion::Failure, Some(reason.to_owned()));
+        assert_eq!(untold(&failed("the VM did not boot")), Some("the VM did not boot"));
+        let (outcome, conclusion) = (Conclusion::Skipped, Conclusion::Skipped);
+        let begun = |reason| JobResult {
+            steps: vec![StepResult { id: String::new(), outcome, conclusion }],
+            ..failed(reason)
+        };
+        assert_eq!(untold(&begun("job 'a': the machine is gone")), None);
+        assert_eq!(untold(&begun("job 'a': the machine is gone\nout of memory")), Some("out of memory"));
     }
 }

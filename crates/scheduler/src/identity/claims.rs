@@ -5,41 +5,6 @@
 use model::Job;
 use serde_json::{Map, Value as Json};
 
-/// All that a token may say.
-pub(super) const NAMES: [&str; 31] = [
-    "sub",
-    "aud",
-    "exp",
-    "iat",
-    "iss",
-    "jti",
-    "nbf",
-    "ref",
-    "sha",
-    "repository",
-    "repository_id",
-    "repository_owner",
-    "repository_owner_id",
-    "repository_visibility",
-    "run_id",
-    "run_number",
-    "run_attempt",
-    "actor",
-    "actor_id",
-    "workflow",
-    "workflow_ref",
-    "workflow_sha",
-    "job_workflow_ref",
-    "job_workflow_sha",
-    "head_ref",
-    "base_ref",
-    "event_name",
-    "ref_type",
-    "ref_protected",
-    "environment",
-    "runner_environment",
-];
-
 /// Those that are in the `github` context by the same names.
 const OF_GITHUB: [&str; 19] = [
     "ref",
@@ -63,41 +28,52 @@ const OF_GITHUB: [&str; 19] = [
     "ref_protected",
 ];
 
-/// What is true of a job for as long as it runs, with the audience that it has unless it asks for another.
+/// How a job says something of itself, if it has it.
+type Say = fn(&Job) -> Option<String>;
+
+/// Those that are not.
+const OF_JOB: [(&str, Say); 7] = [
+    ("sub", |job| Some(subject(job))),
+    // Unless it asks for another.
+    ("aud", |job| Some(format!("{}/{}", github(job, "server_url"), github(job, "repository_owner")))),
+    ("repository_visibility", |job| {
+        let is_private = job.contexts.github.pointer("/event/repository/private") != Some(&Json::Bool(false));
+        Some(if is_private { "private" } else { "public" }.to_owned())
+    }),
+    ("job_workflow_ref", |job| Some(as_text(&job.contexts.job["workflow_ref"]))),
+    ("job_workflow_sha", |job| Some(as_text(&job.contexts.job["workflow_sha"]))),
+    ("runner_environment", |_| Some("self-hosted".to_owned())),
+    ("environment", |job| job.environment.clone()),
+];
+
+/// Those that each token has of its own.
+const OF_TOKEN: [&str; 5] = ["iss", "jti", "iat", "nbf", "exp"];
+
+/// All that a token may say.
+pub(super) fn names() -> Vec<&'static str> {
+    OF_GITHUB.into_iter().chain(OF_JOB.iter().map(|(name, _)| *name)).chain(OF_TOKEN).collect()
+}
+
+/// What is true of a job for as long as it runs.
 pub(super) fn of(job: &Job) -> Map<String, Json> {
-    let github = &job.contexts.github;
-    let text = |name: &str| as_text(&github[name]);
-    let mut claims = Map::new();
-    for name in OF_GITHUB {
-        claims.insert(name.to_owned(), text(name).into());
-    }
-    let is_private = github.pointer("/event/repository/private") != Some(&Json::Bool(false));
-    for (name, value) in [
-        ("sub", subject(job)),
-        ("aud", format!("{}/{}", text("server_url"), text("repository_owner"))),
-        ("repository_visibility", if is_private { "private" } else { "public" }.to_owned()),
-        ("job_workflow_ref", as_text(&job.contexts.job["workflow_ref"])),
-        ("job_workflow_sha", as_text(&job.contexts.job["workflow_sha"])),
-        ("runner_environment", "self-hosted".to_owned()),
-    ] {
-        claims.insert(name.to_owned(), value.into());
-    }
-    if let Some(environment) = &job.environment {
-        claims.insert("environment".to_owned(), environment.clone().into());
-    }
-    claims
+    let of_github = OF_GITHUB.into_iter().map(|name| (name, Some(github(job, name))));
+    let all = of_github.chain(OF_JOB.iter().map(|(name, say)| (*name, say(job))));
+    all.filter_map(|(name, value)| Some((name.to_owned(), Json::from(value?)))).collect()
+}
+
+fn github(job: &Job, name: &str) -> String {
+    as_text(&job.contexts.github[name])
 }
 
 /// What clouds decide by: the environment before the pull request, and that before the ref.
 fn subject(job: &Job) -> String {
-    let github = |name: &str| as_text(&job.contexts.github[name]);
     let what = match &job.environment {
         // Colons separate.
         Some(environment) => format!("environment:{}", environment.replace(':', "%3A")),
-        None if github("event_name").starts_with("pull_request") => "pull_request".to_owned(),
-        None => format!("ref:{}", github("ref")),
+        None if github(job, "event_name").starts_with("pull_request") => "pull_request".to_owned(),
+        None => format!("ref:{}", github(job, "ref")),
     };
-    format!("repo:{}:{what}", github("repository"))
+    format!("repo:{}:{what}", github(job, "repository"))
 }
 
 /// All of GitHub's claims but times are text.

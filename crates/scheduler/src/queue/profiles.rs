@@ -30,6 +30,12 @@ impl Default for Size {
     }
 }
 
+impl Size {
+    fn could_hold(self, other: Size) -> bool {
+        other.vcpus <= self.vcpus && other.memory_mib <= self.memory_mib
+    }
+}
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} vCPU and {} MiB", self.vcpus, self.memory_mib)
@@ -58,6 +64,8 @@ pub struct Profile {
     pub labels: Vec<String>,
     /// How large its machines are, unless a label says a size.
     pub size: Size,
+    /// How large a machine a label may ask for: what its host has. No bound, where that is not known.
+    pub largest: Option<Size>,
     /// How many there may be at once.
     pub capacity: Capacity,
 }
@@ -177,6 +185,15 @@ impl Profiles {
         }
         let fits = candidates.iter().find(|profile| labels.iter().all(|label| profile.1.has(label)));
         let Some((place, profile)) = fits else { return Err(self.missing(&labels)) };
+        if let (Some(size), Some(largest)) = (size, profile.largest)
+            && !largest.could_hold(size)
+        {
+            return Err(NoProfile::TooLarge {
+                size,
+                whose: "the host".to_owned(),
+                room: largest.to_string(),
+            });
+        }
         let size = size.unwrap_or(profile.size);
         let capacity = profile.capacity;
         if !capacity.could_hold(size) {

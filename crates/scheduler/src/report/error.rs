@@ -35,16 +35,18 @@ impl Reporter {
             StepPhase::Post => format!("Post {}", step.name),
             StepPhase::SetUp | StepPhase::Complete => step.name.clone(),
         };
-        let Said { error, lines } = said(self.last_lines(job, step, steps).await);
+        let Said { error, mut lines } = said(self.last_lines(job, step, steps).await);
         // An annotation does not say which step it is of; the step's own lines do.
-        let message = error.or(message).or_else(|| lines.last().cloned());
+        let message = error.or(message);
+        lines.retain(|line| !is_told(line, message.as_deref()));
+        let message = message.or_else(|| lines.last().cloned());
         let message = message.unwrap_or_else(|| "it failed".to_owned());
         Some(FirstError { what, message: first_line(&message), lines })
     }
 
     /// The last lines that a step has written. A log that can't be read tells nothing here; its page says why.
     async fn last_lines(&self, job: &Job, step: &Step, steps: &[Step]) -> Vec<String> {
-        let reader = self.logs.read(job.id);
+        let reader = self.logs.read(job.ran_as());
         let next = steps.iter().map(|other| other.first_line).filter(|first| *first > step.first_line).min();
         let end = match next {
             Some(next) => next,
@@ -73,13 +75,25 @@ fn said(mut lines: Vec<String>) -> Said {
     Said { error, lines }
 }
 
+/// Whether a line says but what is told above it.
+fn is_told(line: &str, message: Option<&str>) -> bool {
+    message == Some(line.strip_prefix("Error: ").unwrap_or(line))
+}
+
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES, Said, said};
+    use super::{LINES, Said, is_told, said};
+
+    #[test]
+    fn a_line_that_says_what_is_told_above_it_is_not_shown_again() {
+        let message = Some("The machine failed: job 'a': gone");
+        assert!(is_told("Error: The machine failed: job 'a': gone", message));
+        assert!(!is_told("Error: The machine failed", message) && !is_told("gone", None));
+    }
 
     #[test]
     fn a_steps_error_is_the_first_that_it_told_and_its_lines_are_its_last() {

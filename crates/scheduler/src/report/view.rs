@@ -30,7 +30,7 @@ impl Reporter {
             run: run.id,
             workflow: run.what.workflow_name.clone(),
             event: run.what.event.clone(),
-            state: state_of_run(run),
+            state: state_of_run(run, &jobs),
             times: times(run.started_at, run.ended_at),
             jobs: views,
             url,
@@ -38,7 +38,7 @@ impl Reporter {
     }
 
     async fn job(&self, job: &Job, annotations: Vec<AnnotationOf>, run_url: &str) -> Result<JobView, String> {
-        let steps = self.store.steps(job.id).await.map_err(|error| error.to_string())?;
+        let steps = self.store.steps(job.ran_as()).await.map_err(|error| error.to_string())?;
         let summaries = steps.iter().filter_map(|step| step.summary.as_deref());
         let error = match job.conclusion {
             Some(Conclusion::Failure) => self.first_error(job, &steps, &annotations).await,
@@ -61,11 +61,12 @@ pub(super) fn no_name(error: RepositoryNameError) -> String {
     error.to_string()
 }
 
-fn state_of_run(run: &Run) -> State {
+fn state_of_run(run: &Run, jobs: &[Job]) -> State {
     match (run.what.state, run.conclusion) {
         (RunState::Ended, Some(conclusion)) => State::Ended(conclusion),
         (RunState::Ended, None) => State::Ended(Conclusion::Failure),
-        (RunState::Waiting, _) => State::Waiting("approval".to_owned()),
+        (RunState::Waiting, _) if run.needs_approval() || jobs.iter().any(needs_approval) => approval(),
+        (RunState::Waiting, _) => time(),
         (RunState::Queued, _) => State::Queued,
         (RunState::Running, _) => State::Running,
     }
@@ -75,10 +76,23 @@ fn state_of_job(job: &Job) -> State {
     match (job.state, job.conclusion) {
         (JobState::Ended, Some(conclusion)) => State::Ended(conclusion),
         (JobState::Ended, None) => State::Ended(Conclusion::Failure),
-        (JobState::Waiting, _) => State::Waiting("approval".to_owned()),
+        (JobState::Waiting, _) if needs_approval(job) => approval(),
+        (JobState::Waiting, _) => time(),
         (JobState::Queued, _) => State::Queued,
         (JobState::Leasing | JobState::Running, _) => State::Running,
     }
+}
+
+fn needs_approval(job: &Job) -> bool {
+    job.state == JobState::Waiting && job.waits_until.is_none()
+}
+
+fn approval() -> State {
+    State::Waiting("approval".to_owned())
+}
+
+fn time() -> State {
+    State::Waiting("its environment's time".to_owned())
 }
 
 fn times(started: Option<Timestamp>, ended: Option<Timestamp>) -> Times {

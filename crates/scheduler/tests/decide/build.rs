@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{JobId, RepositoryId, RunId, Timestamp};
-use scheduler::queue::{Capacity, Limits, Profile, Profiles, QueuedJob, QueuedRun, Subject};
+use scheduler::queue::{Capacity, Hold, Limits, Profile, Profiles, QueuedJob, QueuedRun, Subject};
 use scheduler::{Command, Queue, decide, waits};
 use workflow::concurrency::Concurrency;
 use workflow::plan::RunsOn;
@@ -48,6 +48,11 @@ pub(crate) fn keeping(name: &str) -> Option<Concurrency> {
     group(name).map(|group| Concurrency { keep_all: true, ..group })
 }
 
+/// What keeps a job out of production: somebody's word, or time.
+pub(crate) fn production(until: Option<Timestamp>) -> Option<Hold> {
+    Some(Hold { environment: "production".to_owned(), until })
+}
+
 impl Server {
     pub(crate) fn new(limits: Limits, profiles: Vec<Profile>) -> Server {
         Server {
@@ -83,7 +88,7 @@ impl Server {
             queued_at: self.at,
             concurrency: None,
             within: Vec::new(),
-            approval: None,
+            hold: None,
             retry: None,
         }
     }
@@ -114,6 +119,10 @@ impl Server {
             Command::StartJob { job, placement } => {
                 assert!(self.queue.started(job, now), "job {job} may start");
                 (format!("job {job} on {}", placement.profile), None)
+            }
+            Command::LetIn(job) => {
+                self.queue.approved(job);
+                (format!("let job {job} in"), None)
             }
             Command::CancelRun { run, reason } => (format!("cancel run {run}: {reason}"), Some(run.into())),
             Command::CancelJob { job, reason } => (format!("cancel job {job}: {reason}"), Some(job.into())),

@@ -6,7 +6,7 @@ use model::{JobId, RepositoryId, RunId, Timestamp};
 use scheduler::Queue;
 use scheduler::queue::{Limits, Profiles, QueuedJob, QueuedRun, Retry};
 
-use crate::build::{Server, group, keeping, machines, ubuntu};
+use crate::build::{Server, group, keeping, machines, production, ubuntu};
 
 #[test]
 fn what_is_queued_twice_starts_once() {
@@ -97,7 +97,7 @@ fn a_cancelled_job_is_not_tried_again() {
 fn a_run_that_ends_leaves_no_job_waiting() {
     let mut server = Server::plain();
     server.queue.run_queued(server.run(1));
-    server.queue.job_queued(QueuedJob { approval: Some("production".to_owned()), ..server.job(1) });
+    server.queue.job_queued(QueuedJob { hold: production(None), ..server.job(1) });
     server.go();
     assert_eq!(server.end(RunId(1)), ["cancel job 1: its run 1 has ended"]);
 }
@@ -148,4 +148,45 @@ fn a_run_that_has_ended_can_be_queued_again_as_its_next_attempt() {
     server.end(RunId(1));
     server.queue.run_queued(QueuedRun { concurrency: group("g"), ..server.run(1) });
     assert_eq!(server.go(), ["run 1"]);
+}
+
+#[test]
+fn a_job_that_time_lets_in_waits_for_it_and_no_longer() {
+    let mut server = Server { at: Timestamp(1_800_000_000_000), ..Server::plain() };
+    let (begun, until) = (server.at, server.at.after(Duration::from_secs(90 * 60)));
+    server.queue.job_queued(QueuedJob { hold: production(Some(until)), ..server.job(1) });
+    assert_eq!((server.go(), server.queue.wakes_at(begun)), (Vec::new(), Some(until)));
+    let why = "waits until 2027-01-15 09:30:00 UTC before it uses the environment `production`";
+    assert_eq!(server.why(JobId(1)), why);
+    server.at = Timestamp(until.0 - 1);
+    assert_eq!(server.go(), [""; 0]);
+    server.at = until;
+    assert_eq!(server.go(), ["let job 1 in", "job 1 on ubuntu-latest"]);
+    assert_eq!(server.queue.wakes_at(until), None);
+}
+
+#[test]
+fn a_job_waits_no_longer_than_anybody_may_ask_for_after_the_clock_was_set_back() {
+    let mut server = Server { at: Timestamp(1_800_000_000_000), ..Server::plain() };
+    let until = server.at.after(Duration::from_secs(90 * 60));
+    server.queue.job_queued(QueuedJob { hold: production(Some(until)), ..server.job(1) });
+    server.at = server.at.before(Duration::from_secs(31 * 24 * 60 * 60));
+    assert_eq!(server.go(), ["let job 1 in", "job 1 on ubuntu-latest"]);
+}
+
+#[test]
+fn a_job_that_was_approved_waits_for_its_time_and_one_that_was_cancelled_meanwhile_is_never_let_in() {
+    let mut server = Server::plain();
+    let until = server.at.after(Duration::from_secs(60));
+    for id in 1..=2 {
+        server.queue.job_queued(QueuedJob { hold: production(None), ..server.job(id) });
+    }
+    assert_eq!(server.why(JobId(1)), "waits for approval to use the environment `production`");
+    for id in 1..=2 {
+        server.queue.held(JobId(id), production(Some(until)).expect("a hold"));
+    }
+    server.queue.cancel(JobId(2), "by ada");
+    assert_eq!(server.go(), ["cancel job 2: by ada"]);
+    server.at = until;
+    assert_eq!(server.go(), ["let job 1 in", "job 1 on ubuntu-latest"]);
 }

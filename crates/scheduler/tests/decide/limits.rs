@@ -3,7 +3,7 @@
 use model::{JobId, RepositoryId, RunId};
 use scheduler::queue::{Capacity, Limits, Profile, QueuedJob, Size};
 
-use crate::build::{Server, machines, runs_on, ubuntu};
+use crate::build::{Server, machines, production, runs_on, ubuntu};
 
 #[test]
 fn five_workflows_run_at_once_unless_something_else_is_said() {
@@ -26,7 +26,7 @@ fn a_run_whose_jobs_all_wait_for_people_is_none_of_the_workflows_that_run() {
         server.queue.run_queued(server.run(id));
     }
     assert_eq!(server.go(), ["run 1"]);
-    server.queue.job_queued(QueuedJob { approval: Some("production".to_owned()), ..server.job(1) });
+    server.queue.job_queued(QueuedJob { hold: production(None), ..server.job(1) });
     assert_eq!(server.go(), ["run 2"]);
     assert_eq!(server.why(RunId(3)), "1. 1 of at most 1 workflows are running");
     // Let in, it goes on at once, and counts again.
@@ -35,7 +35,7 @@ fn a_run_whose_jobs_all_wait_for_people_is_none_of_the_workflows_that_run() {
     assert_eq!(server.end(RunId(2)), [""; 0]);
     assert_eq!(server.why(RunId(3)), "1. 1 of at most 1 workflows are running");
     // One job that waits for people keeps no other from its work, nor the run from counting.
-    server.queue.job_queued(QueuedJob { approval: Some("production".to_owned()), ..server.job(2) });
+    server.queue.job_queued(QueuedJob { hold: production(None), ..server.job(2) });
     assert_eq!(server.go(), [""; 0]);
     assert_eq!(server.end(JobId(1)), ["run 3"]);
 }

@@ -12,6 +12,7 @@ fn profiles() -> Profiles {
         group: Some("builders".into()),
         labels: labels(&["self-hosted", "large", "gpu"]),
         size: Size { vcpus: 16, memory_mib: 65_536 },
+        largest: None,
         capacity: Capacity { vcpus: Some(32), ..Capacity::default() },
     };
     Profiles::new(vec![ubuntu(), large])
@@ -82,6 +83,21 @@ fn a_machine_that_never_fits_is_refused_instead_of_waiting_for_ever() {
         problem.contains("64 vCPU and 8192 MiB never fits: profile `large` has room for 32 vCPU"),
         "{problem}"
     );
+}
+
+#[test]
+fn a_label_that_asks_for_more_than_the_host_has_is_refused_and_one_for_all_of_it_is_not() {
+    let host = Size { vcpus: 4, memory_mib: 8192 };
+    let profiles = Profiles::new(vec![Profile { largest: Some(host), ..ubuntu() }]);
+    let place = |label: &str| profiles.place(&runs_on(&["ubuntu-latest", label]));
+    assert_eq!(place("firecracker-4cpu-8gb").unwrap().size, host);
+    for (label, asked) in
+        [("firecracker-900cpu-8gb", "900 vCPU and 8192 MiB"), ("microvm-1cpu-9gb", "1 vCPU and 9216 MiB")]
+    {
+        let problem = place(label).unwrap_err().to_string();
+        let expected = format!("a machine of {asked} never fits: the host has room for 4 vCPU and 8192 MiB");
+        assert!(problem.starts_with(&expected), "{problem}");
+    }
 }
 
 #[test]

@@ -1,12 +1,16 @@
-//! Jobs that somebody must let into their environments.
+//! Jobs that somebody, or time, must let into their environments.
 
-use model::{Conclusion, JobState, RepositoryId, Timestamp};
+use std::time::Duration;
+
+use model::{Conclusion, JobState, RunId, RunState, Timestamp};
 use scheduler::engine::{Decision, EngineError, Review};
 use scheduler::environment::{self, Environment};
 use scheduler::queue::Limits;
+use scheduler::recipe::Again;
+use scheduler::worker::fake::Deed;
 use serde_json::json;
 use store::Change;
-use store::record::{Job, RepositoryFacts, Scope, Variable};
+use store::record::{Job, Run, Scope, Variable};
 
 use crate::house::{House, Place, push, repository};
 
@@ -18,22 +22,11 @@ jobs:
   tell: {needs: deploy, runs-on: ubuntu-latest, steps: [{run: x}]}
 ";
 
-/// Gives `production` these rules.
+/// Gives `production` these rules, whether or not somebody has heard of the repository.
 async fn with(house: &House, rules: Environment) {
-    let facts = RepositoryFacts {
-        forge: "github".to_owned(),
-        full_name: "octo/hello".to_owned(),
-        forge_id: None,
-        default_branch: "main".to_owned(),
-        is_private: false,
-        clone_url: String::new(),
-        installation: None,
-    };
-    let id = house.store.repository_seen(facts, Timestamp(1)).await.expect("written");
-    assert_eq!(id, RepositoryId(1));
     let rules = Environment { name: "production".to_owned(), ..rules };
     assert_eq!(rules.check(), Ok(()));
-    house.store.apply(vec![environment::set(id, &rules)]).await.expect("written");
+    house.store.apply(vec![environment::set("octo/hello", &rules)]).await.expect("written");
 }
 
 fn approval(reviewers: &[&str]) -> Environment {
@@ -76,6 +69,48 @@ async fn a_job_waits_until_it_is_let_in_and_only_then_has_the_secrets_of_its_env
     assert_eq!(lines[0].line.text, "mona has let this job into the environment Production: looks good");
     let again = house.engine.review(job.id, by("mona", Decision::Approve)).await;
     assert!(matches!(again, Err(EngineError::Unfit { .. })), "{again:?}");
+}
+
+/// Two jobs that must be let in, and one that follows both.
+const TWO: &str = "\
+on: push
+jobs:
+  eu: {runs-on: ubuntu-latest, environment: production, steps: [{run: x}]}
+  us: {runs-on: ubuntu-latest, environment: production, steps: [{run: x}]}
+  tell: {needs: [eu, us], runs-on: ubuntu-latest, steps: [{run: x}]}
+";
+
+#[tokio::test]
+async fn a_run_waits_while_all_of_its_jobs_wait_for_people_also_across_a_crash() {
+    let place = Place::new(TWO);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, approval(&[])).await;
+    house.worker.tell("eu", [Deed::Hang]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let is = |state: RunState| move |run: &Run| run.what.state == state;
+    let run = house.run_is(1, is(RunState::Waiting)).await;
+    let all = "2 jobs wait to be let into their environments";
+    assert_eq!(run.what.reason.as_deref(), Some(all));
+    let asked = house.engine.approve(run.id, "mona".to_owned()).await;
+    let why = asked.expect_err("it was approved already").to_string();
+    assert_eq!(why, "run 1 was approved; what waits are its jobs: approve them");
+    let worker = house.crash().await;
+
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    let run = house.run_is(1, is(RunState::Waiting)).await;
+    let [eu, us] = &house.jobs(&run).await[..] else { panic!("two jobs") };
+    house.engine.review(eu.id, by("mona", Decision::Approve)).await.expect("let in");
+    let run = house.run_is(1, is(RunState::Running)).await;
+    assert_eq!(run.what.reason, None);
+    house.worker.has_begun(1).await;
+    house.engine.cancel(eu.id.into(), "enough".to_owned()).await.expect("cancelled");
+    let run = house.run_is(1, is(RunState::Waiting)).await;
+    assert_eq!(run.what.reason.as_deref(), Some("us waits to be let into production"));
+    house.engine.review(us.id, by("mona", Decision::Reject)).await.expect("rejected");
+    let run = house.ended(1).await;
+    assert_eq!(run.what.reason, None, "its jobs say what became of it");
+    assert_eq!(house.said(&run).await, "eu:cancelled us:failure tell:skipped");
 }
 
 #[tokio::test]
@@ -183,6 +218,118 @@ async fn a_server_that_dies_while_a_job_waits_still_asks_for_it_and_one_that_was
     assert_eq!(house.worker.began(), ["build", "deploy", "tell"]);
 }
 
+/// The job `deploy`, once it waits for its time to come.
+async fn timed(house: &House) -> Job {
+    let why = house.wait().await;
+    let run = house.run_is(1, |run| run.what.state == RunState::Waiting).await;
+    let jobs = house.jobs(&run).await;
+    let job = jobs.into_iter().find(|job| job.key == "deploy").expect("there");
+    assert_eq!(job.state, JobState::Waiting);
+    let reason = job.reason.clone().unwrap_or_default();
+    let (before, time) = (reason.strip_suffix(" before it uses Production"), "waits until 2");
+    assert!(
+        before.is_some_and(|before| before.starts_with(time) && why.starts_with(before)),
+        "{reason}, {why}"
+    );
+    assert_eq!(run.what.reason, Some(format!("deploy {reason}")));
+    job
+}
+
+fn half_an_hour() -> Environment {
+    Environment { wait_minutes: 30, ..Environment::default() }
+}
+
+const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
+
+#[tokio::test]
+async fn a_job_waits_as_long_as_its_environment_says_across_crashes_and_begins_then() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, half_an_hour()).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let before = timed(&house).await;
+    assert_eq!(before.waits_until, Some(before.clock.queued_at.after(HALF_AN_HOUR)));
+    let asked = house.engine.review(before.id, by("mona", Decision::Approve)).await;
+    assert!(matches!(asked, Err(EngineError::Unfit { .. })), "nobody is asked: {asked:?}");
+    let worker = house.crash().await;
+
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    assert_eq!(timed(&house).await, before, "it does not begin anew");
+    // The time comes while no server runs.
+    let (until, reason) = (Timestamp::now(), "soon".to_owned());
+    house.store.apply(vec![Change::JobDelayed { job: before.id, until, reason }]).await.expect("written");
+    let worker = house.crash().await;
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "build:success deploy:success tell:success");
+    let job = house.jobs(&run).await.remove(1);
+    assert_eq!((job.waits_until, job.reason), (None, None));
+    assert!(job.clock.queued_at >= until, "it waits for a machine only from then on");
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_time_can_be_cancelled() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, half_an_hour()).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = timed(&house).await;
+    house.engine.cancel(job.id.into(), "mona".to_owned()).await.expect("cancelled");
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "build:success deploy:cancelled tell:skipped");
+}
+
+#[tokio::test]
+async fn an_approval_and_a_wait_must_both_be_over() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, Environment { approval: true, ..half_an_hour() }).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = waiting(&house).await;
+    house.engine.review(job.id, by("mona", Decision::Approve)).await.expect("let in");
+    let before = timed(&house).await;
+    assert_eq!(before.waits_until, Some(job.clock.queued_at.after(HALF_AN_HOUR)), "an approval is no delay");
+    let again = house.engine.review(job.id, by("mona", Decision::Approve)).await;
+    assert!(matches!(again, Err(EngineError::Unfit { .. })), "{again:?}");
+    let worker = house.crash().await;
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    assert_eq!(timed(&house).await, before, "and nobody is asked again");
+    // Rules that are taken away hold nobody.
+    house.store.apply(vec![environment::remove("octo/hello", "production")]).await.expect("written");
+    let worker = house.crash().await;
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
+}
+
+#[tokio::test]
+async fn who_has_caused_a_run_does_not_let_its_jobs_in_where_that_is_said() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, Environment { prevent_self_review: true, ..approval(&[]) }).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = waiting(&house).await;
+    for own in ["mona", "@Mona"] {
+        let refused = house.engine.review(job.id, by(own, Decision::Approve)).await;
+        let why = refused.expect_err("own word").to_string();
+        assert_eq!(why, format!("{own} has caused run 1, and Production takes somebody else's word for it"));
+    }
+    house.engine.review(job.id, by("mona", Decision::Reject)).await.expect("who may end it may reject it");
+    house.ended(1).await;
+    house.engine.again(RunId(1), Again::Failed, "@ada".to_owned()).await.expect("queued");
+    let run = house.run_is(1, |run| run.attempt == 2 && run.what.state == RunState::Waiting).await;
+    let job = house.jobs(&run).await.into_iter().find(|job| job.key == "deploy").expect("there");
+    for own in ["ada", "mona"] {
+        let refused = house.engine.review(job.id, by(own, Decision::Approve)).await;
+        assert!(matches!(refused, Err(EngineError::Forbidden(_))), "{refused:?}");
+    }
+    house.engine.review(job.id, by("@hubot", Decision::Approve)).await.expect("let in");
+    assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
+}
+
 #[tokio::test]
 async fn rules_that_were_taken_away_while_a_server_was_down_hold_nobody() {
     let place = Place::new(FLOW);
@@ -191,7 +338,7 @@ async fn rules_that_were_taken_away_while_a_server_was_down_hold_nobody() {
     with(&house, approval(&[])).await;
     house.deliver("d-1", "push", &push(&sha)).await;
     waiting(&house).await;
-    house.store.apply(vec![environment::remove(RepositoryId(1), "PRODUCTION")]).await.expect("written");
+    house.store.apply(vec![environment::remove("octo/hello", "PRODUCTION")]).await.expect("written");
     let worker = house.crash().await;
     let house = place.house_with(worker, Limits::default(), 2).await;
     assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));

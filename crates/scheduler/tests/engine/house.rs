@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::forge::git::{FetchObserver, Mirrors};
 use ::forge::github::context::Addresses;
 use async_trait::async_trait;
-use model::{RunId, Secret, Secrets, Timestamp};
-use runner::action_store::{ActionStoreConfig, GitActionStore};
+use model::{ActionRef, RunId, Secret, Secrets, Timestamp};
+use runner::{ActionStore, ActionStoreError, FetchedAction};
 use scheduler::chain::Chain;
 use scheduler::dispatch::Dispatcher;
 use scheduler::engine::{Engine, Parts, Preparer, SecretSource};
@@ -40,6 +40,46 @@ pub(crate) struct Place {
     pub(crate) priorities: Priorities,
 }
 
+/// Repositories of others: one, `octo/shared`, with one workflow, `echo.yml`.
+#[derive(Clone)]
+pub(crate) struct Elsewhere {
+    tree: Arc<TempDir>,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Elsewhere {
+    fn new() -> Elsewhere {
+        let tree = tempfile::tempdir().expect("a folder");
+        let folder = tree.path().join(".github/workflows");
+        std::fs::create_dir_all(&folder).expect("made");
+        let text = "on: workflow_call\njobs: {said: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
+        std::fs::write(folder.join("echo.yml"), text).expect("written");
+        Elsewhere { tree: Arc::new(tree), is_away: Arc::default() }
+    }
+
+    /// Takes their host away, or brings it back.
+    pub(crate) fn be_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl ActionStore for Elsewhere {
+    async fn fetch(&self, action: &ActionRef) -> Result<FetchedAction, ActionStoreError> {
+        let may_pass = self.is_away.load(Ordering::Relaxed);
+        let is_there = matches!(action, ActionRef::Repository { repo, .. } if repo == "shared");
+        if is_there && !may_pass {
+            return Ok(FetchedAction { tree: self.tree.path().to_owned(), commit: "c".repeat(40) });
+        }
+        let reason = if may_pass { "Could not resolve host" } else { "repository not found" };
+        Err(ActionStoreError { action: action.to_string(), reason: reason.to_owned(), may_pass })
+    }
+
+    fn for_run(&self) -> Arc<dyn ActionStore> {
+        Arc::new(self.clone())
+    }
+}
+
 /// A server on them.
 pub(crate) struct House {
     pub(crate) store: Arc<dyn Store>,
@@ -48,6 +88,7 @@ pub(crate) struct House {
     pub(crate) logs: Arc<LogFolder>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) origin: Arc<Origin>,
+    pub(crate) elsewhere: Arc<Elsewhere>,
     /// How often a repository was fetched.
     pub(crate) fetches: Arc<AtomicUsize>,
     news: Arc<Notify>,
@@ -167,13 +208,14 @@ impl Place {
             mirrors: Mirrors::open(data.join("mirrors")).expect("mirrors").observed(observer),
             reader: Reader::new(None, None),
         });
-        let actions = ActionStoreConfig { offline: true, ..ActionStoreConfig::new(data.join("actions")) };
+        let elsewhere = Arc::new(Elsewhere::new());
         let preparer = Arc::new(Preparer {
             store: Arc::clone(&store),
             origin: Arc::clone(&origin),
-            actions: Arc::new(GitActionStore::open(actions).expect("actions")),
+            actions: elsewhere.clone(),
             secrets: Arc::new(OneSecret),
             permissions: DefaultPermissions::LimitedRead,
+            artifact_days: 90,
         });
         let profile = Profile {
             name: "linux".to_owned(),
@@ -205,6 +247,7 @@ impl Place {
             expander: Arc::clone(&expander),
             engine: engine.clone(),
             news: Arc::clone(&news),
+            patience: Duration::from_millis(50),
         };
         tasks.spawn(intake.run(stop.clone()));
         let chain = Chain {
@@ -215,7 +258,7 @@ impl Place {
         };
         tasks.spawn(chain.run(stop.clone()));
         let dispatcher = Dispatcher { store: Arc::clone(&store), expander, engine: engine.clone() };
-        House { store, engine, worker, logs, dispatcher, origin, fetches, news, stop, tasks }
+        House { store, engine, worker, logs, dispatcher, origin, elsewhere, fetches, news, stop, tasks }
     }
 }
 

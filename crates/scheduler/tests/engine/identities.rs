@@ -54,7 +54,7 @@ async fn a_repository_that_was_made_anew_under_its_name_has_nothing_of_the_old_o
     house.deliver("d-2", "push", &push(&place.commit("a.txt", "1"))).await;
     assert_eq!(secrets_after(&house, 2).await, ["DEPLOY_KEY", "GITHUB_TOKEN", "PRODUCTION_KEY"]);
     let rules = Environment { name: "production".to_owned(), approval: true, ..Environment::default() };
-    house.store.apply(vec![environment::set(RepositoryId(1), &rules)]).await.expect("written");
+    house.store.apply(vec![environment::set("octo/hello", &rules)]).await.expect("written");
     let mirror = house.origin.mirrors.get("octo/hello").expect("read").expect("fetched");
     std::fs::write(mirror.path().join("old"), "of the old one").expect("written");
 

@@ -12,6 +12,9 @@ use crate::house::{House, Place, push};
 
 const FLOW: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
 
+/// A workflow that calls one of another repository.
+const CALLER: &str = "on: push\njobs: {a: {uses: octo/shared/.github/workflows/echo.yml@v1}, b: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
+
 /// Waits until somebody waits to be tried again, and gives the reason.
 async fn retried(house: &House) -> String {
     let look = async {
@@ -59,6 +62,38 @@ async fn a_run_that_cannot_be_fetched_stays_queued_and_says_why_until_it_can() {
     assert_eq!((run.what.state, run.conclusion), (RunState::Queued, None));
     std::fs::remove_file(&mirrors).expect("removed");
     assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
+}
+
+#[tokio::test]
+async fn a_run_whose_called_workflow_cannot_be_reached_stays_queued_and_says_why_until_it_can() {
+    let place = Place::new(CALLER);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.elsewhere.be_away(true);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let reason = retried(&house).await;
+    let why =
+        "can't get the called workflow octo/shared/.github/workflows/echo.yml@v1 now: Could not resolve host";
+    assert!(reason.contains(why), "{reason}");
+    let run = house.run_is(1, |_| true).await;
+    assert_eq!((run.what.state, run.conclusion), (RunState::Queued, None));
+    house.elsewhere.be_away(false);
+    let run = house.ended(1).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Success));
+    assert_eq!(house.said(&run).await, "said:success b:success");
+}
+
+#[tokio::test]
+async fn a_run_whose_called_workflow_is_not_there_fails_at_once() {
+    let place = Place::new(&CALLER.replace("octo/shared", "octo/shard"));
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    assert_eq!(run.conclusion, Some(Conclusion::Failure));
+    let reason = run.what.reason.unwrap_or_default();
+    assert!(reason.contains("octo/shard") && reason.ends_with("repository not found"), "{reason}");
+    assert!(!reason.contains("tried"), "{reason}");
 }
 
 #[tokio::test]

@@ -43,6 +43,23 @@ async fn failed_jobs_run_again_with_what_needs_them_and_the_old_attempt_stays() 
 }
 
 #[tokio::test]
+async fn a_job_that_is_not_run_again_leads_to_the_one_that_ran() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("bad", [Deed::End(Conclusion::Failure)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let first = house.jobs(&house.ended(1).await).await;
+    for attempt in 2..=3 {
+        house.engine.again(RunId(1), Again::Failed, "ada".to_owned()).await.expect("queued");
+        let run = house.run_is(1, |run| run.attempt == attempt && run.conclusion.is_some()).await;
+        let [good, bad, after] = &house.jobs(&run).await[..] else { panic!("three jobs") };
+        assert_eq!((good.taken_from, good.ran_as()), (Some(first[0].id), first[0].id), "attempt {attempt}");
+        assert_eq!((bad.taken_from, after.taken_from), (None, None), "this one ran, and that one never did");
+    }
+}
+
+#[tokio::test]
 async fn one_job_runs_again_and_so_does_everything_if_wished() {
     let place = Place::new(FLOW);
     let sha = place.commit("a.txt", "1");

@@ -155,6 +155,7 @@ impl Server {
                     outside.wrote()?;
                 }
             }
+            Command::LetIn(job) => self.queue.approved(job),
             Command::CancelRun { run, reason } => {
                 if reason.contains("higher priority") {
                     outside.saw("displaced");

@@ -173,7 +173,7 @@ impl World {
             queued_at: self.outside.now,
             concurrency,
             within: Vec::new(),
-            approval: None,
+            hold: None,
             retry: None,
         }
     }

@@ -15,17 +15,11 @@ use store::{Store, StoreError};
 use tokio_util::io::ReaderStream;
 
 use super::error::ApiError;
-use super::read::{Number, Numbers, Query};
+use super::read::{Number, Numbers, Query, page};
 use super::wire::Artifacts;
 use super::{repositories, runs};
 use crate::client::escaped;
 use crate::server::Shared;
-
-/// Artifacts of one answer, unless it is asked for others.
-const PAGE: usize = 50;
-
-/// Most artifacts of one answer.
-const MOST: usize = 200;
 
 /// Which artifacts.
 #[derive(Deserialize)]
@@ -48,12 +42,8 @@ pub(super) async fn list(
     };
     let before = which.before.map(ArtifactId);
     let filter = ArtifactFilter { repository, name: which.name, before, ..ArtifactFilter::default() };
-    let limit = which.limit.unwrap_or(PAGE).clamp(1, MOST);
-    // One more than is shown tells whether a page follows.
-    let mut artifacts = shared.store.artifacts(&filter, limit + 1).await?;
-    let more = artifacts.len() > limit;
-    artifacts.truncate(limit);
-    let next = artifacts.last().map(|artifact| artifact.id).filter(|_| more);
+    let (artifacts, next) =
+        page(which.limit, |most| shared.store.artifacts(&filter, most), |artifact| artifact.id).await?;
     Ok(Json(Artifacts { artifacts: artifacts.into_iter().map(Into::into).collect(), next }))
 }
 

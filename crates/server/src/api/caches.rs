@@ -1,5 +1,6 @@
 //! What jobs have saved for later ones.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,15 +12,9 @@ use store::query::{CacheFilter, PAGE as RECORDS};
 use store::record::{Cache, Scope};
 
 use super::error::ApiError;
-use super::read::{Number, Query};
-use super::wire::Caches;
+use super::read::{Number, Query, page};
+use super::wire::{self, Caches};
 use crate::server::Shared;
-
-/// Caches of one answer, unless it is asked for others.
-const PAGE: usize = 50;
-
-/// Most caches of one answer.
-const MOST: usize = 200;
 
 /// Which caches.
 #[derive(Deserialize)]
@@ -50,13 +45,9 @@ pub(super) async fn list(
         before: which.before.map(CacheId),
         ..CacheFilter::default()
     };
-    let limit = which.limit.unwrap_or(PAGE).clamp(1, MOST);
-    // One more than is shown tells whether a page follows.
-    let mut caches = shared.store.caches(&filter, limit + 1).await?;
-    let more = caches.len() > limit;
-    caches.truncate(limit);
-    let next = caches.last().map(|cache| cache.id).filter(|_| more);
-    Ok(Json(Caches { caches: caches.into_iter().map(Into::into).collect(), next }))
+    let (caches, next) =
+        page(which.limit, |most| shared.store.caches(&filter, most), |cache| cache.id).await?;
+    Ok(Json(Caches { caches: named(&shared, caches).await?, next }))
 }
 
 /// `DELETE /caches/{cache}`
@@ -103,9 +94,12 @@ pub(super) async fn remove_by_key(
             break;
         }
         forget(&shared, &found).await?;
-        gone.extend(found.into_iter().map(Into::into));
+        gone.extend(found);
     }
-    if gone.is_empty() { Err(missing()) } else { Ok(Json(Caches { caches: gone, next: None })) }
+    if gone.is_empty() {
+        return Err(missing());
+    }
+    Ok(Json(Caches { caches: named(&shared, gone).await?, next: None }))
 }
 
 /// Where the caches of the repository are kept that people call so now.
@@ -115,6 +109,20 @@ async fn place(shared: &Shared, name: String) -> Result<String, ApiError> {
         Ok(_) => Ok(name),
         Err(renamed) => Err(ApiError::conflict(format!("{name} is called {renamed} now"))),
     }
+}
+
+/// Caches, each under what its repository is called now.
+async fn named(shared: &Shared, caches: Vec<Cache>) -> Result<Vec<wire::Cache>, ApiError> {
+    let all = shared.store.repositories().await?.into_iter();
+    let names: BTreeMap<String, String> = all.map(|one| (one.place, one.facts.full_name)).collect();
+    let named = |cache: Cache| {
+        let mut told = wire::Cache::from(cache);
+        if let Some(name) = names.get(&told.repository) {
+            told.repository.clone_from(name);
+        }
+        told
+    };
+    Ok(caches.into_iter().map(named).collect())
 }
 
 async fn forget(shared: &Shared, caches: &[Cache]) -> Result<(), ApiError> {

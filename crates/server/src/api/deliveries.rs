@@ -10,16 +10,10 @@ use serde::Deserialize;
 use store::record;
 
 use super::error::ApiError;
-use super::read::{Number, Query};
+use super::read::{Number, Query, page};
 use super::wire::{Deliveries, Redelivered, WholeDelivery};
 use crate::redeliver;
 use crate::server::Shared;
-
-/// Deliveries of one answer, unless it is asked for others.
-const PAGE: usize = 50;
-
-/// Most deliveries of one answer.
-const MOST: usize = 200;
 
 /// Which deliveries.
 #[derive(Deserialize)]
@@ -33,12 +27,9 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(which): Query<Which>,
 ) -> Result<Json<Deliveries>, ApiError> {
-    let limit = which.limit.unwrap_or(PAGE).clamp(1, MOST);
-    // One more than is shown tells whether a page follows.
-    let mut deliveries = shared.store.deliveries(which.before.map(DeliveryId), limit + 1).await?;
-    let more = deliveries.len() > limit;
-    deliveries.truncate(limit);
-    let next = deliveries.last().map(|delivery| delivery.id).filter(|_| more);
+    let before = which.before.map(DeliveryId);
+    let (deliveries, next) =
+        page(which.limit, |most| shared.store.deliveries(before, most), |delivery| delivery.id).await?;
     Ok(Json(Deliveries { deliveries: deliveries.into_iter().map(Into::into).collect(), next }))
 }
 

@@ -8,20 +8,30 @@ use axum::http::StatusCode;
 use scheduler::environment::{self, Environment};
 use serde::Deserialize;
 use store::Change;
+use store::record::Scope;
 
 use super::error::ApiError;
 use super::read::Body;
-use super::repositories;
 use super::wire::Environments;
 use crate::server::Shared;
+use crate::settings;
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<Json<Environments>, ApiError> {
-    let repository = repositories::named(&shared, &format!("{owner}/{name}")).await?;
-    let environments = environment::of_repository(&*shared.store, repository.id).await?;
+    let place = place(&shared, &owner, &name).await?;
+    let environments = environment::of_place(&*shared.store, &place).await?;
     Ok(Json(Environments { environments }))
+}
+
+/// Where the things of a repository are kept. It may be one that the server has not heard of yet.
+async fn place(shared: &Shared, owner: &str, name: &str) -> Result<String, ApiError> {
+    let named = format!("{owner}/{name}");
+    match settings::kept_in(&*shared.store, &named).await? {
+        Scope::Repository(place) => Ok(place),
+        _ => Err(ApiError::bad(format!("{named:?} is no repository owner/name"))),
+    }
 }
 
 /// The rules that an environment shall have.
@@ -33,6 +43,10 @@ pub(super) struct Rules {
     #[serde(default)]
     reviewers: Vec<String>,
     #[serde(default)]
+    prevent_self_review: bool,
+    #[serde(default)]
+    wait_minutes: u32,
+    #[serde(default)]
     branches: Vec<String>,
     #[serde(default)]
     tags: Vec<String>,
@@ -43,11 +57,19 @@ pub(super) async fn set(
     Path((owner, name, environment)): Path<(String, String, String)>,
     Body(rules): Body<Rules>,
 ) -> Result<StatusCode, ApiError> {
-    let Rules { approval, reviewers, branches, tags } = rules;
-    let wanted = Environment { name: environment, approval, reviewers, branches, tags };
+    let Rules { approval, reviewers, prevent_self_review, wait_minutes, branches, tags } = rules;
+    let wanted = Environment {
+        name: environment,
+        approval,
+        reviewers,
+        prevent_self_review,
+        wait_minutes,
+        branches,
+        tags,
+    };
     wanted.check().map_err(ApiError::bad)?;
-    let repository = repositories::named(&shared, &format!("{owner}/{name}")).await?;
-    shared.store.apply(vec![environment::set(repository.id, &wanted)]).await?;
+    let place = place(&shared, &owner, &name).await?;
+    shared.store.apply(vec![environment::set(&place, &wanted)]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -56,9 +78,9 @@ pub(super) async fn remove(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, wanted)): Path<(String, String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let repository = repositories::named(&shared, &format!("{owner}/{name}")).await?;
-    let all = environment::of_repository(&*shared.store, repository.id).await?;
-    let scope = repository.environment(&wanted);
+    let place = place(&shared, &owner, &name).await?;
+    let all = environment::of_place(&*shared.store, &place).await?;
+    let scope = Scope::Environment(place.clone(), wanted.clone());
     let within = |name| Change::SecretRemoved { scope: scope.clone(), name };
     let secrets = shared.store.secrets(&scope).await?.into_iter().map(|secret| within(secret.name));
     let within = |name| Change::VariableRemoved { scope: scope.clone(), name };
@@ -67,7 +89,7 @@ pub(super) async fn remove(
     if changes.is_empty() && environment::named(&all, &wanted).is_none() {
         return Err(ApiError::missing(format!("environment {wanted:?} of {owner}/{name}")));
     }
-    changes.push(environment::remove(repository.id, &wanted));
+    changes.push(environment::remove(&place, &wanted));
     shared.store.apply(changes).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use store::StoreError;
 
 use crate::auth::AuthError;
+use crate::body::BodyError;
 use crate::control::ControlError;
 
 /// When it is worth asking again for what the server can't do now, in seconds.
@@ -106,6 +107,17 @@ impl From<StoreError> for ApiError {
             StoreError::Missing(_) => Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string()),
             StoreError::Illegal { .. } => Self::conflict(error.to_string()),
             _ => Self::unavailable(error.to_string(), RETRY_SECONDS),
+        }
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        let message = error.to_string();
+        match error {
+            BodyError::TooLarge(_) => Self::too_large(message),
+            BodyError::Late(_) => Self::timeout(message),
+            _ => Self::bad(message),
         }
     }
 }

@@ -134,9 +134,9 @@ fn changes_of(
 /// What a change tells of runs and jobs; the rest is nobody's business here.
 fn happened(change: &Change) -> Option<Happened> {
     use Change::{
-        Annotated, AttemptQueued, JobCreated, JobEnded, JobLeasing, JobQueued, JobRequeued, JobSpoke,
-        JobStarted, RunCancelled, RunCreated, RunEnded, RunQueued, RunStarted, StepEnded, StepStarted,
-        Summary,
+        Annotated, AttemptQueued, JobCreated, JobDelayed, JobEnded, JobLeasing, JobQueued, JobRequeued,
+        JobSpoke, JobStarted, RunCancelled, RunCreated, RunEnded, RunHeld, RunQueued, RunResumed, RunStarted,
+        StepEnded, StepStarted, Summary,
     };
     let run = |run_id: RunId| Happened { run_id, job_id: None, what: What::Run };
     let of_job =
@@ -144,8 +144,10 @@ fn happened(change: &Change) -> Option<Happened> {
     Some(match change {
         RunCreated(created) => run(created.id),
         RunQueued { run: id } | RunStarted { run: id, .. } | RunCancelled { run: id, .. } => run(*id),
+        RunHeld { run: id, .. } | RunResumed { run: id } => run(*id),
         RunEnded { run: id, .. } | AttemptQueued { run: id, .. } => run(*id),
         JobCreated(job) => Happened { run_id: job.run, job_id: Some(job.id), what: What::Job },
+        JobDelayed { job, .. } => of_job(*job, What::Job),
         JobQueued { job, .. } | JobLeasing { job, .. } | JobStarted { job, .. } => of_job(*job, What::Job),
         JobSpoke { job, .. } | JobRequeued { job, .. } | JobEnded { job, .. } => of_job(*job, What::Job),
         StepStarted(step) => of_job(step.job, What::Steps),

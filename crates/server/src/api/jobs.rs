@@ -24,7 +24,7 @@ pub(super) async fn steps(
     Number(job): Number,
 ) -> Result<Json<Steps>, ApiError> {
     let job = one(&shared, job).await?;
-    let steps = shared.store.steps(job.id).await?;
+    let steps = shared.store.steps(job.ran_as()).await?;
     Ok(Json(Steps { steps: steps.into_iter().map(Into::into).collect() }))
 }
 

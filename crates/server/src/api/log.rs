@@ -143,5 +143,5 @@ fn told(line: Line) -> wire::Line {
 
 /// The log of a job that must be there.
 async fn of(shared: &Shared, job: u64) -> Result<LogReader, ApiError> {
-    Ok(shared.logs.read(jobs::one(shared, job).await?.id))
+    Ok(shared.logs.read(jobs::one(shared, job).await?.ran_as()))
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use store::StoreError;
 
 use super::error::ApiError;
+use crate::body;
 
 /// Bytes of a body: a secret has at most 48 KiB on GitHub, and inputs and payloads of a start by hand 64 KiB.
 /// <https://docs.github.com/en/actions/reference/limits>
@@ -23,25 +24,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let whole = Limited::new(request.into_body(), BODY_BYTES).collect();
-        let whole = match tokio::time::timeout(BODY_DEADLINE, whole).await {
-            Ok(Ok(whole)) => whole.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(ApiError::too_large(format!("the body has more than {BODY_BYTES} bytes")));
-            }
-            Ok(Err(error)) => return Err(ApiError::bad(format!("the body broke off: {error}"))),
-            Err(_) => {
-                let seconds = BODY_DEADLINE.as_secs();
-                return Err(ApiError::timeout(format!("the body did not arrive within {seconds} s")));
-            }
-        };
-        let whole: &[u8] = if whole.is_empty() { b"{}" } else { &whole };
-        // A list would be taken for the members in their order.
-        if whole.trim_ascii_start().first() != Some(&b'{') {
-            return Err(ApiError::bad("the body is not a JSON object"));
-        }
-        let value = serde_json::from_slice(whole);
-        value.map(Body).map_err(|error| ApiError::bad(format!("the body is not the JSON wanted: {error}")))
+        Ok(Body(body::object(request.into_body(), BODY_BYTES, BODY_DEADLINE).await?))
     }
 }
 
@@ -52,8 +35,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::try_from_uri(&parts.uri);
-        query.map(|query| Query(query.0)).map_err(|error| ApiError::bad(error.body_text()))
+        Ok(Query(body::parameters(&parts.uri)?))
     }
 }
 
@@ -84,6 +66,30 @@ impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Numbers<N> {
         }
         Ok(Numbers(numbers))
     }
+}
+
+/// Records of one answer, unless it is asked for others: a screen or two.
+const PAGE: usize = 50;
+
+/// Most records of one answer: some 100 KiB.
+const MOST: usize = 200;
+
+/// A page of records, and from which on the next one goes: `find` gives at most so many, `id` names one.
+pub(super) async fn page<T, I, F>(
+    limit: Option<usize>,
+    find: impl FnOnce(usize) -> F,
+    id: impl Fn(&T) -> I,
+) -> Result<(Vec<T>, Option<I>), ApiError>
+where
+    F: Future<Output = Result<Vec<T>, StoreError>>,
+{
+    let limit = limit.unwrap_or(PAGE).clamp(1, MOST);
+    // One more than is shown tells whether a page follows.
+    let mut found = find(limit + 1).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().map(id).filter(|_| more);
+    Ok((found, next))
 }
 
 /// A number as ids are written: digits only.

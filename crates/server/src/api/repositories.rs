@@ -1,9 +1,11 @@
 //! Repositories that the server has heard of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use model::RepositoryId;
 use store::record;
 
 use super::error::ApiError;
@@ -20,6 +22,12 @@ pub(super) async fn show(
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<Json<Repository>, ApiError> {
     Ok(Json(named(&shared, &format!("{owner}/{name}")).await?.into()))
+}
+
+/// What all repositories are called now.
+pub(super) async fn names(shared: &Shared) -> Result<BTreeMap<RepositoryId, String>, ApiError> {
+    let all = shared.store.repositories().await?.into_iter();
+    Ok(all.map(|repository| (repository.id, repository.facts.full_name)).collect())
 }
 
 /// A repository that must be there, by `owner/name`, in any case.

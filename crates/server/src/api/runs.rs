@@ -10,16 +10,10 @@ use store::query::RunFilter;
 use store::record;
 
 use super::error::ApiError;
-use super::read::{Number, Query, word};
+use super::read::{Number, Query, page, word};
 use super::repositories;
 use super::wire::{AnnotationOf, Annotations, Attempts, Jobs, Run, Runs};
 use crate::server::Shared;
-
-/// Runs of one answer, unless it is asked for others: a screen or two.
-const PAGE: usize = 50;
-
-/// Most runs of one answer: some 100 KiB.
-const MOST: usize = 200;
 
 /// Which runs.
 #[derive(Deserialize)]
@@ -56,14 +50,10 @@ pub(super) async fn list(
         conclusion: word("conclusion", which.conclusion.as_deref(), conclusion)?,
         sha: which.sha,
         pull_request: which.pull_request,
+        delivery: None,
         before: which.before.map(RunId),
     };
-    let limit = which.limit.unwrap_or(PAGE).clamp(1, MOST);
-    // One more than is shown tells whether a page follows.
-    let mut runs = shared.store.runs(&filter, limit + 1).await?;
-    let more = runs.len() > limit;
-    runs.truncate(limit);
-    let next = runs.last().map(|run| run.id).filter(|_| more);
+    let (runs, next) = page(which.limit, |most| shared.store.runs(&filter, most), |run| run.id).await?;
     Ok(Json(Runs { runs: runs.into_iter().map(Run::from).collect(), next }))
 }
 

@@ -1,7 +1,6 @@
 //! Secrets, variables, and tokens.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -9,30 +8,17 @@ use axum::http::StatusCode;
 use model::Timestamp;
 use serde::Deserialize;
 use store::Change;
-use store::place;
 use store::record::{self, Scope};
 
 use super::error::ApiError;
 use super::read::{Body, Query};
 use super::wire::{NewToken, Secret, Secrets, Token, Tokens, Variable, Variables};
-use crate::auth::{Role, token};
+use crate::auth::Role;
 use crate::server::Shared;
-
-/// Longest value of a secret or variable: GitHub's bound.
-/// <https://docs.github.com/en/actions/reference/security/secrets#limits-for-secrets>
-const VALUE_BYTES: usize = 48 * 1024;
-
-/// Longest name: GitHub's bound.
-/// <https://docs.github.com/en/actions/reference/limits>
-const NAME_BYTES: usize = 255;
-
-/// Longest life of a token, in days: ten years.
-const TOKEN_DAYS: u32 = 3650;
+use crate::settings::{self, VALUE_BYTES};
 
 /// When it is worth asking again where a secret could not be sealed, in seconds.
 const RETRY_SECONDS: u64 = 10;
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// For what: `owner`, `owner/name`, or `owner/name@environment`.
 #[derive(Deserialize)]
@@ -42,55 +28,9 @@ pub(super) struct In {
 }
 
 impl In {
-    /// Where that is kept.
     async fn scope(&self, shared: &Shared) -> Result<Scope, ApiError> {
-        let named = scope(&self.scope).ok_or_else(|| {
-            ApiError::bad(
-                "`scope` is an owner, a repository owner/name, or an environment owner/name@environment",
-            )
-        })?;
-        let kept = place::of(&*shared.store, &named).await?;
-        kept.map_err(|renamed| ApiError::conflict(format!("{} is called {renamed} now", self.scope)))
+        Ok(settings::kept_in(&*shared.store, &self.scope).await?)
     }
-}
-
-/// The scope of these words.
-fn scope(text: &str) -> Option<Scope> {
-    let is_name = |name: &str| {
-        // `~` is in names of repositories that others have taken the place of.
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-        !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(plain)
-    };
-    let Some((owner, rest)) = text.split_once('/') else {
-        return is_name(text).then(|| Scope::Organisation(text.to_owned()));
-    };
-    let (name, environment) = match rest.split_once('@') {
-        Some((name, environment)) => (name, Some(environment)),
-        None => (rest, None),
-    };
-    let is_environment =
-        |name: &str| !name.is_empty() && name.len() <= NAME_BYTES && !name.chars().any(char::is_control);
-    if !is_name(owner) || !is_name(name) || !environment.is_none_or(is_environment) {
-        return None;
-    }
-    let repository = format!("{owner}/{name}");
-    Some(match environment {
-        Some(environment) => Scope::Environment(repository, environment.to_owned()),
-        None => Scope::Repository(repository),
-    })
-}
-
-/// A name of a secret or a variable, in capitals.
-/// <https://docs.github.com/en/actions/reference/security/secrets#naming-your-secrets>
-fn name_of(text: &str) -> Result<String, ApiError> {
-    let name = text.to_ascii_uppercase();
-    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let begins_well = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-    if !is_plain || !begins_well || name.len() > NAME_BYTES || name.starts_with("GITHUB_") {
-        let rule = "a name has letters, digits, and _, begins with no digit, and not with GITHUB_";
-        return Err(ApiError::bad(rule));
-    }
-    Ok(name)
 }
 
 /// A value.
@@ -124,7 +64,7 @@ pub(super) async fn set_secret(
     Query(within): Query<In>,
     Body(value): Body<Value>,
 ) -> Result<StatusCode, ApiError> {
-    let (scope, name) = (within.scope(&shared).await?, name_of(&name)?);
+    let (scope, name) = (within.scope(&shared).await?, settings::name(&name)?);
     let sealed = shared.seal.seal(&scope, &name, &model::Secret(value.bounded()?));
     let sealed = sealed.map_err(|error| ApiError::unavailable(error.to_string(), RETRY_SECONDS))?;
     shared.store.apply(vec![Change::SecretSet { scope, name, sealed, at: Timestamp::now() }]).await?;
@@ -136,7 +76,7 @@ pub(super) async fn remove_secret(
     Path(name): Path<String>,
     Query(within): Query<In>,
 ) -> Result<StatusCode, ApiError> {
-    let (scope, name) = (within.scope(&shared).await?, name_of(&name)?);
+    let (scope, name) = (within.scope(&shared).await?, settings::name(&name)?);
     if !shared.store.secrets(&scope).await?.iter().any(|secret| secret.name == name) {
         return Err(ApiError::missing(format!("secret {name} in {}", within.scope)));
     }
@@ -163,7 +103,7 @@ pub(super) async fn set_variable(
     Query(within): Query<In>,
     Body(value): Body<Value>,
 ) -> Result<StatusCode, ApiError> {
-    let (scope, name, value) = (within.scope(&shared).await?, name_of(&name)?, value.bounded()?);
+    let (scope, name, value) = (within.scope(&shared).await?, settings::name(&name)?, value.bounded()?);
     let variable = record::Variable { scope, name, value, updated_at: Timestamp::now() };
     shared.store.apply(vec![Change::VariableSet(variable)]).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -174,7 +114,7 @@ pub(super) async fn remove_variable(
     Path(name): Path<String>,
     Query(within): Query<In>,
 ) -> Result<StatusCode, ApiError> {
-    let (scope, name) = (within.scope(&shared).await?, name_of(&name)?);
+    let (scope, name) = (within.scope(&shared).await?, settings::name(&name)?);
     if !shared.store.variables(&scope).await?.iter().any(|variable| variable.name == name) {
         return Err(ApiError::missing(format!("variable {name} in {}", within.scope)));
     }
@@ -205,63 +145,15 @@ pub(super) async fn make_token(
     State(shared): State<Arc<Shared>>,
     Body(wanted): Body<Wanted>,
 ) -> Result<(StatusCode, Json<NewToken>), ApiError> {
-    let now = Timestamp::now();
-    let expires_at = match wanted.expires_in_days {
-        Some(0) => return Err(ApiError::bad("a token is good for at least a day")),
-        Some(days) if days > TOKEN_DAYS => {
-            return Err(ApiError::bad(format!(
-                "a token is good for at most {TOKEN_DAYS} days, or without end"
-            )));
-        }
-        days => days.map(|days| now.after(DAY * days)),
-    };
-    let made = token::make(&wanted.name, wanted.role, expires_at, now);
-    let (secret, record) = made.map_err(|error| ApiError::bad(error.to_string()))?;
-    if shared.store.tokens().await?.iter().any(|token| token.name == record.name) {
-        return Err(ApiError::conflict(format!(
-            "there is a token {:?} already; revoke it first",
-            record.name
-        )));
-    }
-    let new = NewToken { token: secret, about: told(record.clone()) };
-    shared.store.apply(vec![Change::TokenMade(record)]).await?;
-    Ok((StatusCode::CREATED, Json(new)))
+    let Wanted { name, role, expires_in_days } = wanted;
+    let (token, record) = settings::make_token(&*shared.store, &name, role, expires_in_days).await?;
+    Ok((StatusCode::CREATED, Json(NewToken { token, about: told(record) })))
 }
 
 pub(super) async fn revoke_token(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let tokens = shared.store.tokens().await?;
-    if !tokens.iter().any(|token| token.name == name) {
-        return Err(ApiError::missing(format!("token {name:?}")));
-    }
-    token::check_revocable(&tokens, &name, Timestamp::now())
-        .map_err(|error| ApiError::conflict(error.to_string()))?;
-    shared.store.apply(vec![Change::TokenRevoked { name }]).await?;
+    settings::revoke_token(&*shared.store, &name).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scope_is_an_owner_a_repository_or_an_environment() {
-        assert_eq!(scope("octo"), Some(Scope::Organisation("octo".to_owned())));
-        assert_eq!(scope("octo/a.b"), Some(Scope::Repository("octo/a.b".to_owned())));
-        let environment = Scope::Environment("octo/a".to_owned(), "Prod / EU@1".to_owned());
-        assert_eq!(scope("octo/a@Prod / EU@1"), Some(environment));
-        for wrong in ["", "/", "octo/", "/a", "octo/a/b", "octo/a@", "oc to", "octo/a@b\n", "octo@x"] {
-            assert_eq!(scope(wrong), None, "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_in_capitals_and_as_github_has_it() {
-        assert_eq!(name_of("npm_token").unwrap(), "NPM_TOKEN");
-        for wrong in ["", "1A", "A-B", "github_x", "Ä", &"A".repeat(256)] {
-            assert!(name_of(wrong).is_err(), "{wrong:?}");
-        }
-    }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use model::{JobState, RepositoryId, RunId, StepState, Timestamp};
-use scheduler::decide::Wait;
 use scheduler::queue::Subject;
 use scheduler::recipe::run_of;
 use store::record;
 
 use super::error::ApiError;
-use super::wire::{Disk, Oldest, Pool, Profile, Status, Working};
+use super::wire::{Disk, Pool, Profile, Status, Working};
+use super::{queue, repositories};
 use crate::server::Shared;
 
 /// Runs whose jobs are looked at: many times what one screen shows.
@@ -20,8 +20,9 @@ const RUNS: usize = 200;
 
 pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, ApiError> {
     let waits = shared.control.waits().await?;
+    let names = repositories::names(&shared).await?;
     let oldest = match waits.iter().min_by_key(|wait| age(wait.subject)) {
-        Some(wait) => oldest(&shared, wait).await?,
+        Some(wait) => queue::told(&shared, wait, &names).await?,
         None => None,
     };
     let premises = &shared.premises;
@@ -42,7 +43,7 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Result<Json<Statu
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: shared.started_at,
         now: Timestamp::now(),
-        working: working(&shared).await?,
+        working: working(&shared, &names).await?,
         waiting: waits.len(),
         oldest,
         profiles: profiles.collect(),
@@ -59,31 +60,8 @@ fn age(subject: Subject) -> (RunId, Subject) {
     }
 }
 
-async fn oldest(shared: &Shared, wait: &Wait) -> Result<Option<Oldest>, ApiError> {
-    let reason = wait.reason.to_string();
-    Ok(match wait.subject {
-        Subject::Run(id) => shared.store.run(id).await?.map(|run| Oldest {
-            run_id: id,
-            job_id: None,
-            name: run.what.title,
-            since: run.queued_at,
-            reason,
-        }),
-        Subject::Job(id) => shared.store.job(id).await?.map(|job| Oldest {
-            run_id: job.run,
-            job_id: Some(id),
-            name: job.name,
-            since: job.clock.queued_at,
-            reason,
-        }),
-    })
-}
-
 /// Jobs that have a machine or are getting one.
-async fn working(shared: &Shared) -> Result<Vec<Working>, ApiError> {
-    let repositories = shared.store.repositories().await?.into_iter();
-    let names: BTreeMap<RepositoryId, String> =
-        repositories.map(|repository| (repository.id, repository.facts.full_name)).collect();
+async fn working(shared: &Shared, names: &BTreeMap<RepositoryId, String>) -> Result<Vec<Working>, ApiError> {
     let mut working = Vec::new();
     for run in shared.store.unfinished_runs().await?.into_iter().take(RUNS) {
         for job in shared.store.jobs(run.id, run.attempt).await? {

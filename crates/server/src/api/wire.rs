@@ -20,7 +20,7 @@ use crate::auth::Role;
 pub use kept::{Artifact, Artifacts, Cache, Caches};
 pub use log::{Found, Happened, Line, Lines, What};
 pub use settings::{Environments, NewToken, Secret, Secrets, Token, Tokens, Variable, Variables};
-pub use status::{Disk, Oldest, Pool, Profile, Status, Working};
+pub use status::{Disk, Pool, Profile, Status, Working};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,16 +193,22 @@ pub struct Job {
     pub state: JobState,
     /// Why it waits, was skipped, or failed without a step.
     pub reason: Option<String>,
+    /// While it waits: when time lets it into its environment; somebody must, if there is none.
+    pub waits_until: Option<Timestamp>,
     /// How it ended.
     pub conclusion: Option<Conclusion>,
     /// Why its machine failed, the last time that one did.
     pub infrastructure_error: Option<String>,
+    /// The job of an earlier attempt that ran in its place, and whose steps and log are its own.
+    pub taken_from: Option<JobId>,
     /// How often it was given a machine.
     pub tries: u32,
     /// The machine that it has or had.
     pub machine: Option<String>,
-    /// It could have begun, had there been a machine.
+    /// It could have begun, had there been a machine; the first time.
     pub queued_at: Timestamp,
+    /// It could have begun once more, after its last machine had failed it.
+    pub retried_at: Option<Timestamp>,
     /// A machine was asked for.
     pub leased_at: Option<Timestamp>,
     /// The machine was there.
@@ -229,11 +235,14 @@ impl From<record::Job> for Job {
             labels: job.labels,
             state: job.state,
             reason: job.reason,
+            waits_until: job.waits_until,
             conclusion: job.conclusion,
             infrastructure_error: job.infrastructure_error,
+            taken_from: job.taken_from,
             tries: job.tries,
             machine: job.machine,
             queued_at: job.clock.queued_at,
+            retried_at: job.clock.retried_at,
             leased_at: job.clock.leased_at,
             started_at: job.clock.started_at,
             first_line_at: job.clock.first_line_at,
@@ -420,24 +429,34 @@ pub struct Redelivered {
     pub delivery_id: DeliveryId,
 }
 
-/// Who waits, and why.
+/// A run or a job that waits, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// The run, where it is one.
-    pub run_id: Option<RunId>,
+    /// The run.
+    pub run_id: RunId,
     /// The job, where it is one.
     pub job_id: Option<JobId>,
-    /// Why, in a clause that goes on from the name of who waits.
+    /// `owner/name`.
+    pub repository: String,
+    /// The name of the job, or the title of the run.
+    pub name: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, in a clause that goes on from the name.
     pub reason: String,
+    /// Whether it waits for somebody's word.
+    pub needs_approval: bool,
     /// Its place among the runs, or among the jobs, that start as soon as there is room, from 1.
     pub place: Option<usize>,
 }
 
-/// All who wait: those with a place first, in their order.
+/// Who waits: those with a place first, in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
-    /// They.
+    /// They, as many as were asked for.
     pub waiting: Vec<Waiting>,
+    /// How many there are.
+    pub total: usize,
 }
 
 /// A new attempt of a run.

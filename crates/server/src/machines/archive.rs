@@ -28,9 +28,10 @@ use super::authenticate::Known;
 use super::command::place;
 use super::error::ApiError;
 use super::exec::STALL_DEADLINE;
-use super::read::{Query, too_large};
+use super::read::Query;
 use super::registry::Visit;
 use super::wire::KIND_HEADER;
+use crate::body::BodyError;
 
 /// Bytes of an archive, in either direction: a work folder with its build.
 const ARCHIVE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
@@ -70,7 +71,7 @@ pub(super) async fn unpack(
         over = visit.over() => return Err(ApiError::conflict(over)),
     };
     unpacked.map_err(|error| match (broken.get(), &error) {
-        (Some(Broken::TooLarge), _) => too_large(ARCHIVE_BYTES),
+        (Some(Broken::TooLarge), _) => BodyError::TooLarge(ARCHIVE_BYTES).into(),
         (Some(Broken::Idle), _) => ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             format!("nothing of the archive came for {} s", IDLE_DEADLINE.as_secs()),

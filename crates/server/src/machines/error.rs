@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::limits::Reached;
 use super::token::TokenError;
+use crate::body::BodyError;
 
 /// An answer that is no success: `{"error": "..."}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,12 @@ impl ApiError {
             GuestError::TooLarge { .. } | GuestError::Refused { .. } => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        Self::new(error.status(), error.to_string())
     }
 }
 

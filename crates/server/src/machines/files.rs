@@ -14,7 +14,8 @@ use super::Service;
 use super::authenticate::Known;
 use super::command::place;
 use super::error::ApiError;
-use super::read::{Query, whole};
+use super::read::Query;
+use crate::body::whole;
 
 /// Bytes of a single file: it is in memory as a whole, ten times for the sessions of one caller.
 /// Larger ones go as an archive.

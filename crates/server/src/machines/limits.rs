@@ -108,15 +108,16 @@ impl Limited {
 impl std::fmt::Display for Reached {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Reached { what, limit } = self;
+        let s = if *limit == 1 { "" } else { "s" };
         match what {
             Limited::Machines => {
-                write!(f, "you have {limit} machines, as many as your tier allows; delete one")
+                write!(f, "you have {limit} machine{s}, as many as your tier allows; delete one")
             }
             Limited::AllMachines => {
-                write!(f, "this server has {limit} machines, as many as it may; try again later")
+                write!(f, "this server has {limit} machine{s}, as many as it may; try again later")
             }
             Limited::Sessions => {
-                write!(f, "you have {limit} sessions, as many as your tier allows; let one end")
+                write!(f, "you have {limit} session{s}, as many as your tier allows; let one end")
             }
         }
     }

@@ -37,7 +37,7 @@ impl Tally {
         let clock = &job.clock;
         let since = match job.state {
             JobState::Ended => return,
-            JobState::Waiting | JobState::Queued => Some(clock.queued_at),
+            JobState::Waiting | JobState::Queued => Some(clock.waits_since()),
             JobState::Leasing => clock.leased_at,
             JobState::Running => clock.started_at,
         };
@@ -63,7 +63,10 @@ impl Tally {
             Change::RunQueued { run } | Change::AttemptQueued { run, .. } => {
                 self.runs.insert(*run, RunState::Queued);
             }
-            Change::RunStarted { run, .. } => {
+            Change::RunHeld { run, .. } => {
+                self.runs.insert(*run, RunState::Waiting);
+            }
+            Change::RunStarted { run, .. } | Change::RunResumed { run } => {
                 self.runs.insert(*run, RunState::Running);
             }
             Change::RunEnded { run, conclusion, .. } => {

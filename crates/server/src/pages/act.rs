@@ -10,30 +10,20 @@ use scheduler::environment::{self, Environment};
 use scheduler::queue::Subject;
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::time::Duration;
 use store::Change;
-use store::place;
 use store::record::{Scope, Variable};
 
 use super::asked::Path;
 use super::error::PageError;
 use super::layout::{Page, document};
 use super::run::actions::Action;
-use super::settings::{self, named, variable_name};
+use super::settings as settings_page;
 use super::viewer::{Role, Viewer};
 use super::{Pages, runs};
-use crate::auth::{Principal, token};
-use crate::control::{Again, ControlError, Decision, Review};
+use crate::auth::Principal;
+use crate::control::{Again, Decision, Review};
 use crate::redeliver;
-
-/// Longest value of a secret: GitHub's bound
-/// (<https://docs.github.com/en/actions/reference/security/secrets#limits-for-secrets>).
-const SECRET_BYTES: usize = 48 * 1024;
-
-/// Longest life of a token that the form makes.
-const TOKEN_DAYS: u64 = 3650;
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::settings::{self, VALUE_BYTES};
 
 /// A form without anything to say but that it is this server's own.
 #[derive(Deserialize)]
@@ -108,9 +98,9 @@ pub(super) async fn on_delivery(
 ) -> Result<Redirect, PageError> {
     allow(&principal, &headers, &form.csrf, Role::Operate)?;
     let again = redeliver::redeliver(pages.store(), DeliveryId(delivery), Timestamp::now()).await?;
-    again.ok_or(PageError::Missing("delivery"))??;
+    let again = again.ok_or(PageError::Missing("delivery"))??;
     pages.parts.control.nudge();
-    Ok(Redirect::to("/deliveries"))
+    Ok(Redirect::to(&format!("/deliveries/{again}")))
 }
 
 /// What forms of the settings send: each its own part.
@@ -133,6 +123,11 @@ pub(super) struct Settings {
     approval: Option<String>,
     #[serde(default)]
     reviewers: String,
+    /// There when it is ticked.
+    #[serde(default)]
+    prevent_self_review: Option<String>,
+    #[serde(default)]
+    wait_minutes: String,
     #[serde(default)]
     branches: String,
     #[serde(default)]
@@ -149,9 +144,8 @@ pub(super) async fn on_settings(
     Form(form): Form<Settings>,
 ) -> Result<Response, PageError> {
     allow(&principal, &headers, &form.csrf, Role::Admin)?;
-    let now = Timestamp::now();
     if what == "make-token" {
-        return Ok(make_token(&pages, &viewer, &form, now).await?.into_response());
+        return Ok(make_token(&pages, &viewer, &form).await?.into_response());
     }
     if what == "set-environment" {
         set_environment(&pages, &form).await?;
@@ -159,40 +153,24 @@ pub(super) async fn on_settings(
         return Ok(Redirect::to(&format!("/settings?scope={scope}#rules")).into_response());
     }
     if what == "revoke-token" {
-        let tokens = pages.store().tokens().await?;
-        token::check_revocable(&tokens, &form.name, now)
-            .map_err(|error| ControlError::Unfit(error.to_string()))?;
+        settings::revoke_token(pages.store(), &form.name).await?;
+        return Ok(Redirect::to("/settings#tokens").into_response());
     }
-    let (change, part) = change(&pages, &what, &form, now).await?;
+    let (change, part) = change(&pages, &what, &form).await?;
     pages.store().apply(vec![change]).await?;
     let scope = runs::encoded(&form.scope);
     Ok(Redirect::to(&format!("/settings?scope={scope}#{part}")).into_response())
 }
 
 /// What a form changes, and which part of the page shows it.
-async fn change(
-    pages: &Pages,
-    what: &str,
-    form: &Settings,
-    at: Timestamp,
-) -> Result<(Change, &'static str), PageError> {
-    if what == "revoke-token" {
-        return Ok((Change::TokenRevoked { name: form.name.clone() }, "tokens"));
+async fn change(pages: &Pages, what: &str, form: &Settings) -> Result<(Change, &'static str), PageError> {
+    let at = Timestamp::now();
+    let scope = settings::kept_in(pages.store(), &form.scope).await?;
+    let name = settings::name(&form.name)?;
+    if form.value.len() > VALUE_BYTES {
+        return Err(PageError::Invalid(format!("a value has at most {} KiB", VALUE_BYTES / 1024)));
     }
-    let scope = named(&form.scope).ok_or_else(|| {
-        PageError::Invalid("a scope is owner, owner/name, or owner/name@environment".to_owned())
-    })?;
-    let kept = place::of(pages.store(), &scope).await?;
-    let scope =
-        kept.map_err(|renamed| PageError::Invalid(format!("{} is called {renamed} now", form.scope.trim())))?;
-    let name = variable_name(&form.name).ok_or_else(|| {
-        let rule = "a name has letters, digits, and _, begins with no digit, and not with GITHUB_";
-        PageError::Invalid(rule.to_owned())
-    })?;
     Ok(match what {
-        "set-secret" if form.value.len() > SECRET_BYTES => {
-            return Err(PageError::Invalid(format!("a secret has at most {} KiB", SECRET_BYTES / 1024)));
-        }
         "set-secret" => {
             let sealed = pages.parts.seal.seal(&scope, &name, &Secret(form.value.clone()))?;
             (Change::SecretSet { scope, name, sealed, at }, "secrets")
@@ -208,48 +186,41 @@ async fn change(
 }
 
 async fn set_environment(pages: &Pages, form: &Settings) -> Result<(), PageError> {
-    let Some(Scope::Environment(name, environment)) = named(&form.scope) else {
+    let Scope::Environment(place, environment) = settings::kept_in(pages.store(), &form.scope).await? else {
         return Err(PageError::Invalid("rules are for an environment: owner/name@environment".to_owned()));
     };
     let list = |text: &str| {
         let entries = text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
         entries.map(str::to_owned).collect::<Vec<_>>()
     };
+    let wait_minutes = match form.wait_minutes.trim() {
+        "" => 0,
+        minutes => {
+            minutes.parse().map_err(|_| PageError::Invalid("the wait is a number of minutes".to_owned()))?
+        }
+    };
     let rules = Environment {
         name: environment,
         approval: form.approval.is_some(),
         reviewers: list(&form.reviewers),
+        prevent_self_review: form.prevent_self_review.is_some(),
+        wait_minutes,
         branches: list(&form.branches),
         tags: list(&form.tags),
     };
     rules.check().map_err(PageError::Invalid)?;
-    let mut all = pages.store().repositories().await?.into_iter();
-    let repository = all.find(|repository| repository.facts.full_name.eq_ignore_ascii_case(&name));
-    let repository = repository.ok_or(PageError::Missing("repository"))?;
-    Ok(pages.store().apply(vec![environment::set(repository.id, &rules)]).await?)
+    Ok(pages.store().apply(vec![environment::set(&place, &rules)]).await?)
 }
 
-async fn make_token(
-    pages: &Pages,
-    viewer: &Viewer,
-    form: &Settings,
-    now: Timestamp,
-) -> Result<Markup, PageError> {
+async fn make_token(pages: &Pages, viewer: &Viewer, form: &Settings) -> Result<Markup, PageError> {
     let role = Role::ALL.into_iter().find(|role| role.as_str() == form.role);
     let role = role.ok_or_else(|| PageError::Invalid("there is no such role".to_owned()))?;
-    let days: u64 = match form.days.trim() {
-        "" => 0,
-        days => days.parse().map_err(|_| PageError::Invalid("days are a number".to_owned()))?,
+    let days = match form.days.trim() {
+        "" => None,
+        days => Some(days.parse().map_err(|_| PageError::Invalid("days are a number".to_owned()))?),
     };
-    let end = (days > 0).then(|| now.after(DAY * u32::try_from(days.min(TOKEN_DAYS)).unwrap_or(1)));
-    let (secret, record) =
-        token::make(&form.name, role, end, now).map_err(|error| PageError::Invalid(error.to_string()))?;
-    if pages.store().tokens().await?.iter().any(|token| token.name == record.name) {
-        let problem = format!("there is a token {:?} already: revoke it first", record.name);
-        return Err(ControlError::Unfit(problem).into());
-    }
-    let body = settings::made(&record.name, &secret);
-    pages.store().apply(vec![Change::TokenMade(record)]).await?;
+    let (secret, record) = settings::make_token(pages.store(), &form.name, role, days).await?;
+    let body = settings_page::made(&record.name, &secret);
     let page = Page { title: "Token", part: "/settings", state: None, live: None, has_log: false, body };
-    Ok(document(&page, Some(viewer), now))
+    Ok(document(&page, Some(viewer), Timestamp::now()))
 }

@@ -68,6 +68,12 @@ asset!(
     ICON_BUSY, "hearth-busy.svg", "image/svg+xml"
 );
 
+/// `GET /favicon.ico`: where browsers look of what names no sign of its own, such as a log as text.
+pub(super) async fn icon() -> Response {
+    let headers = [(header::CONTENT_TYPE, ICON.kind), (header::CACHE_CONTROL, "public, max-age=86400")];
+    (headers, ICON.bytes).into_response()
+}
+
 /// `GET /assets/{hash}/{name}`
 pub(super) async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
     let all = [&STYLE, &THEME, &SCRIPT, &LOG, &ICON, &ICON_GOOD, &ICON_BAD, &ICON_BUSY];

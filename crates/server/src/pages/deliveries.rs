@@ -1,12 +1,13 @@
-//! `/deliveries`: what the forge has told, and what came of it.
+//! `/deliveries`: what the forge has told, and what came of it; `/deliveries/{id}`: one of them.
 
 use maud::{Markup, html};
 use model::{DeliveryState, Timestamp};
-use store::record::Delivery;
+use store::record::{Delivery, Run};
 
 use super::badge;
 use super::format;
 use super::layout::{csrf, nothing};
+use super::runs::{self, encoded};
 use super::viewer::{Role, Viewer};
 
 /// Deliveries of one page.
@@ -32,7 +33,7 @@ fn row(delivery: &Delivery, viewer: &Viewer, now: Timestamp) -> Markup {
         li.run data-item data-delivery=(delivery.id) data-state=(word) {
             (badge::sign(word))
             div.what {
-                span.title { (delivery.event) @if let Some(action) = &delivery.action { " " (action) } }
+                a.title href={ "/deliveries/" (delivery.id) } { (title(delivery)) }
                 div.sub {
                     @if let Some(repository) = &delivery.repository { (repository) " · " }
                     code { (delivery.guid) }
@@ -41,14 +42,73 @@ fn row(delivery: &Delivery, viewer: &Viewer, now: Timestamp) -> Markup {
                 }
             }
             div.where {
-                @if let Some(label) = button(delivery.state).filter(|_| viewer.may(Role::Operate)) {
-                    form method="post" action={ "/deliveries/" (delivery.id) "/again" } {
-                        (csrf(viewer))
-                        button { (label) }
-                    }
-                } @else { (word) }
+                @if may_again(delivery, viewer) { (again(delivery, viewer)) } @else { (word) }
             }
             div.when { (format::ago(delivery.received_at, now)) }
+        }
+    }
+}
+
+/// What it tells of: `pull_request opened`.
+pub(super) fn title(delivery: &Delivery) -> String {
+    match &delivery.action {
+        Some(action) => format!("{} {action}", delivery.event),
+        None => delivery.event.clone(),
+    }
+}
+
+/// One of them.
+pub(super) struct One<'a> {
+    pub(super) delivery: &'a Delivery,
+    /// What came of it.
+    pub(super) runs: &'a [Run],
+    pub(super) viewer: &'a Viewer,
+    pub(super) now: Timestamp,
+}
+
+/// The page of one.
+pub(super) fn one(view: &One<'_>) -> Markup {
+    let delivery = view.delivery;
+    html! {
+        nav.crumbs aria-label="Where this is" {
+            a data-up href="/deliveries" { "Deliveries" } " / "
+            @if let Some(repository) = &delivery.repository { a href={ "/repositories/" (encoded(repository)) } { (repository) } }
+        }
+        div id="delivery" data-swap {
+            div.head data-delivery=(delivery.id) data-state=(delivery.state.as_str()) {
+                (badge::badge(delivery.state.as_str()))
+                h1 { (title(delivery)) }
+                @if may_again(delivery, view.viewer) { (again(delivery, view.viewer)) }
+            }
+            @if let Some(reason) = &delivery.reason { pre.reason { (reason) } }
+            dl.facts {
+                dt { "Received" } dd { (format::ago(delivery.received_at, view.now)) }
+                dt { "Id of the forge" } dd { code { (delivery.guid) } }
+                dt { "Tries" } dd {
+                    (delivery.tries)
+                    @if delivery.state == DeliveryState::Received && delivery.tries > 0 {
+                        ", the next at " (format::moment(delivery.next_try)) " UTC"
+                    }
+                }
+                dt { "Body" } dd { a href={ "/api/v1/deliveries/" (delivery.id) } { "as the API has it" } }
+            }
+            @if !view.runs.is_empty() {
+                h2 { "Runs " span.dim { (view.runs.len()) } }
+                ol.runs { @for run in view.runs { (runs::row(run, None, view.now)) } }
+            }
+        }
+    }
+}
+
+fn may_again(delivery: &Delivery, viewer: &Viewer) -> bool {
+    button(delivery.state).is_some() && viewer.may(Role::Operate)
+}
+
+fn again(delivery: &Delivery, viewer: &Viewer) -> Markup {
+    html! {
+        form method="post" action={ "/deliveries/" (delivery.id) "/again" } {
+            (csrf(viewer))
+            button { (button(delivery.state).unwrap_or_default()) }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `/runs/{id}/jobs/{job}`: one job, its steps, and its log.
 
 use maud::{Markup, html};
-use model::{JobState, Timestamp};
+use model::{Annotation, JobState, Timestamp};
 use store::log::{Found, Line};
 use store::record::{AnnotationOf, Job, Run, Step};
 
@@ -32,6 +32,8 @@ pub(super) struct View<'a> {
     pub(super) run: &'a Run,
     pub(super) repository: &'a str,
     pub(super) job: &'a Job,
+    /// The job of an earlier attempt that ran in its place: steps, annotations, and lines are that one's.
+    pub(super) ran: Option<&'a Job>,
     pub(super) steps: &'a [Step],
     pub(super) annotations: &'a [AnnotationOf],
     pub(super) lines: &'a [Line],
@@ -91,6 +93,9 @@ fn head(view: &View<'_>) -> Markup {
                 }
             }
         }
+        @if let Some(ran) = view.ran {
+            p { "This is how it " a href={ "/runs/" (run.id) "/jobs/" (ran.id) } { "ran in attempt " (ran.attempt) } "." }
+        }
         @if let Some(reason) = view.wait.or(job.reason.as_deref()).or(job.infrastructure_error.as_deref()) {
             pre.reason { (reason) }
         }
@@ -110,15 +115,24 @@ fn annotations(view: &View<'_>) -> Markup {
                     li.annotation {
                         (badge::sign(badge::of_level(of.annotation.level)))
                         div {
+                            (annotation(&of.annotation))
                             @if let Some(file) = &of.annotation.file {
-                                code { (file) @if let Some(line) = of.annotation.line { ":" (line) } } " "
+                                div.sub { code { (file) @if let Some(line) = of.annotation.line { ":" (line) } } }
                             }
-                            span.message { (of.annotation.message) }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// What an annotation says.
+pub(super) fn annotation(annotation: &Annotation) -> Markup {
+    html! {
+        @if let Some(title) = &annotation.title { strong { (title) } " " }
+        @if let Some(code) = &annotation.code { code { (code) } " " }
+        span.message { (annotation.message) }
     }
 }
 
@@ -223,6 +237,7 @@ mod tests {
             run: &run,
             repository: "octo/hello",
             job: &job,
+            ran: None,
             steps: &steps,
             annotations: &[],
             lines,
@@ -233,6 +248,40 @@ mod tests {
             now: Timestamp(70_000),
         };
         render(&view).into_string()
+    }
+
+    #[test]
+    fn an_annotation_shows_its_title_and_what_it_says() {
+        let (run, job) = (sample::run(), sample::job(5, "build"));
+        let annotation = Annotation {
+            level: model::AnnotationLevel::Error,
+            message: "two is not three".to_owned(),
+            title: Some("Sums <b>".to_owned()),
+            file: Some("sum.rs".to_owned()),
+            line: Some(7),
+            end_line: None,
+            column: None,
+            end_column: None,
+            code: None,
+        };
+        let view = View {
+            run: &run,
+            repository: "octo/hello",
+            job: &job,
+            ran: None,
+            steps: &[],
+            annotations: &[AnnotationOf { job: job.id, annotation }],
+            lines: &[],
+            range: Range::with(None, 0),
+            search: None,
+            wait: None,
+            viewer: &sample::viewer(Role::Read),
+            now: Timestamp(70_000),
+        };
+        let page = render(&view).into_string();
+        for part in ["<strong>Sums &lt;b&gt;</strong>", "two is not three", "sum.rs:7"] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
     }
 
     #[test]
@@ -249,6 +298,30 @@ mod tests {
         {
             assert!(page.contains(part), "{part} is not in {page}");
         }
+    }
+
+    #[test]
+    fn a_job_that_did_not_run_again_leads_to_the_one_that_ran() {
+        let (run, ran, mut job) = (sample::run(), sample::job(5, "build"), sample::job(9, "build"));
+        (job.attempt, job.taken_from) = (2, Some(ran.id));
+        let lines = [log_line(0, Stream::Stdout, "hello")];
+        let view = View {
+            run: &run,
+            repository: "octo/hello",
+            job: &job,
+            ran: Some(&ran),
+            steps: &[sample::step(ran.id, "Test")],
+            annotations: &[],
+            lines: &lines,
+            range: Range::with(None, 1),
+            search: None,
+            wait: None,
+            viewer: &sample::viewer(Role::Read),
+            now: Timestamp(70_000),
+        };
+        let page = render(&view).into_string();
+        assert!(page.contains("<a href=\"/runs/7/jobs/5\">ran in attempt 1</a>"), "{page}");
+        assert!(page.contains("hello") && page.contains("data-address=\"/runs/7/jobs/9/log\""), "{page}");
     }
 
     #[test]

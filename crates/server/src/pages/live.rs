@@ -60,6 +60,8 @@ fn run_of(change: &Change) -> Option<RunId> {
         Change::RunCreated(run) => Some(run.id),
         Change::RunQueued { run }
         | Change::RunStarted { run, .. }
+        | Change::RunHeld { run, .. }
+        | Change::RunResumed { run }
         | Change::RunCancelled { run, .. }
         | Change::RunEnded { run, .. }
         | Change::AttemptQueued { run, .. } => Some(*run),
@@ -73,7 +75,8 @@ fn job_of(change: &Change) -> Option<JobId> {
     match change {
         Change::JobCreated(job) => Some(job.id),
         Change::StepStarted(step) => Some(step.job),
-        Change::JobQueued { job, .. }
+        Change::JobDelayed { job, .. }
+        | Change::JobQueued { job, .. }
         | Change::JobLeasing { job, .. }
         | Change::JobStarted { job, .. }
         | Change::JobSpoke { job, .. }
@@ -89,7 +92,8 @@ fn job_of(change: &Change) -> Option<JobId> {
 fn is_about_waiting(change: &Change) -> bool {
     matches!(
         change,
-        Change::JobQueued { .. }
+        Change::JobDelayed { .. }
+            | Change::JobQueued { .. }
             | Change::JobLeasing { .. }
             | Change::JobStarted { .. }
             | Change::JobRequeued { .. }

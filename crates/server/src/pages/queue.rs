@@ -56,7 +56,7 @@ fn part(title: &str, waits: &[&Wait], names: &Names<'_>, now: Timestamp) -> Mark
 fn row(wait: &Wait, names: &Names<'_>, now: Timestamp) -> Markup {
     let since = match wait.subject {
         Subject::Run(run) => names.runs.get(&run).map(|run| run.queued_at),
-        Subject::Job(job) => names.jobs.get(&job).map(|job| job.clock.queued_at),
+        Subject::Job(job) => names.jobs.get(&job).map(|job| job.clock.waits_since()),
     };
     html! {
         tr data-item data-subject=(wait.subject) {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use model::{RepositoryId, Timestamp};
-use store::record::{Repository, Run};
+use store::record::{Artifact, Repository, Run};
 
+use super::artifacts;
 use super::badge;
 use super::format;
 use super::layout::nothing;
@@ -50,8 +51,8 @@ pub(super) fn list(
     }
 }
 
-/// One repository: its workflows with how their latest runs ended, and its runs.
-pub(super) fn one(repository: &Repository, runs: &[Run], now: Timestamp) -> Markup {
+/// One repository: its workflows with how their latest runs ended, its runs, and what these have left.
+pub(super) fn one(repository: &Repository, runs: &[Run], left: &[Artifact], now: Timestamp) -> Markup {
     let facts = &repository.facts;
     html! {
         nav.crumbs aria-label="Where this is" { a data-up href="/repositories" { "Repositories" } }
@@ -69,6 +70,7 @@ pub(super) fn one(repository: &Repository, runs: &[Run], now: Timestamp) -> Mark
             @if runs.is_empty() { (nothing("Nothing has run here yet.", &html! {})) }
             ol.runs { @for run in runs { (row(run, None, now)) } }
         }
+        div id="artifacts" data-swap { (artifacts::section(left, true)) }
         p { a href={ "/?repository=" (encoded(&facts.full_name)) } { "All runs, with filters" } }
     }
 }
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_repository_shows_its_workflows_and_how_they_ended() {
-        let page = one(&sample::repository(), &[sample::run()], Timestamp(99_000)).into_string();
+        let page = one(&sample::repository(), &[sample::run()], &[], Timestamp(99_000)).into_string();
         for part in [
             "octo/hello",
             "https://github.com/octo/hello",

@@ -13,8 +13,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use store::record::{AnnotationOf, Artifact, Attempt, Job, Run, Step};
 
+use super::artifacts;
 use super::badge;
 use super::format;
+use super::job;
 use super::markdown;
 use super::runs::{branch, encoded};
 use super::viewer::Viewer;
@@ -63,7 +65,7 @@ pub(super) fn render(view: &View<'_>) -> Markup {
             h2 { "Times" }
             (waterfall::render(view.jobs, view.steps, view.now))
         }
-        div id="notes" data-swap { (annotations(view)) (artifacts(view.artifacts)) (summaries(view)) }
+        div id="notes" data-swap { (annotations(view)) (artifacts::section(view.artifacts, false)) (summaries(view)) }
         div id="attempts" data-swap { (attempts::render(view)) }
     }
 }
@@ -93,7 +95,11 @@ fn head(view: &View<'_>) -> Markup {
             (actions::of_run(run, view.viewer))
         }
         p.sub {
-            (run.what.event) " by " (run.what.actor) " · " (pull_request(view)) (branch(run)) " "
+            @match run.delivery {
+                Some(delivery) => a href={ "/deliveries/" (delivery) } { (run.what.event) },
+                None => (run.what.event),
+            }
+            " by " (run.what.actor) " · " (pull_request(view)) (branch(run)) " "
             (commit(view)) " · " (format::ago(run.created_at, view.now))
             @if let Some(attempt) = attempt {
                 @if let Some(begin) = attempt.started_at {
@@ -102,6 +108,8 @@ fn head(view: &View<'_>) -> Markup {
                 " · waited " (format::took(attempt.queued_at, attempt.started_at.or(attempt.ended_at), view.now))
             }
         }
+        // What its jobs wait for is said below, of each of them.
+        @let attempt = attempt.filter(|attempt| attempt.progress() == attempt.state);
         @if let Some(reason) = attempt.and_then(|attempt| attempt.reason.as_deref()) {
             pre.reason { (reason) }
         }
@@ -169,34 +177,12 @@ fn annotation_row(of: &AnnotationOf, view: &View<'_>) -> Markup {
         li.annotation {
             (badge::sign(badge::of_level(annotation.level)))
             div {
-                @if let Some(title) = &annotation.title { strong { (title) } " " }
-                @if let Some(code) = &annotation.code { code { (code) } " " }
-                span.message { (annotation.message) }
+                (job::annotation(annotation))
                 div.sub {
                     @if let Some(file) = &annotation.file {
                         code { (file) @if let Some(line) = annotation.line { ":" (line) } } " · "
                     }
                     @if let Some(job) = job { a href={ "/runs/" (job.run) "/jobs/" (job.id) } { (job.name) } }
-                }
-            }
-        }
-    }
-}
-
-fn artifacts(artifacts: &[Artifact]) -> Markup {
-    html! {
-        @if !artifacts.is_empty() {
-            section aria-label="Artifacts" {
-                h2 { "Artifacts " span.dim { (artifacts.len()) } }
-                ul.artifacts {
-                    @for artifact in artifacts {
-                        li {
-                            a href={ "/api/v1/runs/" (artifact.what.run) "/artifacts/" (artifact.what.number) } download {
-                                (artifact.what.name)
-                            } " "
-                            span.dim { (format::size(artifact.what.size)) }
-                        }
-                    }
                 }
             }
         }

@@ -86,6 +86,7 @@ impl Query {
             conclusion,
             sha: said(&self.sha),
             pull_request: number(&self.pull_request)?,
+            delivery: None,
             before: number(&self.before)?.map(RunId),
         }))
     }
@@ -250,13 +251,19 @@ pub(super) fn row(run: &Run, repository: Option<&str>, now: Timestamp) -> Markup
                     (run.what.workflow_name) " #" (run.number)
                     @if run.attempt > 1 { " · attempt " (run.attempt) }
                     " · " (run.what.event) " by " (run.what.actor)
-                    @if run.what.state == RunState::Waiting { " · " strong.s-waiting { "waits for approval" } }
+                    @if run.what.state == RunState::Waiting { " · " strong.s-waiting { (waits_for(run)) } }
                 }
             }
             div.where { (branch(run)) " " code.sha { (format::short_sha(&run.what.head_sha)) } }
             div.when { (clock(run, now)) (format::ago(run.created_at, now)) }
         }
     }
+}
+
+/// What a run waits for that waits for people.
+fn waits_for(run: &Run) -> &str {
+    let of_its_jobs = run.what.reason.as_deref().filter(|_| !run.needs_approval());
+    of_its_jobs.unwrap_or("waits for approval")
 }
 
 /// The branch, or the pull request, that people know the run by.
@@ -295,6 +302,19 @@ mod tests {
             assert!(page.contains(part), "{part} is not in {page}");
         }
         assert!(page.contains("data-run=\"7\" data-state=\"success\""), "{page}");
+    }
+
+    #[test]
+    fn a_run_that_waits_for_people_says_for_what() {
+        let mut run = sample::run();
+        (run.what.state, run.conclusion, run.started_at) = (RunState::Waiting, None, None);
+        run.what.reason = Some("a fork".to_owned());
+        assert!(list_of(&[run.clone()], &Query::default()).contains("waits for approval"));
+        run.started_at = Some(Timestamp(1));
+        run.what.reason = Some("deploy waits to be let into <production>".to_owned());
+        let page = list_of(&[run], &Query::default());
+        assert!(page.contains("data-state=\"waiting\"") && !page.contains("waits for approval"), "{page}");
+        assert!(page.contains("deploy waits to be let into &lt;production&gt;"), "{page}");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use model::{
     Conclusion, JobId, JobState, RepositoryId, RunId, RunState, StepPhase, StepRef, StepState, Timestamp,
-    Trust,
 };
-use store::record::{Job, JobClock, NewRun, Repository, RepositoryFacts, Run, Step};
+use store::record::{Job, JobClock, NewRun, Repository, Run, Step};
+use store::sample;
 
 use super::viewer::{Role, Viewer};
 
@@ -14,40 +14,18 @@ pub(super) const RUN: RunId = RunId(7);
 pub(super) const HOSTILE: &str = "<script>alert('x')</script>\" onmouseover=\"alert(1)";
 
 pub(super) fn repository() -> Repository {
-    let facts = RepositoryFacts {
-        forge: "github".to_owned(),
-        full_name: "octo/hello".to_owned(),
-        forge_id: Some(1),
-        default_branch: "main".to_owned(),
-        is_private: false,
-        clone_url: "https://github.com/octo/hello".to_owned(),
-        installation: None,
-    };
+    let facts = sample::repository("octo/hello");
     let place = facts.full_name.clone();
     Repository { id: RepositoryId(1), facts, place, first_seen: Timestamp(0) }
 }
 
 pub(super) fn run() -> Run {
     let what = NewRun {
-        repository: RepositoryId(1),
-        workflow_path: ".github/workflows/ci.yml".to_owned(),
-        workflow_name: "CI".to_owned(),
         title: "Add a door".to_owned(),
-        event: "push".to_owned(),
-        reference: "refs/heads/main".to_owned(),
         sha: "0123456789abcdef".to_owned(),
         head_sha: "0123456789abcdef".to_owned(),
-        head_branch: "main".to_owned(),
-        pull_request: None,
-        actor: "mona".to_owned(),
-        trust: Trust::Trusted,
-        priority: 0,
-        group: None,
-        cancels_group: false,
-        queues_all: false,
         state: RunState::Ended,
-        reason: None,
-        facts: serde_json::Value::Null,
+        ..sample::run(RepositoryId(1))
     };
     Run {
         id: RUN,
@@ -65,30 +43,22 @@ pub(super) fn run() -> Run {
 
 pub(super) fn job(id: u64, path: &str) -> Job {
     Job {
-        id: JobId(id),
-        run: RUN,
-        attempt: 1,
         key: path.to_owned(),
         path: path.to_owned(),
         name: path.to_owned(),
-        labels: vec!["ubuntu-latest".to_owned()],
         state: JobState::Ended,
-        reason: None,
         conclusion: Some(Conclusion::Success),
-        infrastructure_error: None,
         tries: 1,
-        interruptions: 0,
         machine: Some("m-1".to_owned()),
         clock: JobClock {
             queued_at: Timestamp(2_000),
+            retried_at: None,
             leased_at: Some(Timestamp(2_100)),
             started_at: Some(Timestamp(2_200)),
             first_line_at: Some(Timestamp(2_300)),
             ended_at: Some(Timestamp(60_000)),
         },
-        outputs: Vec::new(),
-        environment: None,
-        environment_url: None,
+        ..sample::job(JobId(id), RUN)
     }
 }
 

@@ -9,6 +9,7 @@ use super::format;
 use super::layout::csrf;
 use super::runs::encoded;
 use super::viewer::{Role, Viewer};
+use crate::settings::word;
 
 /// A secret, as far as anybody ever sees it again.
 pub(super) struct SecretName {
@@ -31,46 +32,6 @@ pub(super) struct View<'a> {
     pub(super) viewer: &'a Viewer,
     pub(super) now: Timestamp,
 }
-
-/// A scope as an address has it: `octo`, `octo/hello`, `octo/hello@production`.
-pub(super) fn word(scope: &Scope) -> String {
-    match scope {
-        Scope::Organisation(owner) => owner.clone(),
-        Scope::Repository(repository) => repository.clone(),
-        Scope::Environment(repository, environment) => format!("{repository}@{environment}"),
-    }
-}
-
-/// The scope with this word.
-pub(super) fn named(word: &str) -> Option<Scope> {
-    let word = word.trim();
-    let (place, environment) = match word.split_once('@') {
-        Some((place, environment)) => (place, Some(environment)),
-        None => (word, None),
-    };
-    let parts: Vec<&str> = place.split('/').collect();
-    match (parts.as_slice(), environment) {
-        (parts, _) if parts.iter().any(|part| part.is_empty()) => None,
-        ([owner], None) => Some(Scope::Organisation((*owner).to_owned())),
-        ([_, _], None) => Some(Scope::Repository(place.to_owned())),
-        ([_, _], Some(name)) if !name.is_empty() => {
-            Some(Scope::Environment(place.to_owned(), name.to_owned()))
-        }
-        _ => None,
-    }
-}
-
-/// A name as secrets and variables have it, in capitals
-/// (<https://docs.github.com/en/actions/reference/security/secrets#naming-your-secrets>).
-pub(super) fn variable_name(typed: &str) -> Option<String> {
-    let name = typed.trim().to_ascii_uppercase();
-    let is_word = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    let begins_well = name.starts_with(|letter: char| !letter.is_ascii_digit());
-    (is_word && begins_well && !name.starts_with("GITHUB_") && name.len() <= NAME_BYTES).then_some(name)
-}
-
-/// Longest name of a secret or a variable.
-const NAME_BYTES: usize = 100;
 
 /// The page.
 pub(super) fn render(view: &View<'_>) -> Markup {
@@ -139,7 +100,7 @@ fn environments(view: &View<'_>) -> Markup {
         Scope::Repository(repository) => html! {
             section id="environments" {
                 h3 { "Environments of " (repository) }
-                @if view.environments.is_empty() { p.dim { "None has rules." } }
+                @if view.environments.is_empty() { p.dim { "None has rules. Show " (repository) "@NAME to give some to the environment NAME." } }
                 ul.names {
                     @for environment in view.environments {
                         @let scope = format!("{repository}@{}", environment.name);
@@ -169,6 +130,14 @@ fn rules(known: &Environment, view: &View<'_>) -> Markup {
                 input type="hidden" name="scope" value=(word(view.scope));
                 label { span { "Approval" } input type="checkbox" name="approval" checked[known.approval]; }
                 (list("Reviewers", "reviewers", &known.reviewers, "all who may operate"))
+                label {
+                    span { "Not by who caused the run" }
+                    input type="checkbox" name="prevent_self_review" checked[known.prevent_self_review];
+                }
+                label {
+                    span { "Wait, in minutes" }
+                    input type="number" name="wait_minutes" min="0" max=(environment::LONGEST_WAIT_MINUTES) value=(known.wait_minutes);
+                }
                 (list("Branches", "branches", &known.branches, "all, if no tags either"))
                 (list("Tags", "tags", &known.tags, "all, if no branches either"))
                 button { "Set" }
@@ -186,7 +155,7 @@ fn secrets(view: &View<'_>) -> Markup {
                 @for secret in view.secrets {
                     li data-secret=(secret.name) {
                         code { (secret.name) } " " span.dim { "set " (format::ago(secret.updated_at, view.now)) } " "
-                        (removal("remove-secret", &secret.name, view))
+                        (removal("remove-secret", ("secret", &secret.name), "Jobs get nothing in its place, and nobody can read it any more.", view))
                     }
                 }
             }
@@ -211,7 +180,7 @@ fn variables(view: &View<'_>) -> Markup {
                 @for variable in view.variables {
                     li data-variable=(variable.name) {
                         code { (variable.name) } " = " code { (variable.value) } " "
-                        (removal("remove-variable", &variable.name, view))
+                        (removal("remove-variable", ("variable", &variable.name), "Jobs get nothing in its place.", view))
                     }
                 }
             }
@@ -226,13 +195,18 @@ fn variables(view: &View<'_>) -> Markup {
     }
 }
 
-fn removal(action: &str, name: &str, view: &View<'_>) -> Markup {
+/// Removes something at the second press: what goes does not come back. `what` it is, and what comes of it.
+fn removal(action: &str, (what, name): (&str, &str), follows: &str, view: &View<'_>) -> Markup {
     html! {
-        form.inline method="post" action={ "/settings/" (action) } {
-            (csrf(view.viewer))
-            input type="hidden" name="scope" value=(word(view.scope));
-            input type="hidden" name="name" value=(name);
-            button.plain { "Remove" }
+        details.removal {
+            summary { "Remove" span.hidden { " " (what) " " (name) } }
+            form method="post" action={ "/settings/" (action) } {
+                (csrf(view.viewer))
+                input type="hidden" name="scope" value=(word(view.scope));
+                input type="hidden" name="name" value=(name);
+                span { (follows) } " "
+                button.cancel { "Remove " (name) }
+            }
         }
     }
 }
@@ -253,7 +227,7 @@ fn tokens(view: &View<'_>) -> Markup {
                                 None => ", without end",
                             }
                         } " "
-                        (removal("revoke-token", &token.name, view))
+                        (removal("revoke-token", ("token", &token.name), "Who uses it is shut out at once.", view))
                     }
                 }
             }
@@ -285,24 +259,6 @@ pub(super) fn made(name: &str, secret: &str) -> Markup {
 mod tests {
     use super::super::sample;
     use super::*;
-
-    #[test]
-    fn a_scope_is_named_by_owner_repository_and_environment() {
-        for text in ["octo", "octo/hello", "octo/hello@production"] {
-            assert_eq!(word(&named(text).unwrap()), text);
-        }
-        for text in ["", "octo/", "/hello", "a/b/c", "octo@production", "octo/hello@"] {
-            assert_eq!(named(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_name_of_a_secret_is_a_word_in_capitals() {
-        assert_eq!(variable_name(" npm_token "), Some("NPM_TOKEN".to_owned()));
-        for typed in ["", "1st", "a-b", "github_token", "ä", &"x".repeat(101)] {
-            assert_eq!(variable_name(typed), None, "{typed:?}");
-        }
-    }
 
     #[test]
     fn secrets_are_for_admins_and_their_values_for_nobody() {

@@ -11,7 +11,7 @@ use scheduler::environment;
 use scheduler::queue::Subject;
 use serde::Deserialize;
 use store::log::{LogReader, Pattern};
-use store::query::RunFilter;
+use store::query::{ArtifactFilter, RunFilter};
 use store::record::{Attempt, Job, Repository, Run, Scope, Step};
 
 use super::asked::{Path, Query};
@@ -33,9 +33,13 @@ use super::{
     repositories as repositories_page, run as run_page, runs as runs_page, settings as settings_page,
 };
 use crate::api::artifacts;
+use crate::settings;
 
 /// Runs of a repository's page.
 const RUNS_OF_REPOSITORY: usize = 60;
+
+/// Artifacts of a repository's page, the newest; the API has the rest.
+const ARTIFACTS_OF_REPOSITORY: usize = 30;
 
 /// Repositories whose latest run is looked up for the list of them.
 const REPOSITORIES: usize = 300;
@@ -212,9 +216,14 @@ pub(super) async fn job(
     let job =
         store.job(JobId(job)).await?.filter(|job| job.run == run.id).ok_or(PageError::Missing("job"))?;
     let repository = store.repository(run.what.repository).await?;
-    let steps = store.steps(job.id).await?;
-    let annotations = store.annotations(run.id, job.attempt).await?;
-    let log = pages.logs().read(job.id);
+    let ran = match job.taken_from {
+        Some(ran) => store.job(ran).await?,
+        None => None,
+    };
+    let steps = store.steps(job.ran_as()).await?;
+    let attempt = ran.as_ref().map_or(job.attempt, |ran| ran.attempt);
+    let annotations = store.annotations(run.id, attempt).await?;
+    let log = pages.logs().read(job.ran_as());
     let range = Range::with(which.line, log.count().await?);
     let lines = log.lines(range.from, usize::try_from(PAGE).unwrap_or(0)).await?;
     let search = search(&log, &which).await;
@@ -225,7 +234,8 @@ pub(super) async fn job(
         repository: name(repository.as_ref()),
         job: &job,
         steps: &steps,
-        annotations: &annotations.into_iter().filter(|of| of.job == job.id).collect::<Vec<_>>(),
+        ran: ran.as_ref(),
+        annotations: &annotations.into_iter().filter(|of| of.job == job.ran_as()).collect::<Vec<_>>(),
         lines: &lines,
         range,
         search: search.as_ref(),
@@ -275,7 +285,9 @@ pub(super) async fn repository(
     let repository = found.ok_or(PageError::Missing("repository"))?;
     let filter = RunFilter { repository: Some(repository.id), ..RunFilter::default() };
     let runs = pages.store().runs(&filter, RUNS_OF_REPOSITORY).await?;
-    let body = repositories_page::one(repository, &runs, Timestamp::now());
+    let filter = ArtifactFilter { repository: Some(repository.id), ..ArtifactFilter::default() };
+    let left = pages.store().artifacts(&filter, ARTIFACTS_OF_REPOSITORY).await?;
+    let body = repositories_page::one(repository, &runs, &left, Timestamp::now());
     Ok(page("/repositories", &repository.facts.full_name, Some("/live".to_owned()), body, &viewer))
 }
 
@@ -347,6 +359,26 @@ pub(super) async fn deliveries(
     Ok(page("/deliveries", "Deliveries", Some("/live".to_owned()), body, &viewer))
 }
 
+/// `GET /deliveries/{delivery}`
+pub(super) async fn delivery(
+    State(pages): State<Pages>,
+    Extension(viewer): Extension<Viewer>,
+    Path(delivery): Path<u64>,
+) -> Result<Markup, PageError> {
+    let id = DeliveryId(delivery);
+    // Those up to it, newest first: without its body, which may have megabytes. The store counts to `i64::MAX`.
+    let after = delivery.checked_add(1).filter(|after| i64::try_from(*after).is_ok());
+    let after = DeliveryId(after.ok_or(PageError::Missing("delivery"))?);
+    let found = pages.store().deliveries(Some(after), 1).await?.pop().filter(|found| found.id == id);
+    let delivery = found.ok_or(PageError::Missing("delivery"))?;
+    let filter = RunFilter { delivery: Some(id), ..RunFilter::default() };
+    let runs = pages.store().runs(&filter, runs_page::SHOWN).await?;
+    let view =
+        deliveries_page::One { delivery: &delivery, runs: &runs, viewer: &viewer, now: Timestamp::now() };
+    let body = deliveries_page::one(&view);
+    Ok(page("/deliveries", &deliveries_page::title(&delivery), Some("/live".to_owned()), body, &viewer))
+}
+
 /// Whose secrets and variables.
 #[derive(Debug, Deserialize)]
 pub(super) struct WhichScope {
@@ -363,7 +395,7 @@ pub(super) async fn settings(
     let store = pages.store();
     let repositories = store.repositories().await?;
     let first = repositories.first().map(|one| Scope::Repository(one.facts.full_name.clone()));
-    let scope = settings_page::named(&which.scope).or(first);
+    let scope = settings::scope(&which.scope).ok().or(first);
     let scope = scope.unwrap_or_else(|| Scope::Organisation("owner".to_owned()));
     let is_admin = viewer.role >= Role::Admin;
     let (mut secrets, mut variables, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
@@ -375,14 +407,8 @@ pub(super) async fn settings(
         secrets =
             sealed.map(|secret| SecretName { name: secret.name, updated_at: secret.updated_at }).collect();
         variables = store.variables(&kept).await?;
-        let shown = match &scope {
-            Scope::Organisation(_) => None,
-            Scope::Repository(name) | Scope::Environment(name, _) => {
-                repositories.iter().find(|repository| repository.facts.full_name.eq_ignore_ascii_case(name))
-            }
-        };
-        if let Some(repository) = shown {
-            environments = environment::of_repository(store, repository.id).await?;
+        if let Scope::Repository(place) | Scope::Environment(place, _) = &kept {
+            environments = environment::of_place(store, place).await?;
         }
         tokens = store.tokens().await?;
     }

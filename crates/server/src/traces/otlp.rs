@@ -83,7 +83,8 @@ impl Trace {
         ]);
         let mut spans = vec![whole];
         let parts = [
-            ("queue", Some(clock.queued_at), clock.leased_at),
+            ("earlier tries", Some(clock.queued_at), clock.retried_at),
+            ("queue", Some(clock.waits_since()), clock.leased_at),
             ("machine", clock.leased_at, clock.started_at),
             ("first line", clock.started_at, clock.first_line_at),
         ];

@@ -10,7 +10,7 @@ use store::{Change, Store};
 
 use crate::fake::Asked;
 use crate::fixture::World;
-use crate::sample::{failed_run, later, queued_run};
+use crate::sample::{failed_run, later, queued_run, seen};
 
 fn artifact(run: RunId, number: u64, name: &str) -> NewArtifact {
     NewArtifact {
@@ -132,4 +132,17 @@ async fn caches_are_listed_by_the_beginning_of_their_key_and_removed_by_key_or_i
     operator.delete(&format!("/api/v1/caches/{id}")).await.is(204);
     operator.delete(&format!("/api/v1/caches/{id}")).await.refused(404);
     assert_eq!(keys("").await, [main]);
+}
+
+#[tokio::test]
+async fn a_cache_is_listed_under_what_its_repository_is_called_now() {
+    let world = World::start().await;
+    let operator = world.with(Role::Operate).await;
+    seen(&*world.store, "octo/hello", 7).await;
+    world.store.apply(vec![cache("octo/hello", "main", "npm")]).await.unwrap();
+    seen(&*world.store, "octo/hi", 7).await;
+    let listed = operator.get("/api/v1/caches?repository=octo/hi").await.is(200).json();
+    assert_eq!(listed["caches"][0]["repository"], "octo/hi");
+    let gone = operator.delete("/api/v1/caches?repository=octo/hi&key=npm").await.is(200).json();
+    assert_eq!(gone["caches"][0]["repository"], "octo/hi");
 }

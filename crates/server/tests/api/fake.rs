@@ -44,6 +44,7 @@ impl Premises for FakePremises {
             group: None,
             labels: vec!["ubuntu-latest".to_owned()],
             size: Size::default(),
+            largest: None,
             capacity,
         }]
     }

@@ -2,14 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use model::{JobId, LogLine, StepPhase, StepRef, Stream};
-use serde_json::Value;
+use model::{Conclusion, JobId, JobState, LogLine, StepPhase, StepRef, Stream};
+use scheduler::recipe::{first_job, run_of};
+use serde_json::{Value, json};
 use server::auth::Role;
 use store::log::LogWriter;
+use store::record::Job;
+use store::{Change, Store};
 
 use crate::events::Events;
 use crate::fixture::World;
-use crate::sample::failed_run;
+use crate::sample::{failed_run, job, later};
 
 fn write(writer: &mut LogWriter, from: u64, texts: &[&str]) {
     for (number, text) in (from..).zip(texts) {
@@ -47,6 +50,37 @@ async fn a_log_is_read_line_by_line_whole_and_from_any_place() {
     assert_eq!(rest["is_last"], true);
     let text = reader.get(&format!("/api/v1/jobs/{job}/log/text")).await.is(200);
     assert_eq!(String::from_utf8(text.bytes).unwrap(), "one\n\u{1b}[31mtwo\u{1b}[0m\nthree\n");
+}
+
+#[tokio::test]
+async fn a_job_that_was_taken_over_has_the_log_and_the_steps_of_the_one_that_ran() {
+    let world = World::start().await;
+    let reader = world.with(Role::Read).await;
+    let (ran, writer) = logged(&world, &["one", "two"]).await;
+    writer.finish().unwrap();
+    let (run, at) = (run_of(ran), later(9000));
+    let again = json!("failed");
+    let id = first_job(run, 2);
+    let taken = Job {
+        attempt: 2,
+        state: JobState::Ended,
+        conclusion: Some(Conclusion::Success),
+        taken_from: Some(ran),
+        ..job(id, run)
+    };
+    let changes = vec![
+        Change::AttemptQueued { run, attempt: 2, actor: "ada".to_owned(), again, at },
+        Change::RunStarted { run, plan: json!({}), at },
+        Change::JobCreated(Box::new(taken)),
+    ];
+    world.store.apply(changes).await.unwrap();
+    assert_eq!(reader.get(&format!("/api/v1/jobs/{id}")).await.is(200).json()["taken_from"], json!(ran));
+    let text = reader.get(&format!("/api/v1/jobs/{id}/log/text")).await.is(200);
+    assert_eq!(String::from_utf8(text.bytes).unwrap(), "one\ntwo\n");
+    let lines = reader.get(&format!("/api/v1/jobs/{id}/log")).await.is(200).json();
+    assert_eq!((&lines["lines"][1]["text"], &lines["is_last"]), (&json!("two"), &json!(true)));
+    let steps = reader.get(&format!("/api/v1/jobs/{id}/steps")).await.is(200).json();
+    assert_eq!(steps["steps"][0]["name"], "Run make");
 }
 
 #[tokio::test]

@@ -142,14 +142,30 @@ async fn repositories_are_there_by_name() {
 async fn the_queue_says_why_each_waits() {
     let world = World::start().await;
     let reader = world.with(Role::Read).await;
+    let (run, job) = working_run(&*world.store).await;
+    let next = queued_run(&*world.store).await.id;
     *world.control.waits.lock().unwrap() = vec![
-        Wait { subject: Subject::Run(RunId(7)), reason: WaitReason::Next, place: Some(1) },
-        Wait { subject: Subject::Job(model::JobId(8)), reason: WaitReason::Approval, place: None },
+        Wait { subject: Subject::Run(next), reason: WaitReason::Next, place: Some(1) },
+        Wait {
+            subject: Subject::Job(job),
+            reason: WaitReason::Environment("production".to_owned()),
+            place: None,
+        },
     ];
     let queue = reader.get("/api/v1/queue").await.is(200).json();
-    assert_eq!(queue["waiting"][0]["run_id"], 7);
-    assert_eq!(queue["waiting"][0]["reason"], "about to start");
-    assert_eq!((&queue["waiting"][1]["job_id"], &queue["waiting"][1]["place"]), (&8.into(), &().into()));
+    let [first, second] = queue["waiting"].as_array().unwrap().as_slice() else { panic!("{queue}") };
+    assert_eq!((&first["run_id"], &first["job_id"]), (&next.0.into(), &().into()));
+    assert_eq!((&first["name"], &first["reason"]), (&"Say hello".into(), &"about to start".into()));
+    assert_eq!((&second["run_id"], &second["job_id"]), (&run.0.into(), &job.0.into()));
+    assert_eq!((&second["name"], &second["repository"]), (&"Build (1)".into(), &"octo/hello".into()));
+    assert_eq!((&second["needs_approval"], &second["place"]), (&true.into(), &().into()));
+    for (query, ids) in [("approval=true", [run.0]), ("approval=false", [next.0]), ("limit=1", [next.0])] {
+        let queue = reader.get(&format!("/api/v1/queue?{query}")).await.is(200).json();
+        let found: Vec<u64> =
+            queue["waiting"].as_array().unwrap().iter().filter_map(|one| one["run_id"].as_u64()).collect();
+        assert_eq!(found, ids, "{query}");
+    }
+    assert_eq!(reader.get("/api/v1/queue?limit=1").await.is(200).json()["total"], 2);
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! Records to put into the store.
 
 use model::{
-    Annotation, AnnotationLevel, Conclusion, JobId, JobResult, JobState, RepositoryId, RunId, RunState,
-    StepPhase, StepRef, StepState, Timestamp, Trust,
+    Annotation, AnnotationLevel, Conclusion, JobId, JobResult, RepositoryId, RunId, StepPhase, StepRef,
+    StepState, Timestamp, Trust,
 };
 use scheduler::recipe::first_job;
 use serde_json::json;
 use store::record::{Job, JobClock, NewRun, RepositoryFacts, Run, Step};
-use store::{Change, Store};
+use store::{Change, Store, sample as plain};
 
 /// A moment.
 pub(crate) const NOON: Timestamp = Timestamp(1_750_000_000_000);
@@ -20,39 +20,24 @@ pub(crate) fn later(ms: u64) -> Timestamp {
 pub(crate) async fn repository(store: &dyn Store, full_name: &str) -> RepositoryId {
     // Another name with the same number would be a rename.
     let forge_id = full_name.bytes().fold(7, |sum, byte| sum * 31 % 1_000_003 + u64::from(byte));
-    let facts = RepositoryFacts {
-        forge: "github".to_owned(),
-        full_name: full_name.to_owned(),
-        forge_id: Some(forge_id),
-        default_branch: "main".to_owned(),
-        is_private: true,
-        clone_url: format!("http://forge.test/{full_name}.git"),
-        installation: None,
-    };
+    seen(store, full_name, forge_id).await
+}
+
+/// The repository with this number, under this name.
+pub(crate) async fn seen(store: &dyn Store, full_name: &str, forge_id: u64) -> RepositoryId {
+    let facts =
+        RepositoryFacts { forge_id: Some(forge_id), is_private: true, ..plain::repository(full_name) };
     store.repository_seen(facts, NOON).await.unwrap()
 }
 
 pub(crate) fn new_run(repository: RepositoryId) -> NewRun {
     NewRun {
-        repository,
-        workflow_path: ".github/workflows/ci.yml".to_owned(),
-        workflow_name: "CI".to_owned(),
-        title: "Say hello".to_owned(),
-        event: "push".to_owned(),
-        reference: "refs/heads/main".to_owned(),
-        sha: "a".repeat(40),
         head_sha: "b".repeat(40),
-        head_branch: "main".to_owned(),
-        pull_request: None,
         actor: "octocat".to_owned(),
         trust: Trust::Untrusted,
-        priority: 0,
         group: Some("ci-main".to_owned()),
-        cancels_group: false,
-        queues_all: false,
-        state: RunState::Queued,
-        reason: None,
         facts: json!({"payload": "not for everybody"}),
+        ..plain::run(repository)
     }
 }
 
@@ -64,24 +49,12 @@ pub(crate) async fn queued_run(store: &dyn Store) -> Run {
 
 pub(crate) fn job(id: JobId, run: RunId) -> Job {
     Job {
-        id,
-        run,
-        attempt: 1,
-        key: "build".to_owned(),
         path: "build (1)".to_owned(),
         name: "Build (1)".to_owned(),
         labels: vec!["linux".to_owned()],
-        state: JobState::Queued,
-        reason: None,
-        conclusion: None,
-        infrastructure_error: None,
-        tries: 0,
-        interruptions: 0,
-        machine: None,
         clock: JobClock { queued_at: later(2), ..JobClock::default() },
         outputs: vec![("token".to_owned(), "not for everybody".to_owned())],
-        environment: None,
-        environment_url: None,
+        ..plain::job(id, run)
     }
 }
 

@@ -117,7 +117,10 @@ async fn an_environment_gets_its_rules_and_loses_them_with_all_that_is_in_it() {
     crate::sample::failed_run(&*world.store).await;
     let (all, one) = ("/api/v1/repositories/octo/hello/environments", "environments/Production%20EU");
     let path = format!("/api/v1/repositories/octo/hello/{one}");
-    let rules = json!({"approval": true, "reviewers": ["mona"], "branches": ["main"], "tags": ["v*"]});
+    let rules = json!({
+        "approval": true, "reviewers": ["mona"], "prevent_self_review": true, "wait_minutes": 30,
+        "branches": ["main"], "tags": ["v*"],
+    });
     admin.put(&path, rules.clone()).await.is(204);
     let told = admin.get(all).await.is(200).json();
     let mut expected = rules;
@@ -141,6 +144,9 @@ async fn rules_of_an_environment_that_can_not_be_meant_are_refused() {
     for wrong in [
         json!({"approval": "yes"}),
         json!({"reviewers": ["mona"]}),
+        json!({"prevent_self_review": true}),
+        json!({"wait_minutes": 43_201}),
+        json!({"wait_minutes": -1}),
         json!({"branches": ["["]}),
         json!({"tags": ["!v1"]}),
         json!({"wait": 5}),
@@ -148,9 +154,25 @@ async fn rules_of_an_environment_that_can_not_be_meant_are_refused() {
         admin.put(path, wrong).await.refused(400);
     }
     admin.put("/api/v1/repositories/octo/hello/environments/%0A", json!({})).await.refused(400);
-    admin.put("/api/v1/repositories/octo/other/environments/production", json!({})).await.refused(404);
+    admin.put("/api/v1/repositories/octo%20/other/environments/production", json!({})).await.refused(400);
     assert_eq!(
         admin.get("/api/v1/repositories/octo/hello/environments").await.json()["environments"],
         json!([])
     );
+}
+
+#[tokio::test]
+async fn an_environment_can_have_rules_before_anybody_has_heard_of_its_repository() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    let all = "/api/v1/repositories/Octo/Hello/environments";
+    admin.put(&format!("{all}/production"), json!({"approval": true})).await.is(204);
+    crate::sample::failed_run(&*world.store).await;
+    let told = admin.get("/api/v1/repositories/octo/hello/environments").await.is(200).json();
+    assert_eq!(
+        (&told["environments"][0]["name"], &told["environments"][0]["approval"]),
+        (&json!("production"), &json!(true))
+    );
+    admin.delete("/api/v1/repositories/octo/hello/environments/production").await.is(204);
+    admin.delete("/api/v1/repositories/octo/nowhere/environments/production").await.refused(404);
 }

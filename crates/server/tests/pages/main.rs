@@ -1,5 +1,6 @@
 //! Pages as a browser gets them.
 
+mod deliveries;
 mod github;
 mod world;
 
@@ -307,6 +308,15 @@ async fn an_admin_sets_secrets_that_are_never_shown_and_makes_tokens_that_are_sh
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     let page = admin.get("/settings?scope=octo/hello").await.text;
     assert!(page.contains("NPM_TOKEN") && !page.contains("s3cret-value"), "{page}");
+    // The first press only unfolds the second, and neither needs a script.
+    let (_, removal) = page.split_once("<details class=\"removal\">").expect("it can be removed");
+    let removal = removal.split_once("</details>").expect("its end").0;
+    assert!(removal.contains("/settings/remove-secret") && removal.contains("Remove NPM_TOKEN</button>"));
+    assert!(!page.contains(">Remove</button>"), "{page}");
+    let answer =
+        admin.post("/settings/remove-secret", &format!("{csrf}&scope=octo/hello&name=NPM_TOKEN")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    assert!(!admin.get("/settings?scope=octo/hello").await.text.contains("NPM_TOKEN"));
     let made = admin.post("/settings/make-token", &format!("{csrf}&name=robot&role=read&days=1")).await;
     let (_, rest) = made.text.split_once("id=\"token\">").expect("a token");
     let secret = rest.split_once('<').expect("its end").0;
@@ -324,18 +334,29 @@ async fn an_admin_says_who_is_let_into_an_environment() {
     let admin = Browser::signed_in(&world, Role::Admin).await;
     let scope = format!("{}&scope=octo/hello@production", admin.csrf().await);
     let form = format!("{scope}&approval=on&reviewers=mona,+eve&branches=main,release/**&tags=");
+    let form = format!("{form}&prevent_self_review=on&wait_minutes=30");
     let answer = admin.post("/settings/set-environment", &form).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     let page = admin.get("/settings?scope=octo/hello@production").await.text;
-    for part in ["checked", "\"mona, eve\"", "\"main, release/**\""] {
+    for part in [
+        "name=\"approval\" checked",
+        "\"mona, eve\"",
+        "\"main, release/**\"",
+        "name=\"prevent_self_review\" checked",
+        "max=\"43200\" value=\"30\"",
+    ] {
         assert!(page.contains(part), "{part} is not in {page}");
     }
     let page = admin.get("/settings?scope=octo/hello").await.text;
     assert!(page.contains("data-environment=\"production\""), "{page}");
     let wrong = admin.post("/settings/set-environment", &format!("{scope}&branches=[")).await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{}", wrong.text);
-    let nowhere = form.replace("octo/hello", "octo/other");
-    assert_eq!(admin.post("/settings/set-environment", &nowhere).await.status, StatusCode::NOT_FOUND);
+    let wrong = admin.post("/settings/set-environment", &format!("{scope}&wait_minutes=soon")).await;
+    assert!(wrong.text.contains("The wait is a number of minutes"), "{}", wrong.text);
+    let unheard = form.replace("octo/hello", "octo/other");
+    assert_eq!(admin.post("/settings/set-environment", &unheard).await.status, StatusCode::SEE_OTHER);
+    let page = admin.get("/settings?scope=octo/other").await.text;
+    assert!(page.contains("data-environment=\"production\""), "nobody has heard of it yet: {page}");
     let operator = Browser::signed_in(&world, Role::Operate).await;
     let form = form.replace(&admin.csrf().await, &operator.csrf().await);
     assert_eq!(operator.post("/settings/set-environment", &form).await.status, StatusCode::FORBIDDEN);
@@ -376,6 +397,11 @@ async fn an_operator_lets_a_job_into_its_environment_or_keeps_it_out() {
             "{page}"
         );
     }
+    // One that waits for its time is not asked about.
+    let (job, until) = (model::JobId(900), model::Timestamp::now());
+    world.apply(vec![store::Change::JobDelayed { job, until, reason: "waits".to_owned() }]).await;
+    let page = operator.get(&path).await.text;
+    assert!(!page.contains(&format!("{path}/approve")) && page.contains(&format!("{path}/cancel")), "{page}");
     let csrf = operator.csrf().await;
     for action in ["approve", "reject"] {
         let answer = operator.post(&format!("{path}/{action}"), &csrf).await;
@@ -413,6 +439,8 @@ async fn assets_are_kept_for_ever_under_an_address_that_changes_with_them() {
     let answer = browser.get(address).await;
     assert_eq!(answer.headers[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
     assert_eq!(answer.headers[header::CONTENT_TYPE], "text/css; charset=utf-8");
+    let icon = browser.get("/favicon.ico").await;
+    assert_eq!((icon.status, icon.header("content-type")), (StatusCode::OK, "image/svg+xml"));
     assert_eq!(browser.get("/assets/0000/hearth.css").await.status, StatusCode::GONE);
     assert_eq!(browser.get("/assets/0000/x.css").await.status, StatusCode::NOT_FOUND);
 }

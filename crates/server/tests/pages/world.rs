@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use machine::pool::KindStatus;
 use model::{
-    Annotation, AnnotationLevel, Conclusion, JobId, JobResult, JobState, LogLine, RepositoryId, RunId,
-    RunState, StepPhase, StepRef, StepState, Stream, Timestamp, Trust,
+    Annotation, AnnotationLevel, Conclusion, JobId, JobResult, LogLine, RepositoryId, RunId, StepPhase,
+    StepRef, StepState, Stream, Timestamp,
 };
 use scheduler::decide::{Wait, WaitReason};
 use scheduler::queue::{Capacity, Profile, Size, Subject};
@@ -19,9 +19,9 @@ use server::control::{Again, Control, ControlError, Dispatch, Review};
 use server::pages::premises::{Disk, Premises};
 use server::pages::{Pages, Parts};
 use store::log::LogFolder;
-use store::record::{Job, JobClock, NewArtifact, NewRun, RepositoryFacts, Run, Step};
+use store::record::{Job, JobClock, NewArtifact, NewRun, Run, Step};
 use store::seal::SealKey;
-use store::{Change, SqliteStore, Store};
+use store::{Change, SqliteStore, Store, sample};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +106,7 @@ impl Premises for House {
             group: None,
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             size: Size { vcpus, memory_mib },
+            largest: None,
             capacity: Capacity { machines: Some(machines), vcpus: None, memory_mib: None },
         };
         vec![
@@ -191,15 +192,7 @@ impl World {
     }
 
     pub(crate) async fn repository(&self, name: &str) -> RepositoryId {
-        let facts = RepositoryFacts {
-            forge: "github".to_owned(),
-            full_name: name.to_owned(),
-            forge_id: None,
-            default_branch: "main".to_owned(),
-            is_private: false,
-            clone_url: format!("https://github.com/{name}.git"),
-            installation: None,
-        };
+        let facts = sample::repository(name);
         self.store.repository_seen(facts, self.ago(9_000_000)).await.expect("seen")
     }
 
@@ -210,27 +203,8 @@ impl World {
         secs: u64,
         change: impl FnOnce(&mut NewRun),
     ) -> Run {
-        let mut what = NewRun {
-            repository,
-            workflow_path: ".github/workflows/ci.yml".to_owned(),
-            workflow_name: "CI".to_owned(),
-            title: "Say hello".to_owned(),
-            event: "push".to_owned(),
-            reference: "refs/heads/main".to_owned(),
-            sha: "4f1c0de9".repeat(5),
-            head_sha: "4f1c0de9".repeat(5),
-            head_branch: "main".to_owned(),
-            pull_request: None,
-            actor: "mona".to_owned(),
-            trust: Trust::Trusted,
-            priority: 0,
-            group: None,
-            cancels_group: false,
-            queues_all: false,
-            state: RunState::Queued,
-            reason: None,
-            facts: json!({}),
-        };
+        let sha = "4f1c0de9".repeat(5);
+        let mut what = NewRun { sha: sha.clone(), head_sha: sha, ..sample::run(repository) };
         change(&mut what);
         self.store.create_run(what, self.ago(secs)).await.expect("created")
     }
@@ -257,24 +231,12 @@ impl World {
         };
         let key = path.split(['[', '/']).next().unwrap_or(path).to_owned();
         let job = Job {
-            id,
-            run,
             attempt,
             key,
             path: path.to_owned(),
             name: name.to_owned(),
-            labels: vec!["ubuntu-latest".to_owned()],
-            state: JobState::Queued,
-            reason: None,
-            conclusion: None,
-            infrastructure_error: None,
-            tries: 0,
-            interruptions: 0,
-            machine: None,
             clock: JobClock { queued_at: self.ago(secs), ..JobClock::default() },
-            outputs: Vec::new(),
-            environment: None,
-            environment_url: None,
+            ..sample::job(id, run)
         };
         self.apply(vec![Change::JobCreated(Box::new(job))]).await;
         id

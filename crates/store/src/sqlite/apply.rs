@@ -37,6 +37,8 @@ fn one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         }
         Change::RunQueued { run } => run::queued(connection, *run),
         Change::RunStarted { run, plan, at } => run::started(connection, *run, plan, *at),
+        Change::RunHeld { run, reason } => run::held(connection, *run, reason),
+        Change::RunResumed { run } => run::resumed(connection, *run),
         Change::RunCancelled { run, reason } => run::cancelled(connection, *run, reason),
         Change::RunEnded { run, conclusion, reason, at } => {
             run::ended(connection, *run, *conclusion, reason.as_deref(), *at)
@@ -50,6 +52,7 @@ fn one(connection: &Connection, change: &Change) -> Result<(), Fault> {
         Change::Announced { run, attempt, state } => run::announced(connection, *run, *attempt, *state),
         Change::Reported { run, sent } => run::reported(connection, *run, sent),
         Change::JobCreated(job) => job::created(connection, job),
+        Change::JobDelayed { job, until, reason } => job::delayed(connection, *job, *until, reason),
         Change::JobQueued { job, at } => job::queued(connection, *job, *at),
         Change::JobLeasing { job, at } => job::leasing(connection, *job, *at),
         Change::JobStarted { job, machine, at } => job::started(connection, *job, machine, *at),

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::checkpoint::log_of;
 use super::fault::Fault;
 use super::migration;
 
 /// How long a connection waits for another. Only checkpoints ever make one wait, for milliseconds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements that a connection keeps: all that this crate has, with room.
 const STATEMENTS: usize = 128;
@@ -79,9 +80,7 @@ pub(super) fn make_private(path: &Path) -> io::Result<File> {
 
 /// Whether the database may have suffered: whoever ends well leaves no write-ahead log.
 fn is_doubtful(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let left = std::fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    let left = std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0);
     left || std::fs::metadata(path).is_ok_and(|database| database.len() <= CHECKED_ALWAYS_BYTES)
 }
 

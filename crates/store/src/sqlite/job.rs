@@ -10,11 +10,11 @@ use crate::record::{AnnotationOf, Job, JobClock, Step};
 pub(super) fn insert(connection: &Connection, job: &Job) -> Result<(), Fault> {
     connection
         .prepare_cached(
-            "INSERT INTO jobs (id, run, attempt, key, path, name, labels, state, reason, conclusion,
-               infrastructure_error, tries, interruptions, machine, queued_at, leased_at, started_at, first_line_at, ended_at,
+            "INSERT INTO jobs (id, run, attempt, key, path, rank, name, labels, state, reason, waits_until, conclusion,
+               infrastructure_error, taken_from, tries, interruptions, machine, queued_at, retried_at, leased_at, started_at, first_line_at, ended_at,
                outputs, environment, environment_url)
-             VALUES (:id, :run, :attempt, :key, :path, :name, :labels, :state, :reason, :conclusion,
-               :infrastructure_error, :tries, :interruptions, :machine, :queued_at, :leased_at, :started_at, :first_line_at,
+             VALUES (:id, :run, :attempt, :key, :path, :rank, :name, :labels, :state, :reason, :waits_until, :conclusion,
+               :infrastructure_error, :taken_from, :tries, :interruptions, :machine, :queued_at, :retried_at, :leased_at, :started_at, :first_line_at,
                :ended_at, :outputs, :environment, :environment_url)",
         )?
         .execute(named_params! {
@@ -23,16 +23,20 @@ pub(super) fn insert(connection: &Connection, job: &Job) -> Result<(), Fault> {
             ":attempt": job.attempt,
             ":key": job.key,
             ":path": job.path,
+            ":rank": job.rank,
             ":name": job.name,
             ":labels": serde_json::to_string(&job.labels)?,
             ":state": job.state.as_str(),
             ":reason": job.reason,
+            ":waits_until": job.waits_until.map(|at| at.0),
             ":conclusion": job.conclusion.map(Conclusion::as_str),
             ":infrastructure_error": job.infrastructure_error,
+            ":taken_from": job.taken_from.map(|job| job.0),
             ":tries": job.tries,
             ":interruptions": job.interruptions,
             ":machine": job.machine,
             ":queued_at": job.clock.queued_at.0,
+            ":retried_at": job.clock.retried_at.map(|at| at.0),
             ":leased_at": job.clock.leased_at.map(|at| at.0),
             ":started_at": job.clock.started_at.map(|at| at.0),
             ":first_line_at": job.clock.first_line_at.map(|at| at.0),
@@ -51,7 +55,7 @@ pub(super) fn one(connection: &Connection, id: JobId) -> Result<Option<Job>, Fau
 
 pub(super) fn of_attempt(connection: &Connection, run: RunId, attempt: u32) -> Result<Vec<Job>, Fault> {
     let mut found =
-        connection.prepare_cached("SELECT * FROM jobs WHERE run = ?1 AND attempt = ?2 ORDER BY id")?;
+        connection.prepare_cached("SELECT * FROM jobs WHERE run = ?1 AND attempt = ?2 ORDER BY rank, id")?;
     let found = found.query_map(params![run.0, attempt], read)?.collect::<rusqlite::Result<_>>()?;
     Ok(found)
 }
@@ -110,17 +114,21 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Job> {
         attempt: row.get("attempt")?,
         key: row.get("key")?,
         path: row.get("path")?,
+        rank: row.get("rank")?,
         name: row.get("name")?,
         labels: get_json(row, "labels")?,
         state: get_word(row, "state")?,
         reason: row.get("reason")?,
+        waits_until: moment("waits_until")?,
         conclusion: get_word_or_none(row, "conclusion")?,
         infrastructure_error: row.get("infrastructure_error")?,
+        taken_from: row.get::<_, Option<u64>>("taken_from")?.map(JobId),
         tries: row.get("tries")?,
         interruptions: row.get("interruptions")?,
         machine: row.get("machine")?,
         clock: JobClock {
             queued_at: Timestamp(row.get("queued_at")?),
+            retried_at: moment("retried_at")?,
             leased_at: moment("leased_at")?,
             started_at: moment("started_at")?,
             first_line_at: moment("first_line_at")?,

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::fault::Fault;
 
 /// Step `n` leads from format `n` to format `n + 1`. What was released is never changed; a new step is added.
-const STEPS: &[&str] = &[include_str!("migration/1.sql"), include_str!("migration/2.sql")];
+const STEPS: &[&str] =
+    &[include_str!("migration/1.sql"), include_str!("migration/2.sql"), include_str!("migration/3.sql")];
 
 /// Brings the database to the newest format, each step in a transaction of its own.
 pub(super) fn run(connection: &mut Connection) -> Result<(), Fault> {

@@ -168,6 +168,7 @@ fn conditions(filter: &RunFilter) -> (String, Vec<Value>) {
         ("latest.state = ?", filter.state.map(|state| Value::Text(state.as_str().to_owned()))),
         ("conclusion = ?", filter.conclusion.map(|end| Value::Text(end.as_str().to_owned()))),
         ("pull_request = ?", filter.pull_request.map(number)),
+        ("delivery = ?", filter.delivery.map(|id| number(id.0))),
         ("runs.id < ?", filter.before.map(|id| number(id.0))),
     ];
     let (mut conditions, mut values): (Vec<&str>, Vec<Value>) =
@@ -201,7 +202,7 @@ pub(super) fn unannounced(
     let mut found = connection.prepare_cached(
         "SELECT run, attempt, actor, again, state, reason, conclusion, queued_at, started_at, ended_at,
            NULL AS plan, announced
-         FROM attempts WHERE announced <> state AND (run, attempt) > (?1, ?2) ORDER BY run, attempt LIMIT ?3",
+         FROM attempts WHERE announced <> progress AND (run, attempt) > (?1, ?2) ORDER BY run, attempt LIMIT ?3",
     )?;
     let found = found
         .query_map(params![run.0, attempt, limit.min(PAGE)], |row| {

@@ -2,7 +2,7 @@
 
 use model::{Annotation, AnnotationLevel, Conclusion, JobId, JobState, StepPhase, StepState};
 use store::change::Requeue;
-use store::record::{JobClock, PlanInput};
+use store::record::{Job, JobClock, PlanInput};
 use store::{Change, Store, StoreError};
 
 use crate::sample::{job, job_ended, later, result, running_run, step, step_ref, to_its_machine};
@@ -25,6 +25,7 @@ pub(crate) async fn a_job_goes_its_way_with_its_clock(world: &impl World) {
     let ended = store.job(id).await.expect("read").expect("there");
     let clock = JobClock {
         queued_at: later(3),
+        retried_at: None,
         leased_at: Some(later(3)),
         started_at: Some(later(4)),
         first_line_at: Some(later(6)),
@@ -35,6 +36,17 @@ pub(crate) async fn a_job_goes_its_way_with_its_clock(world: &impl World) {
     assert_eq!((ended.tries, ended.machine.as_deref(), ended.reason), (1, Some("m-1"), None));
     assert_eq!(ended.outputs, result(Conclusion::Success).outputs);
     assert_eq!(ended.environment_url.as_deref(), Some("https://app.test"));
+}
+
+pub(crate) async fn jobs_come_by_their_ranks_and_of_one_rank_by_their_ids(world: &impl World) {
+    let store = world.open().await;
+    let run = running_run(&*store).await;
+    let of = |id, rank: &str| Job { rank: rank.to_owned(), ..job(id, run, JobState::Queued) };
+    let made = [of(43, "0001.0001"), of(42, "0002.0000"), of(41, "0001.0000"), of(40, "0002.0000")];
+    let changes = made.into_iter().map(|job| Change::JobCreated(Box::new(job))).collect();
+    store.apply(changes).await.expect("created");
+    let found = store.jobs(run, 1).await.expect("read");
+    assert_eq!(found.iter().map(|job| job.id.0).collect::<Vec<_>>(), [41, 43, 40, 42]);
 }
 
 pub(crate) async fn every_transition_of_jobs_is_as_drawn(world: &impl World) {
@@ -126,7 +138,8 @@ pub(crate) async fn a_job_whose_machine_failed_begins_anew_and_keeps_the_reason(
     let again = store.job(id).await.expect("read").expect("there");
     assert_eq!((again.state, again.tries, &again.machine), (JobState::Queued, 1, &None));
     assert_eq!(again.interruptions, 1);
-    assert_eq!(again.clock, JobClock { queued_at: later(30), ..JobClock::default() });
+    let clock = JobClock { queued_at: later(2), retried_at: Some(later(30)), ..JobClock::default() };
+    assert_eq!(again.clock, clock, "when it was first queued stays known");
     assert_eq!(again.infrastructure_error.as_deref(), Some("the machine was lost"));
     assert!(store.steps(id).await.expect("read").is_empty());
     assert!(store.annotations(again.run, 1).await.expect("read").is_empty());

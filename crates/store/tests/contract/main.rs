@@ -38,6 +38,8 @@ contract! {
         runs_are_numbered_by_workflow_file_of_their_repository,
         a_run_goes_its_way_and_no_other,
         a_new_attempt_leaves_the_old_one_as_it_ended,
+        a_run_waits_for_people_in_its_midst_and_goes_on,
+        a_run_that_is_cancelled_while_it_waits_says_so_to_its_end,
         a_cancelled_run_tells_its_plan_only_while_it_runs,
         runs_are_found_by_what_is_asked_newest_first,
         unfinished_runs_are_those_that_have_not_ended,
@@ -48,6 +50,7 @@ contract! {
     jobs:
         a_job_goes_its_way_with_its_clock,
         every_transition_of_jobs_is_as_drawn,
+        jobs_come_by_their_ranks_and_of_one_rank_by_their_ids,
         the_end_of_a_job_and_what_its_plan_is_told_are_one,
         a_job_whose_machine_failed_begins_anew_and_keeps_the_reason,
         an_illegal_change_takes_all_beside_it_back,

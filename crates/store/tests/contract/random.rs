@@ -31,7 +31,8 @@ impl Random {
 /// What should be there.
 #[derive(Default)]
 struct Expected {
-    runs: BTreeMap<RunId, RunState>,
+    /// Where each stands, and whether it has begun.
+    runs: BTreeMap<RunId, (RunState, bool)>,
     jobs: BTreeMap<JobId, JobState>,
 }
 
@@ -40,16 +41,22 @@ impl Expected {
     fn any(&self, random: &mut Random) -> (Change, bool) {
         let run = RunId(1 + random.below(6));
         let now = self.runs.get(&run).copied();
-        let may = |next| now.is_some_and(|now| now.may_become(next));
-        match random.below(6) {
-            0 => (Change::RunQueued { run }, may(RunState::Queued)),
-            1 => (Change::RunStarted { run, plan: json!({}), at: later(1) }, may(RunState::Running)),
+        let may = |next| now.is_some_and(|(now, _)| now.may_become(next));
+        let has_begun = now.is_some_and(|(now, has_begun)| has_begun && now != RunState::Ended);
+        match random.below(8) {
+            0 => (Change::RunQueued { run }, may(RunState::Queued) && !has_begun),
+            1 => {
+                let is_legal = may(RunState::Running) && now == Some((RunState::Queued, false));
+                (Change::RunStarted { run, plan: json!({}), at: later(1) }, is_legal)
+            }
+            6 => (Change::RunHeld { run, reason: "people".to_owned() }, has_begun),
+            7 => (Change::RunResumed { run }, may(RunState::Running) && has_begun),
             2 if random.below(4) == 0 => (run_ended(run, Conclusion::Success), may(RunState::Ended)),
             2 => {
                 let id = random.below(20);
                 let is_free = !self.jobs.contains_key(&JobId(id));
                 let state = [JobState::Waiting, JobState::Queued][random.below(2) as usize];
-                let is_legal = is_free && now == Some(RunState::Running);
+                let is_legal = is_free && has_begun;
                 (Change::JobCreated(Box::new(job(id, run, state))), is_legal)
             }
             _ => self.any_of_job(random),
@@ -61,7 +68,11 @@ impl Expected {
         let now = self.jobs.get(&job).copied();
         let may = |next| now.is_some_and(|now| now.may_become(next));
         let [leasing, started] = to_its_machine(job).try_into().expect("two");
-        match random.below(6) {
+        match random.below(7) {
+            6 => {
+                let reason = "waits for its time".to_owned();
+                (Change::JobDelayed { job, until: later(7), reason }, now == Some(JobState::Waiting))
+            }
             0 => (Change::JobQueued { job, at: later(2) }, now == Some(JobState::Waiting)),
             1 => (leasing, may(JobState::Leasing)),
             2 => (started, may(JobState::Running)),
@@ -80,13 +91,17 @@ impl Expected {
 
     fn note(&mut self, change: &Change) {
         match change {
-            Change::RunQueued { run } => self.runs.insert(*run, RunState::Queued),
-            Change::RunStarted { run, .. } => self.runs.insert(*run, RunState::Running),
-            Change::RunEnded { run, .. } => self.runs.insert(*run, RunState::Ended),
+            Change::RunQueued { run } => self.runs.insert(*run, (RunState::Queued, false)),
+            Change::RunStarted { run, .. } | Change::RunResumed { run } => {
+                self.runs.insert(*run, (RunState::Running, true))
+            }
+            Change::RunHeld { run, .. } => self.runs.insert(*run, (RunState::Waiting, true)),
+            Change::RunEnded { run, .. } => self.runs.insert(*run, (RunState::Ended, true)),
             _ => None,
         };
         let (job, state) = match change {
             Change::JobCreated(job) => (&job.id, job.state),
+            Change::JobDelayed { job, .. } => (job, JobState::Waiting),
             Change::JobQueued { job, .. } | Change::JobRequeued { job, .. } => (job, JobState::Queued),
             Change::JobLeasing { job, .. } => (job, JobState::Leasing),
             Change::JobStarted { job, .. } => (job, JobState::Running),
@@ -120,14 +135,14 @@ pub(crate) async fn what_is_answered_after_any_changes_is_answered_after_a_resta
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut expected = Expected::default();
         for run in store.runs(&RunFilter::default(), 500).await.expect("read") {
-            expected.runs.insert(run.id, run.what.state);
+            expected.runs.insert(run.id, (run.what.state, run.started_at.is_some()));
             let jobs = store.jobs(run.id, 1).await.expect("read");
             expected.jobs.extend(jobs.into_iter().map(|job| (job.id, job.state)));
         }
         let mut what = new_run(repository);
         what.state = if seed % 2 == 0 { RunState::Waiting } else { RunState::Queued };
         let run = store.create_run(what, NOON).await.expect("created");
-        expected.runs.insert(run.id, run.what.state);
+        expected.runs.insert(run.id, (run.what.state, false));
         for n in 0..CHANGES {
             let (change, is_legal) = expected.any(&mut random);
             match store.apply(vec![change.clone()]).await {

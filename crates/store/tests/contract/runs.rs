@@ -1,12 +1,12 @@
 //! Runs and their attempts.
 
-use model::{Conclusion, RepositoryId, RunId, RunState, Trust};
+use model::{Conclusion, DeliveryId, JobState, RepositoryId, RunId, RunState, Trust};
 use serde_json::json;
 use store::query::RunFilter;
 use store::record::PlanInput;
 use store::{Change, Store, StoreError};
 
-use crate::sample::{NOON, facts, later, new_run, queued_run, run_ended, running_run, start};
+use crate::sample::{NOON, facts, job, later, new_run, queued_run, run_ended, running_run, start};
 use crate::world::World;
 
 pub(crate) async fn runs_are_numbered_by_workflow_file_of_their_repository(world: &impl World) {
@@ -103,6 +103,53 @@ pub(crate) async fn a_new_attempt_leaves_the_old_one_as_it_ended(world: &impl Wo
     assert_eq!(store.attempts(run).await.expect("read")[0], first);
 }
 
+/// State and reason of a run.
+async fn stands(store: &dyn Store, run: RunId) -> (RunState, Option<String>) {
+    let run = store.run(run).await.expect("read").expect("there");
+    (run.what.state, run.what.reason)
+}
+
+pub(crate) async fn a_run_waits_for_people_in_its_midst_and_goes_on(world: &impl World) {
+    let store = world.open().await;
+    let queued = queued_run(&*store).await.id;
+    let held = |run| Change::RunHeld { run, reason: "deploy waits".to_owned() };
+    let resumed = |run| Change::RunResumed { run };
+    refused(&*store, held(queued), "attempt 1 of run 1 can't become waiting: it is queued").await;
+    refused(&*store, resumed(queued), "attempt 1 of run 1 can't become running: it is queued").await;
+
+    let run = running_run(&*store).await;
+    store.apply(vec![held(run)]).await.expect("held");
+    assert_eq!(stands(&*store, run).await, (RunState::Waiting, Some("deploy waits".to_owned())));
+    let asked = RunFilter { state: Some(RunState::Waiting), ..RunFilter::default() };
+    assert_eq!(store.runs(&asked, 10).await.expect("read").len(), 1);
+    refused(&*store, Change::RunQueued { run }, "attempt 1 of run 2 can't become queued: it is waiting")
+        .await;
+    let started = Change::RunStarted { run, plan: json!({}), at: later(2) };
+    refused(&*store, started, "attempt 1 of run 2 can't become running: it is waiting").await;
+    let next = job(41, run, JobState::Waiting);
+    store.apply(vec![Change::JobCreated(Box::new(next))]).await.expect("a further job that waits");
+    store.apply(vec![resumed(run)]).await.expect("goes on");
+    assert_eq!(stands(&*store, run).await, (RunState::Running, None));
+
+    store.apply(vec![held(run), run_ended(run, Conclusion::Failure)]).await.expect("ended");
+    assert_eq!(stands(&*store, run).await, (RunState::Ended, None), "what it waited for is not why it ended");
+}
+
+pub(crate) async fn a_run_that_is_cancelled_while_it_waits_says_so_to_its_end(world: &impl World) {
+    let store = world.open().await;
+    let run = running_run(&*store).await;
+    let held = || Change::RunHeld { run, reason: "deploy waits".to_owned() };
+    let cancelled = Change::RunCancelled { run, reason: "octocat cancelled it".to_owned() };
+    store.apply(vec![held(), cancelled]).await.expect("cancelled");
+    assert_eq!(store.plan_inputs(run, 1).await.expect("read"), [PlanInput::Cancelled]);
+    // What runs `always()` may have to be let in again.
+    store.apply(vec![Change::RunResumed { run }, held()]).await.expect("goes on, and waits again");
+    let said = Some("octocat cancelled it".to_owned());
+    assert_eq!(stands(&*store, run).await, (RunState::Waiting, said.clone()));
+    store.apply(vec![run_ended(run, Conclusion::Cancelled)]).await.expect("ended");
+    assert_eq!(stands(&*store, run).await, (RunState::Ended, said));
+}
+
 pub(crate) async fn a_cancelled_run_tells_its_plan_only_while_it_runs(world: &impl World) {
     let store = world.open().await;
     let queued = queued_run(&*store).await.id;
@@ -157,6 +204,7 @@ pub(crate) async fn runs_are_found_by_what_is_asked_newest_first(world: &impl Wo
     found(&*store, RunFilter { state: Some(RunState::Ended), ..all() }, &[2]).await;
     found(&*store, RunFilter { conclusion: Some(Conclusion::Cancelled), ..all() }, &[2]).await;
     found(&*store, RunFilter { before: Some(RunId(3)), ..all() }, &[2, 1]).await;
+    found(&*store, RunFilter { delivery: Some(DeliveryId(1)), ..all() }, &[]).await;
     let both =
         RunFilter { repository: Some(hello), sha: Some("c".repeat(40)), before: Some(RunId(8)), ..all() };
     found(&*store, both, &[7]).await;
@@ -215,7 +263,12 @@ pub(crate) async fn what_was_not_announced_is_found_for_each_attempt(world: &imp
     };
     assert_eq!(found().await, [(run, 1, RunState::Running, RunState::Waiting)]);
     let announced = |attempt, state| vec![Change::Announced { run, attempt, state }];
+    // That it waits in its midst is nobody's news, and does not hide that it has begun.
+    store.apply(vec![Change::RunHeld { run, reason: "deploy waits".into() }]).await.expect("held");
+    assert_eq!(found().await, [(run, 1, RunState::Waiting, RunState::Waiting)]);
     store.apply(announced(1, RunState::Running)).await.expect("announced");
+    assert_eq!(found().await, []);
+    store.apply(vec![Change::RunResumed { run }]).await.expect("goes on");
     assert_eq!(found().await, []);
     store.apply(vec![run_ended(run, Conclusion::Success)]).await.expect("ended");
     let again =

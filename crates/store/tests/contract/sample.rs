@@ -1,12 +1,12 @@
 //! Records to put into a store.
 
 use model::{
-    Conclusion, JobId, JobResult, JobState, RepositoryId, RunId, RunState, StepPhase, StepRef, StepState,
-    Timestamp, Trust,
+    Conclusion, JobId, JobResult, JobState, RepositoryId, RunId, StepPhase, StepRef, StepState, Timestamp,
+    Trust,
 };
 use serde_json::json;
 use store::record::{Job, JobClock, NewDelivery, NewRun, RepositoryFacts, Run, Step};
-use store::{Change, Store};
+use store::{Change, Store, sample};
 
 /// A moment.
 pub(crate) const NOON: Timestamp = Timestamp(1_750_000_000_000);
@@ -28,38 +28,20 @@ pub(crate) fn delivery(guid: &str) -> NewDelivery {
 }
 
 pub(crate) fn facts(full_name: &str) -> RepositoryFacts {
-    RepositoryFacts {
-        forge: "github".to_owned(),
-        full_name: full_name.to_owned(),
-        forge_id: Some(full_name.bytes().map(|byte| u64::from(byte.to_ascii_lowercase())).sum()),
-        default_branch: "main".to_owned(),
-        is_private: true,
-        clone_url: format!("http://forge.test/{full_name}.git"),
-        installation: None,
-    }
+    let forge_id = full_name.bytes().map(|byte| u64::from(byte.to_ascii_lowercase())).sum();
+    RepositoryFacts { forge_id: Some(forge_id), is_private: true, ..sample::repository(full_name) }
 }
 
 pub(crate) fn new_run(repository: RepositoryId) -> NewRun {
     NewRun {
-        repository,
-        workflow_path: ".github/workflows/ci.yml".to_owned(),
-        workflow_name: "CI".to_owned(),
-        title: "Say hello".to_owned(),
-        event: "push".to_owned(),
-        reference: "refs/heads/main".to_owned(),
-        sha: "a".repeat(40),
         head_sha: "b".repeat(40),
-        head_branch: "main".to_owned(),
-        pull_request: None,
         actor: "octocat".to_owned(),
         trust: Trust::Untrusted,
         priority: -3,
         group: Some("ci-main".to_owned()),
         cancels_group: true,
-        queues_all: false,
-        state: RunState::Queued,
-        reason: None,
         facts: json!({"event": {"n": 1}, "z": null, "a": "ä"}),
+        ..sample::run(repository)
     }
 }
 
@@ -88,24 +70,13 @@ pub(crate) fn run_ended(run: RunId, conclusion: Conclusion) -> Change {
 
 pub(crate) fn job(id: u64, run: RunId, state: JobState) -> Job {
     Job {
-        id: JobId(id),
-        run,
-        attempt: 1,
-        key: "build".to_owned(),
         path: "build (1)".to_owned(),
         name: "Build (1)".to_owned(),
         labels: vec!["group:big".to_owned(), "linux".to_owned()],
         state,
-        reason: None,
-        conclusion: None,
-        infrastructure_error: None,
-        tries: 0,
-        interruptions: 0,
-        machine: None,
         clock: JobClock { queued_at: later(2), ..JobClock::default() },
-        outputs: Vec::new(),
         environment: Some("production".to_owned()),
-        environment_url: None,
+        ..sample::job(JobId(id), run)
     }
 }
 

@@ -216,7 +216,7 @@ impl RunPlan {
     }
 
     /// Says how a job is decided that does not start.
-    pub(super) fn tell_decided(
+    fn tell_decided(
         &mut self,
         (node, id): (NodeId, JobId),
         name: String,
@@ -224,7 +224,7 @@ impl RunPlan {
         reason: Option<String>,
     ) {
         let key = self.job(node).id.value.clone();
-        self.outbox.push(PlanCommand::Decided { id, key, name, conclusion, reason });
+        self.outbox.push(PlanCommand::Decided { id, key, name, conclusion, reason, reused: false });
     }
 
     /// A leg is over: its groups go on, its matrix may stop, its node may end.

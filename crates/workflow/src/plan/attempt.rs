@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::expr::Value;
 
-use super::RunPlan;
-use super::state::{LegId, NodeId};
+use super::state::{Leg, LegId, Node, NodeId};
+use super::{PlanCommand, RunPlan};
+
+/// Digits of a number in a rank: no file and no matrix has more than [`RUN_JOBS`](model::limits::RUN_JOBS) jobs.
+const RANK_DIGITS: usize = 4;
 
 /// Names a job of a run, the same in each of its attempts: the keys of the calls that lead to it and its own, each
 /// with its place in its matrix (`deploy[1]/build`). Ids do not: they depend on what ended first.
@@ -48,6 +51,29 @@ impl RunPlan {
     pub fn place(&self, id: JobId) -> Option<JobPlace> {
         let leg = LegId(self.legs.iter().position(|leg| leg.id == id)?);
         Some(JobPlace { path: self.path(leg), same_needs: self.has_same_needs(self.leg(leg).node) })
+    }
+
+    /// Where a job stands among those of its run, as text that sorts as the files have them: its place in its file and in
+    /// its matrix, after those of the calls that lead to it. Ids do not sort so: all but the first job of a matrix get
+    /// theirs when it is known what it has.
+    #[must_use]
+    pub fn rank(&self, id: JobId) -> Option<String> {
+        let leg = self.legs.iter().find(|leg| leg.id == id);
+        let node = match leg {
+            Some(leg) => leg.node,
+            // Decided as a whole.
+            None => NodeId(self.nodes.iter().position(|node| node.id == id)?),
+        };
+        let (mut node, mut index) = (node, leg.map_or(0, |leg| leg.index));
+        let mut parts = Vec::new();
+        loop {
+            let Node { job, frame, .. } = self.node(node);
+            parts.push(format!("{job:0RANK_DIGITS$}.{index:0RANK_DIGITS$}"));
+            let Some(caller) = self.frame(*frame).caller.map(|caller| self.leg(caller)) else { break };
+            (node, index) = (caller.node, caller.index);
+        }
+        parts.reverse();
+        Some(parts.join("/"))
     }
 
     fn path(&self, leg: LegId) -> JobPath {
@@ -86,9 +112,10 @@ impl RunPlan {
         let Some(result) = self.earlier.get(&self.path(leg)) else { return false };
         let (conclusion, outputs) = (result.conclusion, result.outputs.clone());
         self.leg_mut(leg).reused = true;
-        let (id, name) = ((self.leg(leg).node, self.leg(leg).id), self.leg(leg).name.clone());
+        let Leg { id, node, name, .. } = self.leg(leg);
+        let (id, key, name) = (*id, self.job(*node).id.value.clone(), name.clone());
         let reason = Some("it ended so in an earlier attempt".to_owned());
-        self.tell_decided(id, name, conclusion, reason);
+        self.outbox.push(PlanCommand::Decided { id, key, name, conclusion, reason, reused: true });
         self.end_leg(leg, conclusion, outputs);
         true
     }

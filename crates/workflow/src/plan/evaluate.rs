@@ -195,7 +195,12 @@ fn non_empty_text(value: &Value) -> Result<String, String> {
 
 fn read_runs_on(value: &Value) -> Result<RunsOn, String> {
     let Value::Object(object) = value else {
-        return Ok(RunsOn { group: None, labels: read_labels(value)? });
+        let labels = read_labels(value)?;
+        // No machine is meant, and not any.
+        return match labels.is_empty() {
+            true => Err("There is no label".to_owned()),
+            false => Ok(RunsOn { group: None, labels }),
+        };
     };
     let mut runs_on = RunsOn::default();
     for (key, value) in object.iter() {
@@ -205,7 +210,10 @@ fn read_runs_on(value: &Value) -> Result<RunsOn, String> {
             other => return Err(format!("Unexpected value '{other}'")),
         }
     }
-    Ok(runs_on)
+    match runs_on.group.is_none() && runs_on.labels.is_empty() {
+        true => Err("There is neither a group nor a label".to_owned()),
+        false => Ok(runs_on),
+    }
 }
 
 fn read_labels(value: &Value) -> Result<Vec<String>, String> {

@@ -10,7 +10,7 @@ export default async function (stage) {
   const page = await stage.person("admin", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
   await page.goto("/runs/1");
   const job = await page.getByRole("link", { name: "talk" }).getAttribute("href");
-  const all = ["/", "/runs/1", job, "/repositories", "/repositories/octo/hello", "/queue", "/machines", "/deliveries", "/settings"];
+  const all = ["/", "/runs/1", job, "/repositories", "/repositories/octo/hello", "/queue", "/machines", "/deliveries", "/deliveries/1", "/settings"];
   for (const path of all) {
     await page.goto(path);
     if (path === job) await page.locator("#log .viewer .l[data-n]").first().waitFor();
@@ -25,7 +25,7 @@ export default async function (stage) {
     await axe(stage, page, "/", colorScheme);
     await page.keyboard.press("t");
     same((await ground()) < 128, colorScheme === "light", "a dark ground after the key");
-    for (const path of ["/runs/1", job, "/queue", "/machines", "/settings"]) {
+    for (const path of ["/runs/1", job, "/queue", "/machines", "/deliveries/1", "/settings"]) {
       await page.goto(path);
       same((await ground()) < 128, colorScheme === "light", `a dark ground that is remembered on ${path}`);
       if (path === job) await page.locator("#log .viewer .l[data-n]").first().waitFor();

@@ -57,7 +57,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &Top, now: Timestamp) {
             );
         }
         Mode::List | Mode::Asking { .. } => {
-            let waiting = if seen.waiting.is_empty() || middle.height < ROOM_FOR_ALL { 0 } else { WAITING };
+            let waiting =
+                if seen.queue.waiting.is_empty() || middle.height < ROOM_FOR_ALL { 0 } else { WAITING };
             let runs = u16::from(middle.height >= ROOM_FOR_RUNS);
             let [jobs, queue, recent] =
                 Layout::vertical([Constraint::Fill(1), Constraint::Length(waiting), Constraint::Fill(runs)])
@@ -118,16 +119,13 @@ fn draw_jobs(frame: &mut Frame<'_>, top: &Top, area: Rect, now: Timestamp) {
 }
 
 fn draw_queue(frame: &mut Frame<'_>, seen: &Seen, area: Rect) {
-    let lines = seen.waiting.iter().map(|waiting| {
-        let who = match (waiting.job_id, waiting.run_id) {
-            (Some(job), _) => format!("job {job}"),
-            (None, Some(run)) => format!("run {run}"),
-            (None, None) => String::new(),
-        };
-        Line::from(format!("{who}: {}", one_line(&waiting.reason)))
+    let lines = seen.queue.waiting.iter().map(|waiting| {
+        let of = if waiting.job_id.is_some() { "of run" } else { "run" };
+        let (name, reason) = (one_line(&waiting.name), one_line(&waiting.reason));
+        Line::from(format!("{name} ({of} {}): {reason}", waiting.run_id))
     });
     let lines: Vec<Line<'_>> = lines.collect();
-    frame.render_widget(Paragraph::new(lines).block(titled(format!("{} wait", seen.waiting.len()))), area);
+    frame.render_widget(Paragraph::new(lines).block(titled(format!("{} wait", seen.queue.total))), area);
 }
 
 fn draw_runs(frame: &mut Frame<'_>, seen: &Seen, area: Rect, now: Timestamp) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use model::{JobId, RepositoryId, RunId};
-use server::api::wire::{Line, Waiting, Working};
+use server::api::wire::{Line, Queue, Working};
 
 use super::super::status::Screen;
 
@@ -13,7 +13,7 @@ const LINES: usize = 1000;
 /// What a server has said of itself.
 pub(super) struct Seen {
     pub(super) screen: Screen,
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) queue: Queue,
     pub(super) names: BTreeMap<RepositoryId, String>,
     pub(super) address: String,
 }

@@ -154,11 +154,10 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use model::{RunState, Timestamp, Trust};
+    use model::Timestamp;
     use serde_json::json;
     use store::query::{ArtifactFilter, CacheFilter};
-    use store::record::{NewRun, RepositoryFacts};
-    use store::{SqliteStore, Store};
+    use store::{SqliteStore, Store, sample};
 
     use super::*;
 
@@ -174,8 +173,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let data = DataFolder::open(Some(folder.path().to_owned())).unwrap();
             let store = Arc::new(SqliteStore::open(data.root()).unwrap());
-            let repository = store.repository_seen(repository(), Timestamp(1)).await.unwrap();
-            store.create_run(run(repository), Timestamp(1)).await.unwrap();
+            let repository =
+                store.repository_seen(sample::repository("octo/hello"), Timestamp(1)).await.unwrap();
+            store.create_run(sample::run(repository), Timestamp(1)).await.unwrap();
             let rows = Rows { store, root: data.root().to_owned(), keep: Duration::from_secs(60) };
             World { folder, data, rows }
         }
@@ -219,42 +219,6 @@ mod tests {
         }
     }
 
-    fn repository() -> RepositoryFacts {
-        RepositoryFacts {
-            forge: "github".to_owned(),
-            full_name: "octo/hello".to_owned(),
-            forge_id: None,
-            default_branch: "main".to_owned(),
-            is_private: true,
-            clone_url: String::new(),
-            installation: None,
-        }
-    }
-
-    fn run(repository: model::RepositoryId) -> NewRun {
-        NewRun {
-            repository,
-            workflow_path: "ci.yml".to_owned(),
-            workflow_name: "CI".to_owned(),
-            title: "CI".to_owned(),
-            event: "push".to_owned(),
-            reference: "refs/heads/main".to_owned(),
-            sha: "a".repeat(40),
-            head_sha: "a".repeat(40),
-            head_branch: "main".to_owned(),
-            pull_request: None,
-            actor: "mona".to_owned(),
-            trust: Trust::Trusted,
-            priority: 0,
-            group: None,
-            cancels_group: false,
-            queues_all: false,
-            state: RunState::Queued,
-            reason: None,
-            facts: serde_json::Value::Null,
-        }
-    }
-
     #[tokio::test]
     async fn files_without_rows_are_taken_over_once_with_all_that_is_known_of_them() {
         let world = World::new().await;
@@ -278,6 +242,21 @@ mod tests {
         world.agree().await;
         assert_eq!(world.rows.store.artifacts(&ArtifactFilter::default(), 10).await.unwrap(), artifacts);
         assert_eq!(world.rows.store.caches(&CacheFilter::default(), 10).await.unwrap(), caches);
+    }
+
+    #[tokio::test]
+    async fn an_artifact_is_kept_as_long_as_its_job_wants_and_no_longer_than_the_server_does() {
+        let world = World::new().await;
+        for (id, expires) in [(1, 31_000), (2, 999_999), (3, 5)] {
+            let record = world.artifact(1, id, &format!("out {id}")).with_extension("json");
+            let mut said: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+            said["expires"] = json!(expires);
+            fs::write(&record, said.to_string()).unwrap();
+        }
+        world.agree().await;
+        let kept = world.rows.store.artifacts(&ArtifactFilter::default(), 10).await.unwrap();
+        let ends: Vec<u64> = kept.iter().map(|one| one.what.expires_at.0).collect();
+        assert_eq!(ends, [1003, 61_002, 31_000], "newest first");
     }
 
     #[tokio::test]

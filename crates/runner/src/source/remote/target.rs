@@ -100,7 +100,7 @@ impl Wanted<'_> {
             .await
             .map_err(|error| RemoteError::from_git(url, &error))?;
         find(&listing, &candidates).ok_or_else(|| match reference {
-            "" | "HEAD" => RemoteError::local(url, "it has no default branch; name a 'ref'".to_owned()),
+            "" | "HEAD" => RemoteError::refused(url, "it has no default branch; name a 'ref'".to_owned()),
             reference => RemoteError::no_such_ref(url, reference),
         })
     }

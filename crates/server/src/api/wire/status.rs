@@ -1,9 +1,9 @@
 //! How the server stands, on one screen.
 
-use model::{JobId, RunId, Timestamp};
+use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Job;
+use super::{Job, Waiting};
 
 /// The server, what runs, what waits, and what there is to run it on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Status {
     /// Runs and jobs that wait.
     pub waiting: usize,
     /// Who has waited longest.
-    pub oldest: Option<Oldest>,
+    pub oldest: Option<Waiting>,
     /// Kinds of machines, the preferred first.
     pub profiles: Vec<Profile>,
     /// Machines that are kept ready.
@@ -43,21 +43,6 @@ pub struct Working {
     pub step: Option<String>,
     /// When that began.
     pub step_started_at: Option<Timestamp>,
-}
-
-/// Who has waited longest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Oldest {
-    /// The run.
-    pub run_id: RunId,
-    /// The job, where it is one.
-    pub job_id: Option<JobId>,
-    /// The name of the job, or the title of the run.
-    pub name: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// Why, in a clause that goes on from the name.
-    pub reason: String,
 }
 
 /// A kind of machine.

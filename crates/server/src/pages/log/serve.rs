@@ -43,7 +43,7 @@ pub(in crate::pages) struct Ask {
 async fn log_of(pages: &Pages, (run, job): (u64, u64)) -> Result<LogReader, PageError> {
     let job = pages.store().job(JobId(job)).await?.filter(|job| job.run == RunId(run));
     let job = job.ok_or(PageError::Missing("job"))?;
-    Ok(pages.logs().read(job.id))
+    Ok(pages.logs().read(job.ran_as()))
 }
 
 /// `GET …/log?from=&count=`: lines as markup, one element each.

@@ -55,8 +55,8 @@ impl Action {
     /// What can be done with a run that stands so.
     fn of(run: &Run) -> Vec<Action> {
         match (run.what.state, run.conclusion) {
-            (RunState::Waiting, _) => vec![Action::Approve, Action::Cancel],
-            (RunState::Queued | RunState::Running, _) => vec![Action::Cancel],
+            _ if run.needs_approval() => vec![Action::Approve, Action::Cancel],
+            (RunState::Waiting | RunState::Queued | RunState::Running, _) => vec![Action::Cancel],
             (RunState::Ended, Some(Conclusion::Failure | Conclusion::Cancelled)) => {
                 vec![Action::RerunFailed, Action::Rerun]
             }
@@ -81,7 +81,7 @@ pub(in crate::pages) fn of_job(run: &Run, job: &Job, viewer: &Viewer) -> Markup 
     let is_latest = job.attempt == run.attempt;
     let actions = match (run.what.state, job.state, job.conclusion) {
         (RunState::Ended, _, Some(_)) => vec![Action::Rerun],
-        (_, JobState::Waiting, None) => vec![Action::Approve, Action::Reject],
+        (_, JobState::Waiting, None) if job.waits_until.is_none() => vec![Action::Approve, Action::Reject],
         (_, _, None) => vec![Action::Cancel],
         _ => vec![],
     };
@@ -98,7 +98,8 @@ pub(in crate::pages) fn of_job(run: &Run, job: &Job, viewer: &Viewer) -> Markup 
 
 /// Jobs that somebody must let into their environments, with buttons for it.
 pub(in crate::pages) fn of_waiting(run: &Run, jobs: &[Job], viewer: &Viewer) -> Markup {
-    let waiting = || jobs.iter().filter(|job| job.state == JobState::Waiting && viewer.may(Role::Operate));
+    let is_asked_for = |job: &&Job| job.state == JobState::Waiting && job.waits_until.is_none();
+    let waiting = || jobs.iter().filter(is_asked_for).filter(|_| viewer.may(Role::Operate));
     html! {
         @if waiting().next().is_some() {
             ul.reviews {

@@ -51,9 +51,10 @@ impl Span {
 }
 
 /// The moments of a clock in their order, each with what began then.
-fn moments(clock: &JobClock) -> [(Option<Timestamp>, &'static str, &'static str); 4] {
+fn moments(clock: &JobClock) -> [(Option<Timestamp>, &'static str, &'static str); 5] {
     [
-        (Some(clock.queued_at), "queue", "waited"),
+        (clock.retried_at.map(|_| clock.queued_at), "tried", "earlier tries"),
+        (Some(clock.waits_since()), "queue", "waited"),
         (clock.leased_at, "lease", "machine"),
         (clock.started_at, "start", "first line"),
         (clock.first_line_at, "work", "ran"),
@@ -77,13 +78,14 @@ pub(in crate::pages) fn render(jobs: &[Job], steps: &BTreeMap<JobId, Vec<Step>>,
         ol.waterfall {
             @for job in jobs { (of_job(job, steps.get(&job.id).map_or(&[], Vec::as_slice), span, now)) }
         }
-        @if !jobs.is_empty() { (legend()) }
+        @if !jobs.is_empty() { (legend(jobs.iter().any(|job| job.clock.retried_at.is_some()))) }
     }
 }
 
-fn legend() -> Markup {
+fn legend(with_tries: bool) -> Markup {
     html! {
         p.legend {
+            @if with_tries { span { span.key.tried aria-hidden="true" {} " earlier tries" } " " }
             @for (class, word) in [("queue", "waited for its turn"), ("lease", "for its machine"),
                 ("start", "for the first line"), ("work", "ran")] {
                 span { span.key.(class) aria-hidden="true" {} " " (word) } " "
@@ -166,6 +168,7 @@ mod tests {
     fn clock(moments: [u64; 5]) -> JobClock {
         JobClock {
             queued_at: Timestamp(moments[0]),
+            retried_at: None,
             leased_at: Some(Timestamp(moments[1])),
             started_at: Some(Timestamp(moments[2])),
             first_line_at: Some(Timestamp(moments[3])),
@@ -184,6 +187,14 @@ mod tests {
             .collect();
         assert_eq!(parts[0], Part { class: "queue", from: 0, width: 2000 });
         assert_eq!(parts[3], Part { class: "work", from: 2220, width: 7780 });
+    }
+
+    #[test]
+    fn a_job_that_was_tried_before_waits_from_when_it_was_queued_again() {
+        let clock =
+            JobClock { retried_at: Some(Timestamp(2_500)), ..clock([1_000, 3_000, 3_140, 3_220, 11_000]) };
+        let said = "earlier tries 1.5 s, waited 500 ms, machine 140 ms, first line 80 ms, ran 7.7 s";
+        assert_eq!(words(&clock, Timestamp(0)), said);
     }
 
     #[test]

@@ -21,12 +21,28 @@ pub(super) fn created(connection: &Connection, job: &Job) -> Result<(), Fault> {
     if let Some((_, now)) = find(connection, job.id)? {
         return Err(illegal(name, now, "new"));
     }
-    let (attempt, state) = run::latest(connection, job.run)?;
-    if attempt != job.attempt || state != RunState::Running {
+    let run::Latest { attempt, state, has_begun } = run::latest(connection, job.run)?;
+    if attempt != job.attempt || !has_begun || state == RunState::Ended {
         let of = run::name(job.run, attempt);
         return Err(illegal(name, format!("no job that {of} can get ({state})"), job.state));
     }
     job::insert(connection, job)
+}
+
+pub(super) fn delayed(
+    connection: &Connection,
+    job: JobId,
+    until: Timestamp,
+    reason: &str,
+) -> Result<(), Fault> {
+    let (_, now) = known(connection, job)?;
+    if now != JobState::Waiting {
+        return Err(illegal(format!("job {job}"), now, "delayed"));
+    }
+    connection
+        .prepare_cached("UPDATE jobs SET reason = ?2, waits_until = ?3 WHERE id = ?1")?
+        .execute(params![job.0, reason, until.0])?;
+    Ok(())
 }
 
 pub(super) fn queued(connection: &Connection, job: JobId, at: Timestamp) -> Result<(), Fault> {
@@ -37,7 +53,7 @@ pub(super) fn queued(connection: &Connection, job: JobId, at: Timestamp) -> Resu
     }
     transition(connection, job, JobState::Queued)?;
     connection
-        .prepare_cached("UPDATE jobs SET reason = NULL, queued_at = ?2 WHERE id = ?1")?
+        .prepare_cached("UPDATE jobs SET reason = NULL, waits_until = NULL, queued_at = ?2 WHERE id = ?1")?
         .execute([job.0, at.0])?;
     Ok(())
 }
@@ -85,7 +101,7 @@ pub(super) fn requeued(
     transition(connection, job, JobState::Queued)?;
     connection
         .prepare_cached(
-            "UPDATE jobs SET infrastructure_error = ?2, machine = NULL, queued_at = ?3, leased_at = NULL,
+            "UPDATE jobs SET infrastructure_error = ?2, machine = NULL, retried_at = ?3, leased_at = NULL,
                started_at = NULL, first_line_at = NULL, interruptions = interruptions + ?4,
                tries = tries - ?5
              WHERE id = ?1",
@@ -112,7 +128,7 @@ pub(super) fn ended(
     let of = transition(connection, job, JobState::Ended)?;
     connection
         .prepare_cached(
-            "UPDATE jobs SET conclusion = :conclusion, reason = :reason, ended_at = :at, outputs = :outputs,
+            "UPDATE jobs SET conclusion = :conclusion, reason = :reason, waits_until = NULL, ended_at = :at, outputs = :outputs,
                infrastructure_error = coalesce(:infrastructure_error, infrastructure_error),
                environment_url = coalesce(:environment_url, environment_url)
              WHERE id = :job",

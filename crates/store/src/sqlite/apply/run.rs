@@ -17,8 +17,8 @@ pub(super) fn named(
     group: Option<&str>,
     (cancels_group, queues_all): (bool, bool),
 ) -> Result<(), Fault> {
-    let (attempt, state) = latest(connection, run)?;
-    if !matches!(state, RunState::Waiting | RunState::Queued) {
+    let Latest { attempt, state, has_begun } = latest(connection, run)?;
+    if has_begun || state == RunState::Ended {
         return Err(illegal(name(run, attempt), state, "named"));
     }
     connection
@@ -30,7 +30,7 @@ pub(super) fn named(
 }
 
 pub(super) fn queued(connection: &Connection, run: RunId) -> Result<(), Fault> {
-    let attempt = transition(connection, run, RunState::Queued)?;
+    let attempt = transition(connection, run, RunState::Queued, |now| !now.has_begun)?;
     connection
         .prepare_cached("UPDATE attempts SET reason = NULL WHERE run = ?1 AND attempt = ?2")?
         .execute(params![run.0, attempt])?;
@@ -38,7 +38,7 @@ pub(super) fn queued(connection: &Connection, run: RunId) -> Result<(), Fault> {
 }
 
 pub(super) fn started(connection: &Connection, run: RunId, plan: &Json, at: Timestamp) -> Result<(), Fault> {
-    let attempt = transition(connection, run, RunState::Running)?;
+    let attempt = transition(connection, run, RunState::Running, |now| now.state == RunState::Queued)?;
     connection
         .prepare_cached(
             "UPDATE attempts SET reason = NULL, plan = ?3, started_at = ?4 WHERE run = ?1 AND attempt = ?2",
@@ -47,15 +47,40 @@ pub(super) fn started(connection: &Connection, run: RunId, plan: &Json, at: Time
     Ok(())
 }
 
+pub(super) fn held(connection: &Connection, run: RunId, reason: &str) -> Result<(), Fault> {
+    let now = latest(connection, run)?;
+    let attempt = match now.has_begun && now.state == RunState::Waiting {
+        true => now.attempt,
+        false => transition(connection, run, RunState::Waiting, |_| true)?,
+    };
+    say(connection, run, attempt, Some(reason))
+}
+
+pub(super) fn resumed(connection: &Connection, run: RunId) -> Result<(), Fault> {
+    let attempt = transition(connection, run, RunState::Running, |now| now.has_begun)?;
+    say(connection, run, attempt, None)
+}
+
+/// Says why a run that has begun stands as it does, unless it is said already who has cancelled it.
+fn say(connection: &Connection, run: RunId, attempt: u32, reason: Option<&str>) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "UPDATE attempts SET reason = ?3 WHERE run = ?1 AND attempt = ?2 AND NOT EXISTS
+               (SELECT 1 FROM plan_inputs WHERE run = ?1 AND attempt = ?2 AND input = ?4)",
+        )?
+        .execute(params![run.0, attempt, reason, serde_json::to_string(&PlanInput::Cancelled)?])?;
+    Ok(())
+}
+
 pub(super) fn cancelled(connection: &Connection, run: RunId, reason: &str) -> Result<(), Fault> {
-    let (attempt, state) = latest(connection, run)?;
+    let Latest { attempt, state, has_begun } = latest(connection, run)?;
     if state == RunState::Ended {
         return Err(illegal(name(run, attempt), state, "cancelled"));
     }
     connection
         .prepare_cached("UPDATE attempts SET reason = ?3 WHERE run = ?1 AND attempt = ?2")?
         .execute(params![run.0, attempt, reason])?;
-    if state == RunState::Running {
+    if has_begun {
         tell_plan(connection, run, attempt, &PlanInput::Cancelled)?;
     }
     Ok(())
@@ -68,7 +93,12 @@ pub(super) fn ended(
     reason: Option<&str>,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let attempt = transition(connection, run, RunState::Ended)?;
+    let now = latest(connection, run)?;
+    let attempt = transition(connection, run, RunState::Ended, |_| true)?;
+    if now.has_begun && now.state == RunState::Waiting {
+        // What it waited for is not why it ended.
+        say(connection, run, attempt, None)?;
+    }
     connection
         .prepare_cached(
             "UPDATE attempts SET conclusion = ?3, reason = coalesce(?4, reason), ended_at = ?5
@@ -86,16 +116,12 @@ pub(super) fn queued_again(
     again: &Json,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let (latest, state) = latest(connection, id)?;
+    let Latest { attempt: last, state, .. } = latest(connection, id)?;
     if state != RunState::Ended {
-        return Err(illegal(name(id, latest), state, format!("attempt {attempt}")));
+        return Err(illegal(name(id, last), state, format!("attempt {attempt}")));
     }
-    if attempt != latest + 1 {
-        return Err(illegal(
-            format!("run {id}"),
-            format!("at attempt {latest}"),
-            format!("attempt {attempt}"),
-        ));
+    if attempt != last + 1 {
+        return Err(illegal(format!("run {id}"), format!("at attempt {last}"), format!("attempt {attempt}")));
     }
     let next = Attempt {
         run: id,
@@ -150,26 +176,45 @@ pub(super) fn tell_plan(
     Ok(())
 }
 
-/// Moves the latest attempt of a run to its next state, if it may be, and gives its number.
-fn transition(connection: &Connection, run: RunId, next: RunState) -> Result<u32, Fault> {
-    let (attempt, now) = latest(connection, run)?;
-    if !now.may_become(next) {
-        return Err(illegal(name(run, attempt), now, next));
+/// The latest attempt of a run.
+pub(super) struct Latest {
+    /// Its number.
+    pub(super) attempt: u32,
+    pub(super) state: RunState,
+    /// Whether it has left the queue.
+    pub(super) has_begun: bool,
+}
+
+/// Moves the latest attempt of a run to its next state, if it may be and this change may do so, and gives its number.
+fn transition(
+    connection: &Connection,
+    run: RunId,
+    next: RunState,
+    may: impl FnOnce(&Latest) -> bool,
+) -> Result<u32, Fault> {
+    let now = latest(connection, run)?;
+    if !now.state.may_become(next) || !may(&now) {
+        return Err(illegal(name(run, now.attempt), now.state, next));
     }
     connection
         .prepare_cached("UPDATE attempts SET state = ?3 WHERE run = ?1 AND attempt = ?2")?
-        .execute(params![run.0, attempt, next.as_str()])?;
-    Ok(attempt)
+        .execute(params![run.0, now.attempt, next.as_str()])?;
+    Ok(now.attempt)
 }
 
-/// Number and state of the latest attempt of a run.
-pub(super) fn latest(connection: &Connection, run: RunId) -> Result<(u32, RunState), Fault> {
+pub(super) fn latest(connection: &Connection, run: RunId) -> Result<Latest, Fault> {
     let found = connection
         .prepare_cached(
-            "SELECT runs.attempt, state FROM runs
+            "SELECT runs.attempt, state, started_at IS NOT NULL AS has_begun FROM runs
              JOIN attempts ON run = id AND attempts.attempt = runs.attempt WHERE id = ?1",
         )?
-        .query_row([run.0], |row| Ok((row.get("attempt")?, get_word(row, "state")?)))
+        .query_row([run.0], |row| {
+            Ok(Latest {
+                attempt: row.get("attempt")?,
+                state: get_word(row, "state")?,
+                has_begun: row.get("has_begun")?,
+            })
+        })
         .optional()?;
     found.ok_or_else(|| missing(format!("run {run}")))
 }

@@ -125,3 +125,20 @@ fn a_job_that_counts_takes_no_place_in_a_group_and_no_machine() {
     let run = Drive::after(&workflow, CalledWorkflows::new(), context, earlier);
     assert_eq!((run.running(), run.decision("a")), (vec!["b"], Success));
 }
+
+#[test]
+fn ranks_sort_jobs_as_the_files_have_them_and_keep_a_matrix_together() {
+    let files =
+        called([("./.github/workflows/two.yml", json!({"on": "workflow_call", "jobs": {"y": {}, "x": {}}}))]);
+    let workflow = json!({"jobs": {
+        "build": {},
+        "test": {"strategy": {"matrix": {"os": ["b", "a"]}}},
+        "call": {"uses": "./.github/workflows/two.yml"},
+        "deploy": {}}});
+    let run = Drive::with(&workflow, files, build::context());
+    let mut ranked: Vec<_> =
+        run.started.iter().map(|(job, _)| (run.plan.rank(job.id).unwrap(), job.name.clone())).collect();
+    ranked.sort();
+    let names: Vec<_> = ranked.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["build", "test (b)", "test (a)", "call / y", "call / x", "deploy"]);
+}

@@ -40,6 +40,9 @@ fn a_setting_of_the_wrong_kind_fails_its_job_with_its_place() {
             "Invalid runs-on group name 'a/b/eu'.",
         ),
         ("runs-on", json!("${{ fromJSON(vars.MAP) }}"), "Unexpected value 'k'"),
+        ("runs-on", json!([]), "There is no label"),
+        ("runs-on", json!("${{ fromJSON('[]') }}"), "There is no label"),
+        ("runs-on", json!({"labels": []}), "There is neither a group nor a label"),
         (
             "runs-on",
             json!(format!("x-${{{{ vars.REGION }}}}{}", "y".repeat(300))),

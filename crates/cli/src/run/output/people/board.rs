@@ -8,7 +8,7 @@ use model::{Conclusion, Contact, JobEvent, JobId, LogLine, StepRef, Stream};
 use super::super::JobTitle;
 use super::job::{JobState, JobView, Section, is_frame};
 use super::style::{Ink, Palette, elapsed, word};
-use super::text::{fit, one_line, pad, printable, width};
+use super::text::{contacted, fit, one_line, pad, printable, width};
 
 /// Widest job name in front of a line; a longer one is cut, so that logs stay readable.
 const PREFIX_WIDTH: usize = 32;
@@ -277,7 +277,7 @@ impl Board {
         }
         self.job(id).refusals += 1;
         let text = match self.job(id).refusals {
-            ..=TOLD_REFUSALS => format!("network: {} ({times} times)", one_line(&contact.to_string())),
+            ..=TOLD_REFUSALS => contacted(contact, times),
             refusals if refusals == TOLD_REFUSALS + 1 => {
                 "network: more was refused; the run's folder has all of it".to_owned()
             }

@@ -9,7 +9,7 @@ use model::{Conclusion, JobEvent, JobId, StepRef};
 
 use super::super::JobTitle;
 use super::style::{Palette, elapsed, word};
-use super::text::{one_line, printable};
+use super::text::{contacted, one_line, printable};
 
 /// Runs whose logs are kept: a few days of work, and a folder that is read in no time.
 const KEPT_RUNS: usize = 20;
@@ -181,9 +181,7 @@ fn describe(event: &JobEvent) -> Option<String> {
         JobEvent::StepFinished { conclusion, duration, .. } => {
             format!("{} step {}  {}", mark(*conclusion), word(*conclusion), elapsed(*duration))
         }
-        JobEvent::Contacted { contact, times } => {
-            format!("network: {} ({times} times)", one_line(&contact.to_string()))
-        }
+        JobEvent::Contacted { contact, times } => contacted(contact, *times),
         JobEvent::JobFinished { result, duration } => {
             let reason = result.infrastructure_error.as_ref().map(|error| format!(": {error}"));
             let reason = reason.unwrap_or_default();

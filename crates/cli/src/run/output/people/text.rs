@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::Chars;
 
+use model::Contact;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Ends all colours.
@@ -118,6 +119,12 @@ pub(crate) fn fit(text: &str, columns: usize) -> Cow<'_, str> {
 pub(crate) fn pad(text: &str, columns: usize) -> String {
     let text = fit(text, columns);
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(&text))))
+}
+
+/// What a job contacted, and how often.
+pub(super) fn contacted(contact: &Contact, times: u64) -> String {
+    let how_often = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+    format!("network: {} ({how_often})", one_line(&contact.to_string()))
 }
 
 #[cfg(test)]
