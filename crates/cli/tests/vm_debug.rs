@@ -85,6 +85,7 @@ fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
     assert_eq!(code, Some(1), "{said}");
     let run: String =
         said.split("hearth debug ").nth(1).expect(&said).chars().take_while(char::is_ascii_digit).collect();
+    assert!(!said.contains("it was booted"), "{said}");
     assert!(!said.contains("daemon-lives"), "no step runs after the failed one: {said}");
 
     assert!(said.contains("as step 3 ('Test'), in it step 2 ('Look') left it"), "{said}");
@@ -127,6 +128,7 @@ fn a_failed_job_is_looked_at_and_goes_on_in_the_machine_that_it_had() {
     for line in ["daemon-lives red attempt-2 kept", "login-is-*** trail-ab", "after-thing-hello 2 sweet"] {
         assert!(said.contains(line), "{line} is missing: {said}");
     }
+    assert!(!said.contains("it was booted"), "{said}");
     assert!(said.contains("it ended so in an earlier attempt"), "the first job is not run again: {said}");
     let (code, said) = place.hearth(&["run", "--resume", &run, "--secret", "KEY=hunter2"]);
     assert!(code == Some(2) && said.contains("has succeeded since"), "{said}");

@@ -58,6 +58,8 @@ pub(super) struct Configuration {
     pub(super) incoming: bool,
 }
 
+/// What QEMU calls our end of the agent's port.
+pub(super) const AGENT: &str = "agent";
 /// The name of the agent's port in the guest.
 pub(super) const PORT: &str = "agent";
 
@@ -128,8 +130,8 @@ impl Configuration {
             add(all, "-device", "virtio-blk-device,drive=scratch");
         }
         add(all, "-device", "virtio-serial-device");
-        add(all, "-chardev", format!("socket,id=agent,fd={},server=on,wait=off", self.agent));
-        add(all, "-device", format!("virtserialport,chardev=agent,name={PORT}"));
+        add(all, "-chardev", format!("socket,id={AGENT},fd={},server=on,wait=off", self.agent));
+        add(all, "-device", format!("virtserialport,chardev={AGENT},name={PORT}"));
         add(all, "-object", "rng-random,id=entropy,filename=/dev/urandom");
         add(all, "-device", "virtio-rng-device,rng=entropy");
         if let Some(Wire { mac, frames }) = self.wire {

@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use guest::client::Guest;
 use guest::greeting::greet;
 use serde_json::json;
+use tokio::net::UnixStream;
 use tokio::process::Child;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::arguments::Configuration;
+use super::arguments::{AGENT, Configuration};
 use super::meeting::Door;
 use super::qmp::Qmp;
 use super::trouble::meaning;
@@ -36,6 +37,8 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// The disk for writes, in the machine's folder.
 pub(super) const SCRATCH: &str = "scratch";
 
+/// How long QEMU has to take a connection to the agent's port.
+const HOLD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a killed QEMU has to be gone.
 const END_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the last of its output takes once QEMU is gone.
@@ -83,6 +86,8 @@ pub(super) struct QemuMachine {
     pub(super) restored: bool,
     pub(super) network: Option<UserNetwork>,
     door: Door,
+    /// A stream to the agent's port that is there already.
+    early: Option<UnixStream>,
     child: Child,
     console: Console,
     complaints: Console,
@@ -120,6 +125,7 @@ impl QemuMachine {
             boot: Vec::new(),
             network: None,
             door,
+            early: None,
             child,
             console,
             complaints,
@@ -153,9 +159,12 @@ impl QemuMachine {
     pub(super) async fn meet_agent(&mut self, deadline: Duration) -> Result<Guest, Failure> {
         const MEET: &str = "waiting for its agent";
         let word = fresh_word().doing(MEET)?;
-        let door = &self.door;
+        let (door, early) = (&self.door, self.early.take());
         let meeting = async {
-            let mut stream = door.connect().await?;
+            let mut stream = match early {
+                Some(stream) => stream,
+                None => door.connect().await?,
+            };
             greet(&mut stream, &word).await?;
             Guest::connect(stream).await.map_err(std::io::Error::other)
         };
@@ -173,8 +182,25 @@ impl QemuMachine {
         }
     }
 
+    /// Takes hold of the agent's port before the guest goes on, as it was held when the guest was stopped. A guest that
+    /// sees its port shut and opened may hear its new host before it has heard of the two, and then takes it for gone.
+    pub(super) async fn hold_port(&mut self) -> Result<(), Failure> {
+        const HOLD: &str = "holding its agent's port";
+        self.early = Some(self.door.connect().await.doing(HOLD)?);
+        let qmp = self.qmp.as_mut().ok_or("no control channel").doing(HOLD)?;
+        let taken = async {
+            while !is_held(&qmp.execute("query-chardev", json!({})).await?) {
+                // QEMU answers between two looks at its sockets.
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, super::qmp::QmpError>(())
+        };
+        let taken = tokio::time::timeout(HOLD_DEADLINE, taken).await;
+        taken.map_err(|_| "QEMU does not take the connection").doing(HOLD)?.doing(HOLD)
+    }
+
     /// Waits until the agent is between two hosts: nothing is half-said on its port.
-    pub(super) async fn settle(&self) -> std::io::Result<tokio::net::UnixStream> {
+    pub(super) async fn settle(&self) -> std::io::Result<UnixStream> {
         use tokio::io::AsyncReadExt;
         loop {
             let mut stream = self.door.connect().await?;
@@ -249,6 +275,13 @@ impl QemuMachine {
     }
 }
 
+/// Whether somebody is connected to the agent's port, as `query-chardev` tells.
+fn is_held(devices: &serde_json::Value) -> bool {
+    let agent = devices.as_array().into_iter().flatten().find(|device| device["label"] == AGENT);
+    let place = agent.and_then(|agent| agent["filename"].as_str());
+    place.is_some_and(|place| !place.starts_with("disconnected:"))
+}
+
 fn gone_already(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) }
 }
@@ -263,5 +296,23 @@ impl MachineGuard for QemuMachine {
     async fn last_words(&mut self) -> Option<String> {
         tokio::time::timeout(DEATH_DEADLINE, self.child.wait()).await.ok()?.ok()?;
         Some(self.epitaph().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_held_once_somebody_is_connected_to_it() {
+        let devices = |agent: &str| {
+            json!([
+                {"label": "console", "filename": "file", "frontend-open": true},
+                {"label": "agent", "filename": agent, "frontend-open": false},
+            ])
+        };
+        assert!(!is_held(&devices("disconnected:unix:/proc/self/fd/3/agent.sock,server=on")));
+        assert!(is_held(&devices("unix:/proc/self/fd/3/agent.sock,server=on <-> /proc/self/fd/3/agent.sock")));
+        assert!(!is_held(&json!([])));
     }
 }

@@ -251,5 +251,7 @@ async fn go_on(process: &mut QemuMachine, has_ram: bool, state: i32) -> Result<(
     qmp.execute("migrate-set-capabilities", capabilities(has_ram)).await.doing(LOAD)?;
     qmp.execute("migrate-incoming", json!({ "uri": format!("fd:{state}") })).await.doing(LOAD)?;
     migrated(qmp).await.doing(LOAD)?;
+    process.hold_port().await?;
+    let qmp = process.qmp.as_mut().ok_or("no control channel").doing(LOAD)?;
     qmp.execute("cont", json!({})).await.map(drop).doing(LOAD)
 }
