@@ -283,6 +283,34 @@ pub struct Job {
 }
 
 impl Job {
+    /// A job of the first attempt that waits for a machine from now on; the rest is for its maker to say.
+    #[must_use]
+    pub fn queued(id: JobId, run: RunId, key: &str, now: Timestamp) -> Self {
+        Self {
+            id,
+            run,
+            attempt: 1,
+            key: key.to_owned(),
+            path: key.to_owned(),
+            rank: String::new(),
+            name: key.to_owned(),
+            labels: Vec::new(),
+            state: JobState::Queued,
+            reason: None,
+            waits_until: None,
+            conclusion: None,
+            infrastructure_error: None,
+            taken_from: None,
+            tries: 0,
+            interruptions: 0,
+            machine: None,
+            clock: JobClock { queued_at: now, ..JobClock::default() },
+            outputs: Vec::new(),
+            environment: None,
+            environment_url: None,
+        }
+    }
+
     /// The job whose steps and log tell of this one: itself, or one of an earlier attempt.
     #[must_use]
     pub fn ran_as(&self) -> JobId {

@@ -1,10 +1,10 @@
 //! Records for the tests of whoever keeps something, as plain as can be. A test says what matters to it:
 //! `NewRun { title, ..sample::run(repository) }`.
 
-use model::{JobId, JobState, RepositoryId, RunId, RunState, Timestamp, Trust};
+use model::{JobId, RepositoryId, RunId, RunState, Timestamp, Trust};
 use serde_json::Value as Json;
 
-use crate::record::{Job, JobClock, NewRun, RepositoryFacts};
+use crate::record::{Job, NewRun, RepositoryFacts};
 
 /// A public repository without a number.
 #[must_use]
@@ -49,27 +49,5 @@ pub fn run(repository: RepositoryId) -> NewRun {
 /// A queued job of the first attempt, `build`.
 #[must_use]
 pub fn job(id: JobId, run: RunId) -> Job {
-    Job {
-        id,
-        run,
-        attempt: 1,
-        key: "build".to_owned(),
-        path: "build".to_owned(),
-        rank: String::new(),
-        name: "build".to_owned(),
-        labels: vec!["ubuntu-latest".to_owned()],
-        state: JobState::Queued,
-        reason: None,
-        waits_until: None,
-        conclusion: None,
-        infrastructure_error: None,
-        taken_from: None,
-        tries: 0,
-        interruptions: 0,
-        machine: None,
-        clock: JobClock { queued_at: Timestamp(0), ..JobClock::default() },
-        outputs: Vec::new(),
-        environment: None,
-        environment_url: None,
-    }
+    Job { labels: vec!["ubuntu-latest".to_owned()], ..Job::queued(id, run, "build", Timestamp(0)) }
 }

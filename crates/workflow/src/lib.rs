@@ -9,6 +9,7 @@ pub mod concurrency;
 pub mod cron;
 pub mod diagnostic;
 pub mod expr;
+mod nearest;
 pub mod plan;
 pub mod resolve;
 pub mod schema;
@@ -16,3 +17,5 @@ pub mod span;
 pub mod syntax;
 pub mod trigger;
 pub mod yaml;
+
+pub use nearest::nearest;

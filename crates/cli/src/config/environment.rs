@@ -95,7 +95,7 @@ fn told(name: &str) -> Option<String> {
         return None;
     }
     let all = KEYS.iter().map(Key::variable).collect::<Vec<_>>();
-    let hint = super::wrong::nearest(name, all.iter().map(String::as_str));
+    let hint = workflow::nearest(name, all.iter().map(String::as_str));
     Some(format!(
         "{name} is not used: no key is called so{}",
         hint.map_or(String::new(), |hint| format!("; is {hint} meant?"))

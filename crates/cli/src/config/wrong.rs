@@ -2,6 +2,7 @@
 
 use serde_saphyr::Error;
 use workflow::diagnostic::Severity;
+use workflow::nearest;
 use workflow::yaml::{self, Limits, Problems};
 
 /// What is wrong with a file of this text, with its line and column in front.
@@ -77,34 +78,6 @@ fn meant(word: &str, known: &[&'static str], all: &str) -> String {
         Some(near) => format!("is `{near}` meant?"),
         None => format!("{all}: {}", known.join(", ")),
     }
-}
-
-/// The name that is most like this one, if one is.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let by_distance = known.map(|known| (distance(name, known), known));
-    let (distance, near) = by_distance.min()?;
-    // Half of it may be wrong in short names, and a few letters in long ones.
-    (distance <= FEW_LETTERS.min(name.chars().count() / 2)).then_some(near)
-}
-
-/// Letters that may be wrong in a name for another to be meant: two slips of the hand.
-const FEW_LETTERS: usize = 3;
-
-/// How many letters must be put in, left out, or changed to make one word of the other.
-/// <https://en.wikipedia.org/wiki/Levenshtein_distance>
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (place, letter) in one.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = place + 1;
-        for (at, with) in other.iter().enumerate() {
-            let changed = before + usize::from(letter != *with);
-            before = row[at + 1];
-            row[at + 1] = changed.min(row[at] + 1).min(before + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

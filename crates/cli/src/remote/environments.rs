@@ -1,8 +1,7 @@
 //! Environments, and who is let into them.
 
 use anyhow::Result;
-use serde_json::json;
-use server::api::wire::Environments;
+use server::api::wire::{Environments, Rules};
 use server::client::{Method, escaped};
 
 use super::connection::{Connection, NOTHING};
@@ -23,14 +22,7 @@ pub(super) async fn environment(what: EnvironmentWhat) -> Result<()> {
             of,
         } => {
             let path = format!("{}/{}", all(&of.repository)?, escaped(&name));
-            let rules = json!({
-                "approval": approval,
-                "reviewers": reviewers,
-                "prevent_self_review": prevent_self_review,
-                "wait_minutes": wait_minutes,
-                "branches": branches,
-                "tags": tags,
-            });
+            let rules = Rules { approval, reviewers, prevent_self_review, wait_minutes, branches, tags };
             Ok(Connection::of(&of.server)?.tell(Method::PUT, &path, Some(&rules)).await?)
         }
         EnvironmentWhat::Ls(of) => {

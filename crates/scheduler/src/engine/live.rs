@@ -297,27 +297,12 @@ impl Live {
     fn record(&self, id: JobId, key: &str, name: &str, labels: Vec<String>, now: Timestamp) -> Record {
         let path = self.plan.place(id).map_or_else(|| key.to_owned(), |place| place.path.to_string());
         Record {
-            id,
-            run: self.id(),
             attempt: self.run.attempt,
-            key: key.to_owned(),
             path,
             rank: self.plan.rank(id).unwrap_or_default(),
             name: name.to_owned(),
             labels,
-            state: JobState::Queued,
-            reason: None,
-            waits_until: None,
-            conclusion: None,
-            infrastructure_error: None,
-            taken_from: None,
-            tries: 0,
-            interruptions: 0,
-            machine: None,
-            clock: JobClock { queued_at: now, ..JobClock::default() },
-            outputs: Vec::new(),
-            environment: None,
-            environment_url: None,
+            ..Record::queued(id, self.id(), key, now)
         }
     }
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use scheduler::environment::{self, Environment};
-use serde::Deserialize;
+use scheduler::environment;
 use store::Change;
 use store::record::Scope;
 
 use super::error::ApiError;
 use super::read::Body;
-use super::wire::Environments;
+use super::wire::{Environments, Rules};
 use crate::server::Shared;
 use crate::settings;
 
@@ -34,39 +33,12 @@ async fn place(shared: &Shared, owner: &str, name: &str) -> Result<String, ApiEr
     }
 }
 
-/// The rules that an environment shall have.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rules {
-    #[serde(default)]
-    approval: bool,
-    #[serde(default)]
-    reviewers: Vec<String>,
-    #[serde(default)]
-    prevent_self_review: bool,
-    #[serde(default)]
-    wait_minutes: u32,
-    #[serde(default)]
-    branches: Vec<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-}
-
 pub(super) async fn set(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, environment)): Path<(String, String, String)>,
     Body(rules): Body<Rules>,
 ) -> Result<StatusCode, ApiError> {
-    let Rules { approval, reviewers, prevent_self_review, wait_minutes, branches, tags } = rules;
-    let wanted = Environment {
-        name: environment,
-        approval,
-        reviewers,
-        prevent_self_review,
-        wait_minutes,
-        branches,
-        tags,
-    };
+    let wanted = rules.of(environment);
     wanted.check().map_err(ApiError::bad)?;
     let place = place(&shared, &owner, &name).await?;
     shared.store.apply(vec![environment::set(&place, &wanted)]).await?;

@@ -19,7 +19,7 @@ use crate::auth::Role;
 
 pub use kept::{Artifact, Artifacts, Cache, Caches};
 pub use log::{Found, Happened, Line, Lines, What};
-pub use settings::{Environments, NewToken, Secret, Secrets, Token, Tokens, Variable, Variables};
+pub use settings::{Environments, NewToken, Rules, Secret, Secrets, Token, Tokens, Variable, Variables};
 pub use status::{Disk, Pool, Profile, Status, Working};
 
 /// Who asks.

@@ -4,11 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Severity, codes};
+use crate::nearest;
 use crate::span::{Span, Spanned};
 use crate::syntax::Workflow;
-
-/// Most letters by which a mistyped name may differ from the one that is suggested.
-const TYPO_DISTANCE: usize = 2;
 
 /// The position of a job by its key. Keys are the same without regard to case.
 fn position(workflow: &Workflow, key: &str) -> Option<usize> {
@@ -106,32 +104,9 @@ fn no_such_job(workflow: &Workflow, name: &str) -> Diagnostic {
 
 /// What may have been meant, and what there is.
 fn suggestion(workflow: &Workflow, name: &str) -> String {
-    let wanted = name.to_lowercase();
-    let near = workflow
-        .jobs
-        .iter()
-        .map(|job| (distance(&wanted, &job.id.to_lowercase()), &job.id.value))
-        .filter(|(distance, _)| *distance <= TYPO_DISTANCE)
-        .min_by_key(|(distance, _)| *distance);
     let all: Vec<&str> = workflow.jobs.iter().map(|job| job.id.value.as_str()).collect();
-    match near {
-        Some((_, near)) => format!("did you mean '{near}'? Its jobs are: {}", all.join(", ")),
+    match nearest(name, all.iter().copied()) {
+        Some(near) => format!("did you mean '{near}'? Its jobs are: {}", all.join(", ")),
         None => format!("its jobs are: {}", all.join(", ")),
     }
-}
-
-/// Letters to insert, take away, or change to make one text of the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, letter) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in right.iter().enumerate() {
-            let change = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = change.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }

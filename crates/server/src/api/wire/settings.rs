@@ -45,6 +45,33 @@ pub struct Environments {
     pub environments: Vec<Environment>,
 }
 
+/// The rules that an environment shall have; what is not said is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
+    /// [`Environment::approval`].
+    pub approval: bool,
+    /// [`Environment::reviewers`].
+    pub reviewers: Vec<String>,
+    /// [`Environment::prevent_self_review`].
+    pub prevent_self_review: bool,
+    /// [`Environment::wait_minutes`].
+    pub wait_minutes: u32,
+    /// [`Environment::branches`].
+    pub branches: Vec<String>,
+    /// [`Environment::tags`].
+    pub tags: Vec<String>,
+}
+
+impl Rules {
+    /// The environment of this name that has them.
+    #[must_use]
+    pub fn of(self, name: String) -> Environment {
+        let Self { approval, reviewers, prevent_self_review, wait_minutes, branches, tags } = self;
+        Environment { name, approval, reviewers, prevent_self_review, wait_minutes, branches, tags }
+    }
+}
+
 /// A token; nobody is told the token itself a second time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::scalar::scalar_text;
 use super::{Place, Reader};
 use crate::diagnostic::{Diagnostic, codes};
+use crate::nearest;
 use crate::schema::definition::{ANY, Mapping, Others, Property};
 use crate::span::Span;
 use crate::syntax::{Node, NodeKind};
@@ -178,24 +179,8 @@ fn similar_or_all(name: &str, candidates: &[&'static Mapping]) -> String {
         candidates.iter().flat_map(|mapping| mapping.properties).map(|property| property.name).collect();
     known.sort_unstable();
     known.dedup();
-    let similar = known.iter().find(|known| is_similar(known, name));
-    match similar {
-        Some(similar) => format!("did you mean `{similar}`?"),
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
         None => format!("keys that are known here: {}", known.join(", ")),
     }
-}
-
-/// Whether one slip of the finger lies between two names (case, `_` for `-`, a letter more, less,
-/// or swapped).
-pub(super) fn is_similar(known: &str, name: &str) -> bool {
-    let plain = |text: &str| text.to_lowercase().replace('_', "-").chars().collect::<Vec<_>>();
-    let (a, b) = (plain(known), plain(name));
-    if a.len().abs_diff(b.len()) > 1 {
-        return false;
-    }
-    let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
-    let tail = a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
-    let (left, right) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
-    let swapped = matches!((left, right), ([x, y], [v, w]) if x == w && y == v);
-    swapped || (left.len() <= 1 && right.len() <= 1)
 }

@@ -2,10 +2,10 @@
 
 use model::Template;
 
-use super::mapping::is_similar;
 use super::{Names, Place, Reader};
 use crate::diagnostic::codes;
 use crate::expr;
+use crate::nearest;
 use crate::schema::definition::{Kind, Text};
 use crate::span::Span;
 use crate::syntax::NodeKind;
@@ -118,7 +118,7 @@ fn wanted(text: &str, place: &Place) -> String {
             Kind::Number => words.push("a number".to_owned()),
             Kind::Text(Text::Any | Text::NonEmpty) => words.push("text".to_owned()),
             Kind::Text(Text::Words(choices)) => {
-                if let Some(choice) = choices.iter().find(|choice| is_similar(choice, text)) {
+                if let Some(choice) = nearest(text, choices.iter().copied()) {
                     return format!("did you mean `{choice}`?");
                 }
                 words.extend(choices.iter().map(|choice| format!("`{choice}`")));
