@@ -1,5 +1,7 @@
 //! What is fuzzed. A target panics where an invariant does not hold.
 
+use std::sync::Arc;
+
 use clap::ValueEnum;
 use runner::command::{Command, is_command};
 use runner::command_file::{parse_pairs, parse_paths, parse_summary};
@@ -118,7 +120,7 @@ const NAMES: &[&str] =
     &["push", "pull_request", "workflow_run", "repository_dispatch", "schedule", "issues", "release"];
 
 fn event(input: &[u8]) {
-    let Ok(payload) = serde_json::from_slice::<serde_json::Value>(input) else { return };
+    let Ok(payload) = serde_json::from_slice::<serde_json::Value>(input).map(Arc::new) else { return };
     for filter in FILTERS {
         let text = format!("{filter}\njobs: {{a: {{runs-on: x, steps: [{{run: x}}]}}}}\n");
         let (Some(workflow), _) = read_workflow("ci.yml", &text, &ReadOptions::default()) else {
@@ -127,7 +129,7 @@ fn event(input: &[u8]) {
         for name in NAMES {
             let event = Event {
                 name: (*name).to_owned(),
-                payload: payload.clone(),
+                payload: Arc::clone(&payload),
                 changed_files: Some(vec!["src/ä b.rs".to_owned()]),
                 head_commit_message: None,
             };

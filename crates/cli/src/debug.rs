@@ -3,16 +3,16 @@
 mod shell;
 
 use anyhow::{Context, Result, bail};
-use model::MachineId;
+use model::{MachineId, Timestamp};
 use runner::Surroundings;
 
-use crate::age::age;
 use crate::args::DebugArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::kept::{Kept, clean, prune};
 use crate::run::given;
 use crate::run::machines;
+use crate::table::Table;
 use crate::told::told;
 use crate::{exit, terminal};
 
@@ -67,12 +67,13 @@ fn choose(mut kept: Vec<Kept>, job: Option<&str>) -> Result<Kept> {
 }
 
 fn list(data: &DataFolder) -> Result<()> {
-    say!("{:<18} {:>8}  {:<28} FAILED STEP", "RUN", "AGE", "JOB");
+    let mut table = Table::new(&["RUN", "JOB", "FAILED STEP", "KEPT"], 2).then(&[1]);
     for kept in Kept::all(data)? {
         let Kept { job, checkpoint, .. } = &kept;
-        let (run, age) = (job.run.to_string(), age(kept.kept_unix_ms));
-        say!("{run:<18} {age:>8}  {:<28} {}", job.name, checkpoint.title());
+        let cells = [job.run.to_string(), job.name.clone(), checkpoint.title()];
+        table.row_at(cells, Timestamp(kept.kept_unix_ms));
     }
+    table.list();
     Ok(())
 }
 

@@ -6,11 +6,13 @@ use std::io::Write as _;
 
 use anyhow::{Context, Result, bail};
 use machine::image::{Base, Depth, Image, ImageError, ImageStore, Listed, Progress, Recipe, build};
+use model::Timestamp;
 
 use crate::args::PlaceArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit;
+use crate::table::Table;
 use crate::told::told;
 use args::{BuildArgs, ImageCommand};
 
@@ -100,31 +102,27 @@ fn show(progress: &Progress) {
 fn list(store: &ImageStore) -> Result<()> {
     let all = store.list()?;
     if all.is_empty() {
-        say!("No images yet: make one with `hearth image build`.");
+        eprintln!("hearth: no images yet: make one with `hearth image build`");
         return Ok(());
     }
-    say!("{:<20} {:<12} {:>8}  {:<26} {:<10} BUILT", "NAME", "ID", "MiB", "KERNEL", "SUITE");
+    let mut table = Table::new(&["NAME", "ID", "MiB", "KERNEL", "SUITE", "BUILT"], 0).then(&[3]);
     let mut damaged = 0;
     for Listed { id, names, image } in &all {
         let names = if names.is_empty() { "-".to_owned() } else { names.join(",") };
         match image {
             Ok(image) => {
                 let manifest = &image.manifest;
-                say!(
-                    "{names:<20} {:<12} {:>8}  {:<26} {:<10} {}",
-                    id.short(),
-                    bytes(image) >> 20,
-                    manifest.kernel_version,
-                    manifest.suite,
-                    date(manifest.made_unix_ms)
-                );
+                let (mib, made) = (bytes(image) >> 20, Timestamp(manifest.made_unix_ms));
+                let (kernel, suite) = (manifest.kernel_version.clone(), manifest.suite.clone());
+                table.row_at([names, id.short().to_owned(), mib.to_string(), kernel, suite], made);
             }
             Err(error) => {
                 damaged += 1;
-                say!("{names:<20} {:<12} damaged: {error}", id.short());
+                table.row([names, id.short().to_owned(), "-".to_owned(), format!("damaged: {error}")]);
             }
         }
     }
+    table.list();
     if damaged > 0 {
         bail!(
             "{damaged} of {} images are damaged; remove them by their ids, and build them again",
@@ -159,34 +157,4 @@ fn remove(store: &ImageStore, wanted: &[String]) -> Result<()> {
 fn bytes(image: &Image) -> u64 {
     let files = &image.manifest.files;
     files.kernel.bytes + files.initrd.bytes + files.root.bytes
-}
-
-/// `2026-11-21`, in UTC (<https://howardhinnant.github.io/date_algorithms.html#civil_from_days>).
-fn date(unix_ms: u64) -> String {
-    let days = unix_ms / 86_400_000 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::date;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (unix_s, expected) in [
-            (0, "1970-01-01"),
-            (951_782_400, "2000-02-29"),
-            (1_795_249_092, "2026-11-21"),
-            (4_107_542_400, "2100-03-01"),
-        ] {
-            assert_eq!(date(unix_s * 1000), expected);
-        }
-    }
 }

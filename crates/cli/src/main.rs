@@ -24,6 +24,7 @@ mod lint;
 mod remote;
 mod run;
 mod serve;
+mod table;
 mod terminal;
 mod told;
 mod vm;

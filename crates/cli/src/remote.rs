@@ -15,7 +15,6 @@ mod runs;
 mod settings;
 mod status;
 mod steady;
-mod table;
 mod top;
 mod typed;
 mod words;

@@ -7,6 +7,7 @@ mod shell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use model::Timestamp;
 use serde_json::Value as Json;
 use server::client::{Client, ClientError, Method, escaped};
 use server::machines::log::LogSource;
@@ -15,8 +16,8 @@ use server::machines::wire::{
     Logs, NewSnapshot, NewVm, SnapshotList, SnapshotTaken, Status, Vm, VmList, VmStatus,
 };
 
-use crate::age::age;
 use crate::args::{VmArgs, VmStartArgs, VmTokenArgs, VmWhat};
+use crate::table::Table;
 use crate::told::told;
 use crate::{exit, serve};
 
@@ -110,15 +111,14 @@ async fn list(client: &Client, json: bool) -> Result<()> {
         return show(client, "/api/vms").await;
     }
     let listed: VmList = client.call(Method::GET, "/api/vms", NOTHING).await?;
-    say!("{:<20} {:<14} {:<13} {:>9}  NAME", "ID", "STATUS", "TYPE", "AGE");
-    for vm in &listed.vms {
+    let mut table = Table::new(&["ID", "STATUS", "TYPE", "NAME", "WHY", "MADE"], 4).then(&[3]);
+    for vm in listed.vms {
         let Vm { id, vm_type, name, .. } = vm;
-        let name = name.as_deref().unwrap_or_default();
-        say!("{id:<20} {:<14} {vm_type:<13} {:>9}  {name}", status(vm.status), age(vm.created_unix_ms));
-        if let Some(error) = &vm.error {
-            say!("    {error}");
-        }
+        let why = vm.error.unwrap_or_default();
+        let cells = [id, status(vm.status).to_owned(), vm_type, name.unwrap_or_default(), why];
+        table.row_at(cells, Timestamp(vm.created_unix_ms));
     }
+    table.list();
     Ok(())
 }
 
@@ -161,10 +161,11 @@ fn printable(line: &str) -> String {
 async fn snapshots(client: &Client, id: &str) -> Result<()> {
     let path = format!("{}/snapshots", machine(id));
     let listed: SnapshotList = client.call(Method::GET, &path, NOTHING).await?;
-    say!("{:<20} {:>9}  NAME", "ID", "AGE");
+    let mut table = Table::new(&["ID", "NAME", "MADE"], 1);
     for snapshot in listed.snapshots {
-        say!("{:<20} {:>9}  {}", snapshot.snapshot_id, age(snapshot.created_unix_ms), snapshot.name);
+        table.row_at([snapshot.snapshot_id, snapshot.name], Timestamp(snapshot.created_unix_ms));
     }
+    table.list();
     Ok(())
 }
 

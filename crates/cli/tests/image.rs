@@ -23,7 +23,8 @@ fn without_images_every_command_says_how_to_make_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let listed = image(folder.path(), &["ls"]);
     assert_eq!(listed.status.code(), Some(0));
-    assert!(text(&listed.stdout).contains("`hearth image build`"), "{}", text(&listed.stdout));
+    assert!(text(&listed.stderr).contains("`hearth image build`"), "{}", text(&listed.stderr));
+    assert!(listed.stdout.is_empty(), "a program is told of no image");
     for args in [&["inspect", "default"][..], &["rm", "default"], &["export", "default", "out.tar"]] {
         let output = image(folder.path(), args);
         let said = text(&output.stderr);
@@ -55,7 +56,7 @@ fn what_can_not_become_an_image_is_named_and_leaves_nothing() {
         assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}");
         assert!(text(&output.stdout).is_empty(), "{args:?}");
     }
-    assert!(text(&image(folder.path(), &["ls"]).stdout).starts_with("No images yet"));
+    assert!(text(&image(folder.path(), &["ls"]).stderr).contains("no images yet"));
     let left = std::fs::read_dir(folder.path().join("data/images")).expect("a folder");
     let mut left: Vec<_> =
         left.map(|entry| text(entry.expect("an entry").file_name().as_encoded_bytes())).collect();

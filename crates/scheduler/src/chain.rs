@@ -174,7 +174,7 @@ impl Chain {
         let cause = self.cause(&run, facts).await?;
         for action in due(attempt, before) {
             let payload = self.payload(&run, attempt, action, &repository, &cause).await;
-            let event = Event { name: EVENT.to_owned(), payload, ..Event::default() };
+            let event = Event { name: EVENT.to_owned(), payload: payload.into(), ..Event::default() };
             if listeners.iter().any(|workflow| decide(workflow, &event).runs()) {
                 self.deliver(&run, attempt, action, &repository, &event.payload).await?;
             }

@@ -110,6 +110,7 @@ impl Dispatcher {
     ) -> Result<Vec<NewRun>, DispatchError> {
         let repository = reference(known)?;
         let (event, payload) = self.payload(known, &repository, actor, wish, wished).await?;
+        let payload = Arc::new(payload);
         let reading = read(event, &payload).map_err(|error| DispatchError::Invalid(error.to_string()))?;
         let starts = match reading.meaning {
             Meaning::Start(starts) => starts,

@@ -93,7 +93,7 @@ impl Expander {
         now: Timestamp,
     ) -> Result<Outcome, StoreError> {
         let ignored = |reason: &str| Ok(Outcome::Expansion(Expansion::Ignored(reason.to_owned())));
-        let payload: Json = match serde_json::from_slice(body) {
+        let payload: Arc<Json> = match serde_json::from_slice(body).map(Arc::new) {
             Ok(payload) => payload,
             Err(error) => return Ok(failed(format!("its body is not JSON: {error}"))),
         };
@@ -151,7 +151,7 @@ impl Expander {
         repository: &RepositoryRef,
         facts: RepositoryFacts,
         starts: Vec<Start>,
-        payload: &Json,
+        payload: &Arc<Json>,
         now: Timestamp,
     ) -> Result<Expansion, StoreError> {
         let id = match self.known(facts, now).await? {
@@ -240,7 +240,7 @@ impl Expander {
         id: RepositoryId,
         repository: &RepositoryRef,
         mut start: Start,
-        payload: &Json,
+        payload: &Arc<Json>,
         since: Instant,
     ) -> Result<(Vec<NewRun>, Vec<WhyNot>), Hindrance> {
         let want: Vec<Want> = Vec::from(&start);
@@ -265,7 +265,7 @@ impl Expander {
         };
         let event = Event {
             name: start.event.clone(),
-            payload: payload.clone(),
+            payload: Arc::clone(payload),
             changed_files: changed,
             head_commit_message: Some(message.clone()),
         };

@@ -12,6 +12,7 @@ mod pattern;
 mod skip;
 
 use std::fmt;
+use std::sync::Arc;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ pub struct Event {
     pub name: String,
     /// What the forge sends with it: GitHub's webhook payload. For `schedule`, `schedule` in it is
     /// the cron expression that is due, and `timezone` its zone, or null; without it, any zone is meant.
-    pub payload: Json,
+    pub payload: Arc<Json>,
     /// Paths changed since the last push, or in the pull request, in their order; `None` when they are
     /// not known: then path filters let everything pass.
     pub changed_files: Option<Vec<String>>,

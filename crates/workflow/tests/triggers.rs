@@ -15,7 +15,7 @@ fn read(on: &str) -> Workflow {
 }
 
 fn event(name: &str, payload: serde_json::Value) -> Event {
-    Event { name: name.to_owned(), payload, ..Event::default() }
+    Event { name: name.to_owned(), payload: payload.into(), ..Event::default() }
 }
 
 fn push(reference: &str, files: &[&str]) -> Event {

@@ -11,12 +11,12 @@ use serde::de::DeserializeOwned;
 use server::client::{Body, Client, ClientError, Events, Method, escaped, reader, whole};
 use tokio::io::AsyncRead;
 
-use super::table::Table;
 use crate::args::{RemoteFormat, SERVER, ServerArgs};
 use crate::config::Config;
 use crate::data;
 use crate::exit;
 use crate::serve::{ADDRESS_FILE, FIRST_TOKEN};
+use crate::table::Table;
 
 /// The variable that holds the token. There is no flag for it: arguments are seen by everybody on a host.
 const TOKEN: &str = "HEARTH_TOKEN";

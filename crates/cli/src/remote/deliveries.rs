@@ -5,10 +5,10 @@ use serde_json::json;
 use server::api::wire::{Deliveries, Delivery, Redelivered, WholeDelivery};
 
 use super::connection::{Connection, query};
-use super::table::Table;
 use crate::age::age;
 use crate::args::{DeliveriesArgs, RedeliverArgs};
 use crate::run::output::one_line;
+use crate::table::Table;
 
 pub(super) async fn deliveries(args: &DeliveriesArgs) -> Result<()> {
     let server = Connection::of(&args.server)?;

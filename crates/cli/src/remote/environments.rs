@@ -6,8 +6,8 @@ use server::client::{Method, escaped};
 
 use super::connection::{Connection, NOTHING};
 use super::repositories::path;
-use super::table::Table;
 use crate::args::EnvironmentWhat;
+use crate::table::Table;
 
 pub(super) async fn environment(what: EnvironmentWhat) -> Result<()> {
     match what {

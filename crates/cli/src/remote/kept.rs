@@ -10,9 +10,9 @@ use server::pages::format::size;
 use tokio::io::AsyncWriteExt;
 
 use super::connection::{Connection, NOTHING, query};
-use super::table::Table;
 use super::words::day;
 use crate::args::{ArtifactArgs, ArtifactsWhat, CachesWhat};
+use crate::table::Table;
 
 /// Stands for standard output.
 const STDOUT: &str = "-";

@@ -4,8 +4,8 @@ use anyhow::Result;
 use server::api::wire::Queue;
 
 use super::connection::{Connection, query};
-use super::table::Table;
 use crate::args::QueueArgs;
+use crate::table::Table;
 
 pub(super) async fn show(args: &QueueArgs) -> Result<()> {
     let server = Connection::of(&args.server)?;

@@ -5,8 +5,8 @@ use server::api::wire::Repositories;
 use server::client::escaped;
 
 use super::connection::Connection;
-use super::table::Table;
 use crate::args::ReposArgs;
+use crate::table::Table;
 
 pub(super) async fn list(args: &ReposArgs) -> Result<()> {
     let server = Connection::of(&args.server)?;

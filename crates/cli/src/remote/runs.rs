@@ -7,10 +7,10 @@ use model::{RepositoryId, Timestamp};
 use server::api::wire::{Repositories, Run, Runs};
 
 use super::connection::{Connection, query};
-use super::table::Table;
 use super::words;
 use crate::args::{ServerArgs, StatusName, WhichRuns};
 use crate::run::output::seconds;
+use crate::table::Table;
 
 /// Runs that are asked for at once: the most that the API gives.
 const PAGE: u32 = 200;

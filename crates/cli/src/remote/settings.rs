@@ -7,10 +7,10 @@ use server::api::wire::{NewToken, Repositories, Secrets, Tokens, Variables};
 use server::client::{Method, escaped};
 
 use super::connection::{Connection, NOTHING, query};
-use super::table::Table;
 use super::typed;
 use super::words::day;
 use crate::args::{NamedArgs, ScopeArgs, SecretWhat, TokenWhat, VariableWhat};
+use crate::table::Table;
 
 pub(super) async fn secret(what: SecretWhat) -> Result<()> {
     match what {

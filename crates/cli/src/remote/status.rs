@@ -11,11 +11,11 @@ use server::api::wire::{Disk, Runs, Status, Working};
 
 use super::connection::{Connection, query};
 use super::runs;
-use super::table::Table;
 use crate::age::told;
 use crate::args::StatusArgs;
 use crate::exit;
 use crate::run::output::{one_line, seconds};
+use crate::table::Table;
 
 /// Runs that are shown.
 const RUNS: usize = 8;

@@ -93,9 +93,8 @@ pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunId
     // A payload of the user's own says more truly than the folder whose event it is.
     let actor = event.text("/sender/login").unwrap_or(identity.actor);
     let reference = event.reference(facts);
-    forge::github::context::github_context(&GithubRun {
+    let run = GithubRun {
         event: &event.name,
-        payload: &event.payload,
         reference: &reference,
         sha: &facts.sha,
         repository: event.text("/repository/full_name").unwrap_or(&facts.repository),
@@ -114,7 +113,8 @@ pub(crate) fn github_context(event: &LocalEvent, facts: &Facts, identity: &RunId
         protected: false,
         retention_days: forge::github::context::RETENTION_DAYS,
         addresses: &Addresses { server: identity.server.clone(), api: None },
-    })
+    };
+    forge::github::context::github_context(&run, event.payload.clone())
 }
 
 #[cfg(test)]
@@ -236,7 +236,7 @@ mod tests {
             ("merge_group", "{merge_group: {branches: [main]}}"),
         ] {
             let LocalEvent { name, payload } = event(name, on, None);
-            let event = Event { name, payload, ..Event::default() };
+            let event = Event { name, payload: payload.into(), ..Event::default() };
             assert_eq!(decide(&workflow(on), &event), Decision::Run, "{on}");
         }
     }

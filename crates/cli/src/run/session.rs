@@ -263,7 +263,7 @@ impl Session {
         use workflow::trigger::{Decision, Event, decide};
         let event = Event {
             name: event.name.clone(),
-            payload: event.payload.clone(),
+            payload: event.payload.clone().into(),
             changed_files,
             head_commit_message: Some(self.facts.message.clone()),
         };

@@ -13,8 +13,6 @@ use crate::server_url::ServerUrl;
 pub struct GithubRun<'a> {
     /// `github.event_name`.
     pub event: &'a str,
-    /// `github.event`.
-    pub payload: &'a Json,
     /// `github.ref`, in full; empty for a deployment of a bare commit.
     pub reference: &'a str,
     /// `github.sha`.
@@ -93,11 +91,11 @@ impl Addresses {
     }
 }
 
-/// The `github` context of a run.
-pub fn github_context(run: &GithubRun<'_>) -> Json {
+/// The `github` context of a run, in which `payload` is `github.event`.
+pub fn github_context(run: &GithubRun<'_>, payload: Json) -> Json {
     let owner = run.repository.split_once('/').map_or(run.repository, |(owner, _)| owner);
-    let (head_ref, base_ref) = head_and_base(run.event, run.payload);
-    let id = |pointer: &str| json!(id_text(run.payload, pointer));
+    let (head_ref, base_ref) = head_and_base(run.event, &payload);
+    let id = |pointer: &str| json!(id_text(&payload, pointer));
     let workflow_ref = format!("{}/{}@{}", run.repository, run.workflow.path, run.workflow.reference);
     let fields = [
         ("token", json!(run.token)),
@@ -121,7 +119,8 @@ pub fn github_context(run: &GithubRun<'_>) -> Json {
         ("head_ref", json!(head_ref)),
         ("base_ref", json!(base_ref)),
         ("event_name", json!(run.event)),
-        ("event", run.payload.clone()),
+        // Its place among them.
+        ("event", Json::Null),
         ("server_url", json!(run.addresses.server.to_string())),
         ("api_url", json!(run.addresses.api())),
         ("graphql_url", json!(run.addresses.graphql())),
@@ -132,7 +131,9 @@ pub fn github_context(run: &GithubRun<'_>) -> Json {
         ("workflow_ref", json!(workflow_ref)),
         ("workflow_sha", json!(run.workflow.sha)),
     ];
-    Json::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+    let mut context: Map<_, _> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    context.insert("event".to_owned(), payload);
+    Json::Object(context)
 }
 
 fn id_text(payload: &Json, pointer: &str) -> String {
@@ -152,7 +153,6 @@ mod tests {
         let addresses = Addresses::default();
         let mut run = GithubRun {
             event: "pull_request",
-            payload: &payload,
             reference: "refs/pull/7/merge",
             sha: "aaaa",
             repository: "octo/hello",
@@ -173,7 +173,7 @@ mod tests {
             addresses: &addresses,
         };
         change(&mut run);
-        github_context(&run)
+        github_context(&run, payload)
     }
 
     #[test]

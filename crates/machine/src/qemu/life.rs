@@ -312,7 +312,9 @@ mod tests {
             ])
         };
         assert!(!is_held(&devices("disconnected:unix:/proc/self/fd/3/agent.sock,server=on")));
-        assert!(is_held(&devices("unix:/proc/self/fd/3/agent.sock,server=on <-> /proc/self/fd/3/agent.sock")));
+        assert!(is_held(&devices(
+            "unix:/proc/self/fd/3/agent.sock,server=on <-> /proc/self/fd/3/agent.sock"
+        )));
         assert!(!is_held(&json!([])));
     }
 }

@@ -128,9 +128,8 @@ impl Preparer {
         };
         let attempts = self.store.attempts(run.id).await.map_err(|error| error.to_string())?;
         let triggering = attempts.last().map_or(&run.what.actor, |attempt| &attempt.actor);
-        Ok(github_context(&GithubRun {
+        let about = GithubRun {
             event: &run.what.event,
-            payload: &payload,
             reference: &run.what.reference,
             sha: &run.what.sha,
             repository: &repository.facts.full_name,
@@ -149,7 +148,8 @@ impl Preparer {
             protected: false,
             retention_days: self.artifact_days,
             addresses: &self.origin.addresses,
-        }))
+        };
+        Ok(github_context(&about, payload))
     }
 
     /// `vars`: those of the organisation, and over them those of the repository.

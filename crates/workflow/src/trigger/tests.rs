@@ -62,7 +62,7 @@ fn workflow(trigger: Trigger) -> Workflow {
 }
 
 fn event(name: &str, payload: Json) -> Event {
-    Event { name: name.to_owned(), payload, ..Event::default() }
+    Event { name: name.to_owned(), payload: payload.into(), ..Event::default() }
 }
 
 fn push(reference: &str) -> Event {

@@ -15,7 +15,7 @@ const GAP: usize = 2;
 const LEAST: usize = 8;
 
 /// A table. The cells of a row are text of others: control characters are taken out.
-pub(super) struct Table {
+pub(crate) struct Table {
     heads: Vec<&'static str>,
     rows: Vec<Row>,
     /// The columns that are cut where the terminal is narrow, the first of them first.
@@ -43,30 +43,30 @@ impl Row {
 
 impl Table {
     /// With these heads, of which the one at `flexible` gives way.
-    pub(super) fn new(heads: &[&'static str], flexible: usize) -> Table {
+    pub(crate) fn new(heads: &[&'static str], flexible: usize) -> Table {
         Table { heads: heads.to_vec(), rows: Vec::new(), flexible: vec![flexible] }
     }
 
     /// The same; where that one can't give way any further, these do, one after the other.
-    pub(super) fn then(mut self, flexible: &[usize]) -> Table {
+    pub(crate) fn then(mut self, flexible: &[usize]) -> Table {
         self.flexible.extend(flexible);
         self
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(Row { cells: cells.into_iter().map(|cell| one_line(&cell)).collect(), at: None });
     }
 
     /// Adds a row that ends with when something happened.
-    pub(super) fn row_at(&mut self, cells: impl IntoIterator<Item = String>, at: Timestamp) {
+    pub(crate) fn row_at(&mut self, cells: impl IntoIterator<Item = String>, at: Timestamp) {
         let cells = cells.into_iter().map(|cell| one_line(&cell)).collect();
         self.rows.push(Row { cells, at: Some(at) });
     }
 
     /// Prints a list: on a terminal as a table; elsewhere each row with tabs between its cells, whole, without heads,
     /// and with moments (UTC) for ages, as `gh` does, so that `cut` and `awk` find what they look for.
-    pub(super) fn list(&self) {
+    pub(crate) fn list(&self) {
         if std::io::stdout().is_terminal() {
             return self.print();
         }
@@ -76,7 +76,7 @@ impl Table {
     }
 
     /// Prints it as a part of a screen: on a terminal as wide as that, elsewhere whole.
-    pub(super) fn print(&self) {
+    pub(crate) fn print(&self) {
         let columns = Surroundings::of_stdout().moves_cursor().then(|| Size::of_stdout().columns);
         for line in self.lines(columns) {
             say!("{line}");
