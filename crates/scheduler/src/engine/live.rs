@@ -235,11 +235,15 @@ impl Live {
             PlanCommand::Decided { id, key, name, conclusion, reason, reused }
                 if !known.contains_key(&id) =>
             {
+                // What it gave to those that need it is its own from now on: a further attempt asks only this one.
+                let earlier = self.earlier_of(id).filter(|_| reused);
                 let record = Record {
                     state: JobState::Ended,
                     conclusion: Some(conclusion),
                     reason,
-                    taken_from: self.taken_from(id).filter(|_| reused),
+                    taken_from: earlier.and_then(|earlier| earlier.ran_as),
+                    outputs: earlier.map(|earlier| earlier.result.outputs.clone()).unwrap_or_default(),
+                    environment_url: earlier.and_then(|earlier| earlier.result.environment_url.clone()),
                     clock: JobClock { queued_at: now, ended_at: Some(now), ..JobClock::default() },
                     ..self.record(id, &key, &name, Vec::new(), now)
                 };
@@ -289,13 +293,13 @@ impl Live {
         }
     }
 
-    /// The job of an earlier attempt that ran in this one's place.
-    fn taken_from(&self, id: JobId) -> Option<JobId> {
-        self.earlier.get(&self.plan.place(id)?.path)?.ran_as
+    /// How a job ended in an earlier attempt, if that counts.
+    fn earlier_of(&self, id: JobId) -> Option<&Earlier> {
+        self.earlier.get(&self.plan.path_of(id)?)
     }
 
     fn record(&self, id: JobId, key: &str, name: &str, labels: Vec<String>, now: Timestamp) -> Record {
-        let path = self.plan.place(id).map_or_else(|| key.to_owned(), |place| place.path.to_string());
+        let path = self.plan.path_of(id).map_or_else(|| key.to_owned(), |path| path.to_string());
         Record {
             attempt: self.run.attempt,
             path,

@@ -59,6 +59,63 @@ async fn a_job_that_is_not_run_again_leads_to_the_one_that_ran() {
     }
 }
 
+const ASKS: &str = "\
+on: push
+jobs:
+  good:
+    runs-on: ubuntu-latest
+    outputs: {v: '${{ steps.s.outputs.v }}'}
+    steps: [{id: s, run: x}]
+  bad: {needs: good, if: needs.good.outputs.v == '7', runs-on: ubuntu-latest, steps: [{run: x}]}
+";
+
+#[tokio::test]
+async fn what_a_job_gave_is_there_in_every_later_attempt() {
+    let place = Place::new(ASKS);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("good", [Deed::Output("v".to_owned(), "7".to_owned())]);
+    house.worker.tell("bad", [Deed::End(Conclusion::Failure)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.ended(1).await;
+    for attempt in 2..=4 {
+        house.engine.again(RunId(1), Again::Failed, "ada".to_owned()).await.expect("queued");
+        let run = house.run_is(1, |run| run.attempt == attempt && run.conclusion.is_some()).await;
+        assert_eq!(house.said(&run).await, "good:success bad:failure", "attempt {attempt}");
+        assert_eq!(house.jobs(&run).await[0].outputs, [("v".to_owned(), "7".to_owned())]);
+    }
+    assert_eq!(house.worker.began(), ["good", "bad", "bad", "bad", "bad"]);
+}
+
+const SAME_KEY: &str = "\
+on: push
+jobs:
+  build: {runs-on: ubuntu-latest, steps: [{run: x}]}
+  call: {uses: ./.github/workflows/lib.yml}
+";
+
+/// A library whose job has the same key as one of its caller's, and is skipped.
+const LIB: &str = "\
+on: workflow_call
+jobs:
+  build: {if: false, runs-on: ubuntu-latest, steps: [{run: x}]}
+";
+
+#[tokio::test]
+async fn a_failed_job_runs_again_though_a_skipped_one_of_a_called_workflow_has_its_key() {
+    let place = Place::new(SAME_KEY);
+    let sha = place.commit(".github/workflows/lib.yml", LIB);
+    let house = place.house().await;
+    house.worker.tell("build", [Deed::End(Conclusion::Failure)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    let paths = |jobs: Vec<store::record::Job>| jobs.into_iter().map(|job| job.path).collect::<Vec<_>>();
+    assert_eq!(paths(house.jobs(&run).await), ["build", "call/build"]);
+    house.engine.again(RunId(1), Again::Failed, "ada".to_owned()).await.expect("queued");
+    let run = house.run_is(1, |run| run.attempt == 2 && run.conclusion.is_some()).await;
+    assert_eq!((run.conclusion, house.worker.began().len()), (Some(Conclusion::Failure), 2));
+}
+
 #[tokio::test]
 async fn one_job_runs_again_and_so_does_everything_if_wished() {
     let place = Place::new(FLOW);

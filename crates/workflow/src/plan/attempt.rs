@@ -49,8 +49,29 @@ impl RunPlan {
     /// Where a job stands that was started.
     #[must_use]
     pub fn place(&self, id: JobId) -> Option<JobPlace> {
-        let leg = LegId(self.legs.iter().position(|leg| leg.id == id)?);
-        Some(JobPlace { path: self.path(leg), same_needs: self.has_same_needs(self.leg(leg).node) })
+        let (node, leg) = self.find(id)?;
+        Some(JobPlace { path: self.path(leg?), same_needs: self.has_same_needs(node) })
+    }
+
+    /// The name of a job in all attempts, also of one that was decided as a whole before it had a matrix.
+    #[must_use]
+    pub fn path_of(&self, id: JobId) -> Option<JobPath> {
+        let (node, leg) = self.find(id)?;
+        if let Some(leg) = leg {
+            return Some(self.path(leg));
+        }
+        let caller = self.frame(self.node(node).frame).caller;
+        let mut parts = caller.map_or_else(Vec::new, |caller| self.parts(caller));
+        parts.push(self.job(node).id.value.clone());
+        Some(JobPath(parts.join("/")))
+    }
+
+    /// A job's node, and its place in the matrix unless it was decided as a whole.
+    fn find(&self, id: JobId) -> Option<(NodeId, Option<LegId>)> {
+        if let Some(leg) = self.legs.iter().position(|leg| leg.id == id).map(LegId) {
+            return Some((self.leg(leg).node, Some(leg)));
+        }
+        self.nodes.iter().position(|node| node.id == id).map(|node| (NodeId(node), None))
     }
 
     /// Where a job stands among those of its run, as text that sorts as the files have them: its place in its file and in
@@ -58,13 +79,8 @@ impl RunPlan {
     /// theirs when it is known what it has.
     #[must_use]
     pub fn rank(&self, id: JobId) -> Option<String> {
-        let leg = self.legs.iter().find(|leg| leg.id == id);
-        let node = match leg {
-            Some(leg) => leg.node,
-            // Decided as a whole.
-            None => NodeId(self.nodes.iter().position(|node| node.id == id)?),
-        };
-        let (mut node, mut index) = (node, leg.map_or(0, |leg| leg.index));
+        let (mut node, leg) = self.find(id)?;
+        let mut index = leg.map_or(0, |leg| self.leg(leg).index);
         let mut parts = Vec::new();
         loop {
             let Node { job, frame, .. } = self.node(node);
@@ -77,6 +93,11 @@ impl RunPlan {
     }
 
     fn path(&self, leg: LegId) -> JobPath {
+        JobPath(self.parts(leg).join("/"))
+    }
+
+    /// The keys of the calls that lead to a leg, and its own.
+    fn parts(&self, leg: LegId) -> Vec<String> {
         let mut parts = Vec::new();
         let mut next = Some(leg);
         while let Some(leg) = next.map(|leg| self.leg(leg)) {
@@ -88,7 +109,7 @@ impl RunPlan {
             next = self.frame(self.node(leg.node).frame).caller;
         }
         parts.reverse();
-        JobPath(parts.join("/"))
+        parts
     }
 
     /// Whether nothing that a node needs, or that the calls around it need, has run in this attempt.
