@@ -48,6 +48,9 @@ use prepare::{PrepareError, Prepared};
 /// Messages that may wait for the engine. Senders wait beyond it; each run and job sends a handful in its life.
 const INBOX: usize = 1024;
 
+/// How long whoever only looks waits for the engine: in vain while the store takes no change.
+const LOOK: Duration = Duration::from_secs(3);
+
 /// Wait before a write is tried again that the disk or the database had no room for.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -104,6 +107,11 @@ pub enum EngineError {
     /// The server is being stopped.
     #[error("the server is being stopped")]
     Stopped,
+    /// It has not answered in time: it waits for the store, which takes no change.
+    #[error(
+        "the scheduler has not answered for {0:?}: the server's log says what it waits for (a full disk?); ask again"
+    )]
+    Busy(Duration),
 }
 
 /// Speaks to the engine. Clones speak to the same one.
@@ -201,9 +209,10 @@ impl Engine {
     /// Why each waiting run and job waits.
     ///
     /// # Errors
-    /// The server is being stopped.
+    /// The server is being stopped, or the engine is too busy to say.
     pub async fn waits(&self) -> Result<Vec<Wait>, EngineError> {
-        self.ask(Message::Waits).await
+        let asked = tokio::time::timeout(LOOK, self.ask(Message::Waits)).await;
+        asked.unwrap_or(Err(EngineError::Busy(LOOK)))
     }
 
     /// Waits until nothing runs and nothing that could run waits.
@@ -486,7 +495,7 @@ impl Core {
     async fn approve(&mut self, id: RunId, actor: &str) -> Result<(), EngineError> {
         let Some(run) = self.waiting.get_mut(&id).filter(|run| run.what.state == RunState::Waiting) else {
             let problem = match self.live.get(&id).is_some_and(Live::is_held) {
-                true => "was approved; what waits are its jobs: approve them",
+                true => "does not wait for approval itself: jobs of it do",
                 false => "does not wait for approval",
             };
             return Err(EngineError::Unfit { subject: id.into(), problem: problem.to_owned() });

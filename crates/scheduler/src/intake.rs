@@ -126,7 +126,7 @@ impl Intake {
             Err(EngineError::Store(StoreError::Illegal { .. })) => Ok(()),
             Err(EngineError::Store(error)) => Err(error),
             // The next life fulfils it.
-            Err(EngineError::Stopped) => Ok(()),
+            Err(EngineError::Stopped | EngineError::Busy(_)) => Ok(()),
         }
     }
 

@@ -67,7 +67,7 @@ async fn instead(server: &Connection, run: u64, refused: &RemoteError) -> Result
     let names: Vec<&str> = waiting.map(|job| job.name.as_str()).collect();
     Ok(match names.as_slice() {
         [] => refused.to_string(),
-        names => format!("{refused}; jobs of it do, name one: {}", names.join(", ")),
+        names => format!("{refused}; name one: {}", names.join(", ")),
     })
 }
 

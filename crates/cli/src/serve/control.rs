@@ -91,6 +91,8 @@ fn of_engine(error: EngineError) -> ControlError {
         EngineError::Missing(_) => ControlError::Missing(error.to_string()),
         EngineError::Unfit { .. } => ControlError::Unfit(error.to_string()),
         EngineError::Forbidden(_) => ControlError::Forbidden(error.to_string()),
-        EngineError::Store(_) | EngineError::Stopped => ControlError::Unavailable(error.to_string()),
+        EngineError::Store(_) | EngineError::Stopped | EngineError::Busy(_) => {
+            ControlError::Unavailable(error.to_string())
+        }
     }
 }

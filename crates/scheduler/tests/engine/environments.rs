@@ -94,7 +94,7 @@ async fn a_run_waits_while_all_of_its_jobs_wait_for_people_also_across_a_crash()
     assert_eq!(run.what.reason.as_deref(), Some(all));
     let asked = house.engine.approve(run.id, "mona".to_owned()).await;
     let why = asked.expect_err("it was approved already").to_string();
-    assert_eq!(why, "run 1 was approved; what waits are its jobs: approve them");
+    assert_eq!(why, "run 1 does not wait for approval itself: jobs of it do");
     let worker = house.crash().await;
 
     let house = place.house_with(worker, Limits::default(), 2).await;

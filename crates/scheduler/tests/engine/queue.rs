@@ -12,6 +12,19 @@ use crate::house::{Place, push};
 
 const ONE: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_only_looks_is_told_when_the_engine_is_held_up() {
+    let place = Place::new(ONE);
+    let house = place.house().await;
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    // As a store does whose disk is full.
+    house.engine.limit(move |_| gate.recv().unwrap_or_default()).await;
+    let held_up = house.engine.waits().await.expect_err("nobody answers");
+    assert!(matches!(held_up, EngineError::Busy(_)), "{held_up}");
+    drop(open);
+    assert!(house.engine.waits().await.expect("it goes on").is_empty());
+}
+
 #[tokio::test]
 async fn no_more_runs_start_than_may_and_the_next_says_what_it_waits_for() {
     let place = Place::new(ONE);
