@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use model::RunId;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use super::read::{Body, Number};
+use super::read::{Body, Number, Path};
 use super::wire::{Dispatched as Told, NewAttempt};
 use super::{jobs, repositories, runs};
 use crate::auth::Principal;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use scheduler::environment;
 use store::Change;
 use store::record::Scope;
 
 use super::error::ApiError;
-use super::read::Body;
+use super::read::{Body, Path};
 use super::wire::{Environments, Rules};
 use crate::server::Shared;
 use crate::settings;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path as RawPath, RawPathParams, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use store::StoreError;
@@ -39,6 +39,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// The words in a path (`/repositories/{owner}/{name}`), as [`axum`] reads them.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let read = RawPath::from_request_parts(parts, state).await;
+        read.map(|RawPath(value)| Path(value)).map_err(|error| ApiError::bad(error.body_text()))
+    }
+}
+
 /// The number in a path (`/runs/{run}`), the first of its parameters. What is no number is nothing that is there.
 pub(super) struct Number(pub(super) u64);
 
@@ -59,7 +71,8 @@ impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Numbers<N> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let params = RawPathParams::from_request_parts(parts, state).await;
-        let params = params.map_err(|error| ApiError::bad(error.body_text()))?;
+        let params =
+            params.map_err(|error| ApiError::missing(format!("such number: {}", error.body_text())))?;
         let mut numbers = [0; N];
         for (place, (kind, text)) in numbers.iter_mut().zip(&params) {
             *place = number(text).ok_or_else(|| ApiError::missing(format!("{kind} {text:?}")))?;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use model::RepositoryId;
 use store::record;
 
 use super::error::ApiError;
+use super::read::Path;
 use super::wire::{Repositories, Repository};
 use crate::server::Shared;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use model::Timestamp;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use store::Change;
 use store::record::{self, Scope};
 
 use super::error::ApiError;
-use super::read::{Body, Query};
+use super::read::{Body, Path, Query};
 use super::wire::{NewToken, Secret, Secrets, Token, Tokens, Variable, Variables};
 use crate::auth::Role;
 use crate::server::Shared;

@@ -6,6 +6,8 @@ use axum::body::Body;
 use axum::http::Method;
 use bytes::Bytes;
 use futures_util::stream;
+use serde_json::json;
+use server::auth::Role;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -49,4 +51,27 @@ async fn webhooks_are_taken_while_the_server_ends_and_not_after() {
     world.webhook("ping", "g", "{}").await.is(200);
     world.end().await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_utf8_is_refused_in_the_words_of_all_errors() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    admin.get("/api/v1/repositories/%ff/hello").await.refused(400);
+    let environments = "/api/v1/repositories/octo/%ff/environments";
+    admin.get(environments).await.refused(400);
+    admin.put(&format!("{environments}/x"), json!({"approval": true})).await.refused(400);
+    admin.delete(&format!("{environments}/x")).await.refused(400);
+    for kind in ["workflow-dispatch", "repository-dispatch"] {
+        admin.post(&format!("/api/v1/repositories/octo/%ff/{kind}"), json!({})).await.refused(400);
+    }
+    for path in ["secrets/%ff?scope=octo", "variables/%ff?scope=octo"] {
+        admin.put(&format!("/api/v1/{path}"), json!({"value": "x"})).await.refused(400);
+        admin.delete(&format!("/api/v1/{path}")).await.refused(400);
+    }
+    admin.delete("/api/v1/tokens/%ff").await.refused(400);
+    // What is no number is nothing that is there.
+    for path in ["runs/%ff", "jobs/%ff/log", "deliveries/%ff"] {
+        admin.get(&format!("/api/v1/{path}")).await.refused(404);
+    }
 }

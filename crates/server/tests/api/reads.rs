@@ -222,3 +222,16 @@ async fn what_failed_is_tried_again_as_itself_what_is_done_starts_anew_and_what_
     assert_eq!((state(1).await, state(2).await), (DeliveryState::Received, DeliveryState::Ignored));
     operator.post("/api/v1/deliveries/77/redeliver", serde_json::json!({})).await.is(404);
 }
+
+#[tokio::test]
+async fn a_delivery_whose_body_was_forgotten_can_not_be_received_anew() {
+    use model::{DeliveryId, Timestamp};
+    let world = World::start().await;
+    let operator = world.with(Role::Operate).await;
+    world.webhook("push", "old", "{}").await.is(200);
+    let nothing = store::record::Expansion::Ignored("nothing listens".to_owned());
+    world.store.expand(DeliveryId(1), nothing, Timestamp(1)).await.unwrap();
+    world.store.forget_deliveries(Timestamp::now(), Timestamp(0), 10).await.unwrap();
+    let reason = operator.post("/api/v1/deliveries/1/redeliver", serde_json::json!({})).await.refused(409);
+    assert!(reason.contains("have the forge send it again"), "{reason}");
+}

@@ -176,3 +176,57 @@ async fn an_environment_can_have_rules_before_anybody_has_heard_of_its_repositor
     admin.delete("/api/v1/repositories/octo/hello/environments/production").await.is(204);
     admin.delete("/api/v1/repositories/octo/nowhere/environments/production").await.refused(404);
 }
+
+#[tokio::test]
+async fn under_the_former_name_of_a_repository_nothing_is_found_or_set_and_the_present_one_is_said() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    crate::sample::seen(&*world.store, "octo/hello", 7).await;
+    crate::sample::seen(&*world.store, "octo/hi", 7).await;
+    let (environments, rules) = ("/api/v1/repositories/octo/hello/environments", json!({"approval": true}));
+    let one = format!("{environments}/production");
+    let mut refused = vec![
+        admin.get(environments).await,
+        admin.put(&one, rules).await,
+        admin.delete(&one).await,
+        admin.get("/api/v1/caches?repository=octo/hello").await,
+        admin.delete("/api/v1/caches?repository=octo/hello&key=npm").await,
+    ];
+    for kind in ["secrets", "variables"] {
+        let one = format!("/api/v1/{kind}/KEY?scope=octo/hello");
+        refused.push(admin.get(&format!("/api/v1/{kind}?scope=octo/hello")).await);
+        refused.push(admin.put(&one, json!({"value": "x"})).await);
+        refused.push(admin.delete(&one).await);
+    }
+    for answer in refused {
+        let reason = answer.refused(409);
+        assert_eq!(reason, "octo/hello is called octo/hi now");
+    }
+}
+
+#[tokio::test]
+async fn environments_of_what_can_be_no_repository_are_refused() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    let all = "/api/v1/repositories/octo/he%20llo/environments";
+    admin.get(all).await.refused(400);
+    admin.put(&format!("{all}/production"), json!({"approval": true})).await.refused(400);
+    admin.delete(&format!("{all}/production")).await.refused(400);
+}
+
+#[test]
+fn what_may_be_set_before_anybody_has_heard_of_it_is_not_said_to_be_missing() {
+    let document = crate::fixture::document();
+    let environments = "/api/v1/repositories/{owner}/{name}/environments";
+    let one = format!("{environments}/{{environment}}");
+    for (path, method) in [
+        (environments, "get"),
+        (&one, "put"),
+        ("/api/v1/secrets/{name}", "put"),
+        ("/api/v1/variables/{name}", "put"),
+    ] {
+        let responses = &document["paths"][path][method]["responses"];
+        assert!(responses["204"].is_object() || responses["200"].is_object(), "{method} {path}");
+        assert!(responses["404"].is_null(), "{method} {path}");
+    }
+}
