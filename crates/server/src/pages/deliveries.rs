@@ -90,7 +90,10 @@ pub(super) fn one(view: &One<'_>) -> Markup {
                         ", the next at " (format::moment(delivery.next_try)) " UTC"
                     }
                 }
-                dt { "Body" } dd { a href={ "/api/v1/deliveries/" (delivery.id) } { "as the API has it" } }
+                // The API shows it to nobody else.
+                @if view.viewer.may(Role::Operate) {
+                    dt { "Body" } dd { a href={ "/api/v1/deliveries/" (delivery.id) } { "as the API has it" } }
+                }
             }
             @if !view.runs.is_empty() {
                 h2 { "Runs " span.dim { (view.runs.len()) } }

@@ -39,14 +39,17 @@ async fn a_delivery_has_a_page_that_says_what_came_of_it_and_its_runs_lead_there
     let page = operator.get(&format!("/deliveries/{first}")).await.text;
     assert!(page.contains("Made by it") && !page.contains("Made by the clock"), "{page}");
     assert!(page.contains("Start again") && page.contains("first"), "{page}");
+    let body = format!("/api/v1/deliveries/{second}");
     let run = operator.get(&format!("/runs/{}", runs[0].id)).await.text;
     assert!(run.contains(&format!("href=\"/deliveries/{first}\"")), "{run}");
 
     let page = operator.get(&format!("/deliveries/{second}")).await.text;
     assert!(page.contains(" is gone") && page.contains("Try again") && !page.contains(HOSTILE), "{page}");
+    assert!(page.contains(&body), "{page}");
     let reader = Browser::signed_in(&world, Role::Read).await;
     let page = reader.get(&format!("/deliveries/{second}")).await.text;
     assert!(page.contains(" is gone") && !page.contains("Try again"), "{page}");
+    assert!(!page.contains(&body), "the API refuses readers: {page}");
     for nothing in ["/deliveries/99", "/deliveries/18446744073709551615", "/deliveries/x"] {
         assert_eq!(reader.get(nothing).await.status, StatusCode::NOT_FOUND, "{nothing}");
     }
