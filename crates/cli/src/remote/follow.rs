@@ -117,7 +117,7 @@ impl Followed<'_> {
             self.printer.announce(&wanted);
         }
         for job in &wanted {
-            if (job.started_at.is_some() || job.taken_from.is_some()) && self.begun.insert(job.id.0) {
+            if speaks(job) && self.begun.insert(job.id.0) {
                 self.tails.spawn(tail(server.clone(), job.clone(), lines.clone()));
             }
         }
@@ -147,6 +147,12 @@ impl Followed<'_> {
     fn print(&self, job: &Job, batch: &[Line]) {
         batch.iter().for_each(|line| self.printer.line(job, line));
     }
+}
+
+/// Whether it has a log: it began, another did in its place, or it was given a machine that never came, which the log
+/// says.
+fn speaks(job: &Job) -> bool {
+    job.started_at.is_some() || job.taken_from.is_some() || job.tries > 0
 }
 
 /// Carries the lines of a job until its log ends, each once.

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use server::client::{ClientError, Event, Events};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connection::{Connection, RemoteError};
@@ -21,8 +22,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause: nobody waits much longer than the server was away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A stream that was open for so long counts as one that works: the next break is another one.
-const STEADY: Duration = Duration::from_secs(30);
+/// A stream that was open for so long counts as one that works: the next break is another one. Less than the 30 s after
+/// which many a proxy has had enough, more than a server takes that dies of what it is asked.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// A stream that stays.
 pub(super) struct Steady {
@@ -31,10 +33,10 @@ pub(super) struct Steady {
     path: String,
     /// None while it is closed.
     events: Option<Events>,
-    opened: Instant,
-    /// Since when it has not been open for long.
-    lost: Option<Instant>,
-    pause: Duration,
+    /// It is being opened, after a pause: by a task of its own, so that this goes on while [`Steady::next`] is dropped
+    /// for what somebody else has to say.
+    opening: JoinSet<Result<Events, RemoteError>>,
+    patience: Patience,
     /// Whether people are told that it broke off, and that it is there again.
     is_told: bool,
 }
@@ -42,8 +44,8 @@ pub(super) struct Steady {
 impl Steady {
     /// One that is opened once somebody wants its first event.
     pub(super) fn new(server: Connection, path: String) -> Steady {
-        let (events, lost, pause) = (None, None, Duration::ZERO);
-        Steady { server, path, events, opened: Instant::now(), lost, pause, is_told: false }
+        let (opening, patience) = (JoinSet::new(), Patience::default());
+        Steady { server, path, events: None, opening, patience, is_told: false }
     }
 
     /// The same; what becomes of it is told.
@@ -66,10 +68,13 @@ impl Steady {
                     Err(error) => self.broke_off(error)?,
                 }
             }
-            tokio::time::sleep(self.pause).await;
-            match self.server.listen(&self.path).await {
-                Ok(events) => self.open(events),
-                Err(error) => self.stays_closed(error)?,
+            match self.opening.join_next().await {
+                None => self.begin_opening(Duration::ZERO),
+                Some(Ok(Ok(events))) => self.open(events),
+                Some(Ok(Err(error))) => self.stays_closed(error)?,
+                Some(Err(error)) => {
+                    return Err(self.server.explain(ClientError::Broken(error.to_string())));
+                }
             }
         }
     }
@@ -82,33 +87,146 @@ impl Steady {
         }
     }
 
+    fn begin_opening(&mut self, pause: Duration) {
+        let (server, path) = (self.server.clone(), self.path.clone());
+        self.opening.spawn(async move {
+            tokio::time::sleep(pause).await;
+            server.listen(&path).await
+        });
+    }
+
     fn open(&mut self, events: Events) {
-        if self.is_told && self.lost.is_some_and(|lost| self.opened <= lost) {
+        if self.patience.opened(Instant::now()) && self.is_told {
             eprintln!("hearth: the server is there again");
         }
         self.events = Some(events);
-        self.opened = Instant::now();
     }
 
     fn broke_off(&mut self, error: ClientError) -> Result<(), RemoteError> {
         self.events = None;
-        if self.lost.is_none() || self.opened.elapsed() >= STEADY {
-            self.lost = Some(Instant::now());
-            self.pause = FIRST_PAUSE;
-            if self.is_told {
-                eprintln!("hearth: lost the server ({error}); asking again for {} min", AWAY.as_secs() / 60);
-            }
-            return Ok(());
+        let next = self.patience.broke_off(Instant::now());
+        if next == Next::AnotherBreak && self.is_told {
+            eprintln!("hearth: lost the server ({error}); asking again for {} min", AWAY.as_secs() / 60);
         }
-        self.stays_closed(self.server.explain(error))
+        self.go_on(next, self.server.explain(error))
     }
 
     fn stays_closed(&mut self, error: RemoteError) -> Result<(), RemoteError> {
-        let lost = *self.lost.get_or_insert_with(Instant::now);
-        if !error.may_pass() || lost.elapsed() >= AWAY {
+        if !error.may_pass() {
             return Err(error);
         }
-        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        let next = self.patience.stays_closed(Instant::now());
+        self.go_on(next, error)
+    }
+
+    fn go_on(&mut self, next: Next, error: RemoteError) -> Result<(), RemoteError> {
+        if next == Next::GiveUp {
+            return Err(error);
+        }
+        self.begin_opening(self.patience.pause);
         Ok(())
+    }
+}
+
+/// How long a stream is waited for that breaks off.
+#[derive(Default)]
+struct Patience {
+    opened: Option<Instant>,
+    /// Since when it has not been open for long.
+    lost: Option<Instant>,
+    pause: Duration,
+}
+
+/// What to do about a stream that is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Open it anew after the pause: it had worked.
+    AnotherBreak,
+    /// Open it anew after the pause, which is longer than the one before.
+    SameBreak,
+    /// It was away for too long.
+    GiveUp,
+}
+
+impl Patience {
+    /// It is open. Whether for the first time since it broke off.
+    fn opened(&mut self, now: Instant) -> bool {
+        let is_again = self.lost.is_some() && self.opened <= self.lost;
+        self.opened = Some(now);
+        is_again
+    }
+
+    /// It was open, and is not any more.
+    fn broke_off(&mut self, now: Instant) -> Next {
+        let has_worked = self.opened.is_some_and(|opened| now.duration_since(opened) >= STEADY);
+        if self.lost.is_some() && !has_worked {
+            return self.stays_closed(now);
+        }
+        self.lost = Some(now);
+        self.pause = FIRST_PAUSE;
+        Next::AnotherBreak
+    }
+
+    /// It could not be opened, or not for long.
+    fn stays_closed(&mut self, now: Instant) -> Next {
+        let lost = *self.lost.get_or_insert(now);
+        if now.duration_since(lost) >= AWAY {
+            return Next::GiveUp;
+        }
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        Next::SameBreak
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long a stream is waited for that is open for so long each time, up to an hour.
+    fn waited_for(open: Duration) -> Duration {
+        let (begun, mut patience) = (Instant::now(), Patience::default());
+        let mut now = begun;
+        while now.duration_since(begun) < Duration::from_secs(60 * 60) {
+            patience.opened(now);
+            now += open;
+            if patience.broke_off(now) == Next::GiveUp {
+                break;
+            }
+            now += patience.pause;
+        }
+        now.duration_since(begun)
+    }
+
+    #[test]
+    fn a_stream_that_a_proxy_cuts_twice_a_minute_is_followed_to_its_end() {
+        assert!(waited_for(Duration::from_secs(29)) >= Duration::from_secs(60 * 60));
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_at_once_is_given_up_as_one_that_never_opens() {
+        let waited = waited_for(Duration::from_secs(1));
+        assert!(waited >= AWAY && waited < AWAY * 2, "{waited:?}");
+        let (begun, mut patience) = (Instant::now(), Patience::default());
+        let mut now = begun;
+        while patience.stays_closed(now) != Next::GiveUp {
+            now += patience.pause;
+        }
+        assert!(now.duration_since(begun) >= AWAY, "{:?}", now.duration_since(begun));
+    }
+
+    #[test]
+    fn it_is_there_again_once_for_each_break() {
+        let (mut now, mut patience) = (Instant::now(), Patience::default());
+        assert!(!patience.opened(now), "it was never away");
+        for _ in 0..2 {
+            now += STEADY;
+            assert_eq!(patience.broke_off(now), Next::AnotherBreak);
+            now += FIRST_PAUSE;
+            assert!(patience.opened(now));
+            now += FIRST_PAUSE;
+            assert_eq!(patience.broke_off(now), Next::SameBreak);
+            now += patience.pause;
+            assert!(!patience.opened(now));
+        }
     }
 }

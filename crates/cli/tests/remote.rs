@@ -1,0 +1,201 @@
+//! The commands that ask a server, beside one that says what it is told to.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+/// How long a job goes on speaking at most: far longer than a broken connection is left alone.
+const TALK: Duration = Duration::from_secs(15);
+
+/// The pause between two batches of lines of a job that speaks much: shorter than any pause before a connection is
+/// opened anew.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// What a request is answered with.
+enum Answer {
+    /// A status without a body.
+    Status(u16),
+    /// JSON.
+    Json(Json),
+    /// Events, and then the end of the stream.
+    Events(String),
+    /// Events that stay open.
+    Open(String),
+    /// Lines, until this says that they are enough.
+    Lines(Box<dyn Fn() -> bool>),
+}
+
+/// A server of made-up answers.
+struct Fake(SocketAddr);
+
+impl Fake {
+    /// One that answers by method and path, without what is asked for behind the question mark.
+    fn start(answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Fake {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let answer = Arc::new(answer);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let answer = Arc::clone(&answer);
+                std::thread::spawn(move || serve(stream, &*answer));
+            }
+        });
+        Fake(address)
+    }
+
+    /// What comes of a command.
+    fn hearth(&self, args: &[&str]) -> Said {
+        let place = tempfile::tempdir().expect("a folder");
+        let output = Command::new(env!("CARGO_BIN_EXE_hearth"))
+            .args(args)
+            .env("HEARTH_SERVER", format!("http://{}", self.0))
+            .env("HEARTH_TOKEN", "hearth_token")
+            .env("HEARTH_DATA", place.path())
+            .env("XDG_CONFIG_HOME", place.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary runs");
+        Said {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer) {
+    let mut reader = BufReader::new(stream.try_clone().expect("cloned"));
+    let mut first = String::new();
+    let _ = reader.read_line(&mut first);
+    let (mut line, mut length) = (String::new(), 0);
+    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        line.clear();
+    }
+    let _ = reader.read_exact(&mut vec![0; length]);
+    let mut words = first.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let begun = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let _ = match answer(method, path.split('?').next().unwrap_or_default()) {
+        Answer::Status(status) => write!(stream, "HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n"),
+        Answer::Json(body) => {
+            let body = body.to_string();
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        }
+        Answer::Events(events) => write!(stream, "{begun}{events}"),
+        Answer::Open(events) => {
+            let _ = write!(stream, "{begun}{events}");
+            reader.read(&mut [0]).map(drop)
+        }
+        Answer::Lines(is_enough) => {
+            let _ = write!(stream, "{begun}");
+            talk(&mut stream, &*is_enough)
+        }
+    };
+}
+
+fn talk(stream: &mut TcpStream, is_enough: &dyn Fn() -> bool) -> std::io::Result<()> {
+    let begun = Instant::now();
+    for number in 0.. {
+        if is_enough() || begun.elapsed() > TALK {
+            break;
+        }
+        write!(stream, "event: lines\ndata: {}\n\n", json!([line_of(number, "on and on")]))?;
+        stream.set_read_timeout(Some(BREATH))?;
+        let _ = stream.read(&mut [0]);
+    }
+    write!(stream, "event: end\ndata: null\n\n")
+}
+
+fn line_of(number: u64, text: &str) -> Json {
+    json!({"number": number, "index": 0, "phase": "set_up", "stream": "hearth", "at": 1, "text": text})
+}
+
+fn run(state: &str) -> Json {
+    let is_over = state == "ended";
+    json!({
+        "id": 3, "number": 1, "repository_id": 1, "workflow_path": ".github/workflows/ci.yml",
+        "workflow_name": "CI", "title": "Say hello", "event": "push", "ref": "refs/heads/main", "sha": "0",
+        "head_sha": "0", "head_branch": "main", "pull_request": null, "actor": "mona", "trust": "trusted",
+        "group": null, "delivery_id": null, "attempt": 1, "state": state, "reason": null,
+        "conclusion": is_over.then_some("failure"), "created_at": 1, "queued_at": 1, "started_at": 2,
+        "ended_at": is_over.then_some(3),
+    })
+}
+
+fn job(id: u64, name: &str, state: &str, more: Json) -> Json {
+    let mut job = json!({
+        "id": id, "run_id": 3, "attempt": 1, "key": name, "path": name, "name": name, "labels": [],
+        "state": state, "reason": null, "waits_until": null, "conclusion": null, "infrastructure_error": null,
+        "taken_from": null, "tries": 0, "machine": null, "queued_at": 1, "retried_at": null, "leased_at": null, "started_at": null,
+        "first_line_at": null, "ended_at": null, "environment": null, "environment_url": null,
+    });
+    for (key, value) in more.as_object().expect("an object") {
+        job[key] = value.clone();
+    }
+    job
+}
+
+#[test]
+fn a_log_that_only_says_why_no_machine_came_is_followed() {
+    let failed = json!({
+        "tries": 2, "conclusion": "failure", "infrastructure_error": "the VM did not boot", "ended_at": 3,
+    });
+    let fake = Fake::start(move |_, path| match path {
+        "/api/v1/runs/3" => Answer::Json(run("ended")),
+        "/api/v1/runs/3/jobs" => Answer::Json(json!({"jobs": [job(11, "build", "ended", failed.clone())]})),
+        "/api/v1/runs/3/events" => Answer::Open("event: open\ndata: null\n\n".to_owned()),
+        "/api/v1/jobs/11/log/events" => Answer::Events(format!(
+            "event: lines\ndata: {}\n\nevent: end\ndata: null\n\n",
+            json!([line_of(0, "Error: the VM did not boot")])
+        )),
+        _ => Answer::Status(404),
+    });
+    let followed = fake.hearth(&["logs", "3", "-f"]);
+    assert_eq!(followed.code, Some(0), "{followed:?}");
+    assert!(followed.out.contains("Error: the VM did not boot"), "{followed:?}");
+}
+
+#[test]
+fn a_job_that_speaks_without_a_break_does_not_keep_what_becomes_of_its_run_from_being_heard() {
+    // How often what happens in the run was asked for.
+    let heard = Arc::new(AtomicUsize::new(0));
+    let fake = Fake::start(move |_, path| {
+        let times = heard.load(Ordering::SeqCst);
+        match path {
+            "/api/v1/runs/3" => Answer::Json(run(if times > 1 { "ended" } else { "running" })),
+            "/api/v1/runs/3/jobs" => {
+                let begun = json!({"tries": 1, "leased_at": 1, "started_at": 2});
+                Answer::Json(json!({"jobs": [job(11, "build", "running", begun)]}))
+            }
+            "/api/v1/runs/3/events" => match heard.fetch_add(1, Ordering::SeqCst) {
+                0 => Answer::Events("event: open\ndata: null\n\n".to_owned()),
+                _ => Answer::Open("event: open\ndata: null\n\n".to_owned()),
+            },
+            "/api/v1/jobs/11/log/events" => {
+                let heard = Arc::clone(&heard);
+                Answer::Lines(Box::new(move || heard.load(Ordering::SeqCst) > 1))
+            }
+            _ => Answer::Status(404),
+        }
+    });
+    let begun = Instant::now();
+    let followed = fake.hearth(&["logs", "3", "-f"]);
+    assert_eq!(followed.code, Some(0), "{followed:?}");
+    assert!(begun.elapsed() < TALK, "only once the job was silent: {}", followed.err);
+    assert!(followed.err.contains("the server is there again"), "{followed:?}");
+}
