@@ -8,6 +8,7 @@ use workflow::expr::{EvaluateError, Expression, Object, Scope, Value};
 
 use crate::args::{ExprArgs, ExprFormat};
 use crate::exit;
+use crate::json;
 
 /// Evaluates the expression. Returns the exit code.
 pub(crate) fn expr(args: &ExprArgs) -> Result<u8> {
@@ -17,7 +18,7 @@ pub(crate) fn expr(args: &ExprArgs) -> Result<u8> {
     };
     match (evaluate(&args.expression, &contexts), args.format) {
         (Ok(value), ExprFormat::Json) => {
-            say!("{}", json!({"kind": value.kind(), "value": value.to_json()}));
+            say!("{}", json::line(&json!({"kind": value.kind(), "value": value.to_json()})));
             Ok(exit::SUCCESS)
         }
         (Ok(value), ExprFormat::Text) => {
@@ -25,7 +26,7 @@ pub(crate) fn expr(args: &ExprArgs) -> Result<u8> {
             Ok(exit::SUCCESS)
         }
         (Err(error), ExprFormat::Json) => {
-            say!("{}", json!({"error": error}));
+            say!("{}", json::line(&json!({"error": error})));
             Ok(exit::FAILURE)
         }
         (Err(error), ExprFormat::Text) => {
@@ -81,7 +82,7 @@ impl Scope for Given<'_> {
 fn text(value: &Value) -> String {
     match value {
         Value::Array(_) | Value::Object(_) => {
-            serde_json::to_string_pretty(&value.to_json()).unwrap_or_else(|_| value.to_text())
+            json::pretty(&value.to_json()).unwrap_or_else(|_| value.to_text())
         }
         plain => plain.to_text(),
     }

@@ -12,6 +12,7 @@ use crate::args::PlaceArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit;
+use crate::json;
 use crate::table::Table;
 use crate::told::told;
 use args::{BuildArgs, ImageCommand};
@@ -139,7 +140,7 @@ fn inspect(store: &ImageStore, wanted: &str, verify: bool) -> Result<()> {
     }
     let mut shown = serde_json::to_value(&image.manifest).context("the manifest can't be shown")?;
     shown["folder"] = image.folder.to_string_lossy().into();
-    say!("{}", serde_json::to_string_pretty(&shown).context("the manifest can't be shown")?);
+    say!("{}", json::pretty(&shown).context("the manifest can't be shown")?);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::args::{Format, LintArgs, LintFormat};
 use crate::run::called;
 use crate::run::output::Surroundings;
 use crate::run::workflows::{self, WorkflowFile};
-use crate::{diagnostics, exit};
+use crate::{diagnostics, exit, json};
 
 /// Checks the files given, or all workflows of the repositories given. Returns the exit code.
 pub(crate) fn lint(args: &LintArgs) -> Result<u8> {
@@ -25,8 +25,8 @@ pub(crate) fn lint(args: &LintArgs) -> Result<u8> {
     }
     match args.format {
         LintFormat::Text => show_text(&files),
-        LintFormat::Json => say!("{}", Json::Array(all(&files).map(listed).collect())),
-        LintFormat::Sarif => say!("{}", sarif(&files)),
+        LintFormat::Json => say!("{}", json::line(&Json::Array(all(&files).map(listed).collect()))),
+        LintFormat::Sarif => say!("{}", json::line(&sarif(&files))),
         LintFormat::Github => all(&files).for_each(|diagnostic| say!("{}", command(diagnostic))),
     }
     let broken = all(&files).any(|diagnostic| diagnostic.severity == Severity::Error);

@@ -19,6 +19,7 @@ mod doctor;
 mod exit;
 mod expr;
 mod image;
+mod json;
 mod kept;
 mod lint;
 mod remote;

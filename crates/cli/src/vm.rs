@@ -19,7 +19,7 @@ use server::machines::wire::{
 use crate::args::{VmArgs, VmStartArgs, VmTokenArgs, VmWhat};
 use crate::table::Table;
 use crate::told::told;
-use crate::{exit, serve};
+use crate::{exit, json, serve};
 
 /// No body.
 const NOTHING: Option<&()> = None;
@@ -102,7 +102,7 @@ async fn start(client: &Client, wanted: VmStartArgs) -> Result<()> {
 
 async fn show(client: &Client, path: &str) -> Result<()> {
     let shown: Json = client.call(Method::GET, path, NOTHING).await?;
-    say!("{}", serde_json::to_string_pretty(&shown)?);
+    say!("{}", json::pretty(&shown)?);
     Ok(())
 }
 

@@ -199,3 +199,55 @@ fn a_job_that_speaks_without_a_break_does_not_keep_what_becomes_of_its_run_from_
     assert!(begun.elapsed() < TALK, "only once the job was silent: {}", followed.err);
     assert!(followed.err.contains("the server is there again"), "{followed:?}");
 }
+
+#[test]
+fn what_strangers_wrote_can_not_move_the_cursor_in_json_either() {
+    let hostile = "a\u{9b}2J\u{7f}\u{85}b";
+    let delivery = json!({
+        "id": 7, "guid": "d-7", "event": "push", "action": null, "repository": hostile, "received_at": 1,
+        "state": "expanded", "reason": null, "tries": 1, "done_at": 1, "payload": {hostile: {"title": hostile}},
+    });
+    let list = delivery.clone();
+    let fake = Fake::start(move |_, path| match path {
+        "/api/v1/deliveries/7" => Answer::Json(delivery.clone()),
+        "/api/v1/deliveries" => {
+            let mut one = list.clone();
+            one.as_object_mut().expect("an object").remove("payload");
+            Answer::Json(json!({"deliveries": [one], "next": null}))
+        }
+        _ => Answer::Status(404),
+    });
+    for args in [
+        &["deliveries", "7"][..],
+        &["deliveries", "7", "--format", "json"],
+        &["deliveries", "--format", "json"],
+    ] {
+        let shown = fake.hearth(args);
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        assert!(!shown.out.contains(|letter: char| letter != '\n' && letter.is_control()), "{shown:?}");
+        let json = &shown.out[shown.out.find('{').expect("an object")..];
+        let json: Json = serde_json::from_str(json).expect("still JSON");
+        assert!(json.to_string().contains(hostile), "nothing of it is lost: {json}");
+    }
+}
+
+#[test]
+fn more_is_promised_only_where_more_can_be_shown() {
+    let fake = Fake::start(|_, path| match path {
+        "/api/v1/deliveries" => Answer::Json(json!({"next": 1, "deliveries": [{
+            "id": 7, "guid": "d-7", "event": "push", "action": null, "repository": null, "received_at": 1,
+            "state": "expanded", "reason": null, "tries": 1, "done_at": 1,
+        }]})),
+        "/api/v1/queue" => Answer::Json(json!({"total": 5000, "waiting": [{
+            "run_id": 4, "job_id": null, "repository": "octo/hello", "name": "Say hello", "since": 1,
+            "reason": "as many run as may", "needs_approval": false, "place": 1,
+        }]})),
+        _ => Answer::Status(404),
+    });
+    for (command, some, most) in [("deliveries", "20", "200"), ("queue", "20", "1000")] {
+        assert!(fake.hearth(&[command, "-L", some]).err.contains("-L shows more"), "{command}");
+        let all = fake.hearth(&[command, "-L", most]);
+        assert!(!all.err.contains("-L shows more"), "{all:?}");
+    }
+    assert!(fake.hearth(&["queue", "-L", "1000"]).err.contains("5000 wait"));
+}

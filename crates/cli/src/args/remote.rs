@@ -162,8 +162,13 @@ pub(crate) struct WhichRuns {
 
     /// How many
     #[arg(short = 'L', long, value_name = "N", default_value_t = 20, conflicts_with = "run",
-        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(WhichRuns::MOST)))]
     pub(crate) limit: u32,
+}
+
+impl WhichRuns {
+    /// The most that can be asked for: fifty pages of the API.
+    pub(crate) const MOST: u32 = 10_000;
 }
 
 /// Where a run stands, or how it ended.
@@ -300,11 +305,17 @@ pub(crate) struct QueueArgs {
     pub(crate) approval: bool,
 
     /// How many at most
-    #[arg(short = 'L', long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(short = 'L', long, value_name = "N", default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(QueueArgs::MOST)))]
     pub(crate) limit: u32,
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+impl QueueArgs {
+    /// The most that the API gives.
+    pub(crate) const MOST: u32 = 1000;
 }
 
 #[derive(Debug, Args)]

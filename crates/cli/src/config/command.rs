@@ -10,6 +10,7 @@ use super::{Loaded, environment};
 use crate::args::{ConfigWhat, PlaceArgs, RemoteFormat};
 use crate::data::existing;
 use crate::exit;
+use crate::json;
 use crate::run::output::{pad, width};
 use crate::serve::{Settings, check as check_all};
 
@@ -85,7 +86,7 @@ fn show(format: RemoteFormat, places: &PlaceArgs) -> Result<u8> {
                 "key": one.key.path, "value": one.value, "origin": one.origin, "variable": one.key.variable(),
             })
         };
-        say!("{}", serde_json::to_string_pretty(&all.iter().map(told).collect::<Vec<_>>())?);
+        say!("{}", json::pretty(&all.iter().map(told).collect::<Vec<_>>())?);
         return Ok(exit::SUCCESS);
     }
     let names = all.iter().map(|one| one.key.path.len()).max().unwrap_or(0);

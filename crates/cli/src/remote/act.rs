@@ -12,6 +12,7 @@ use server::client::Method;
 use super::connection::{Connection, RemoteError};
 use super::{jobs, repositories, runs};
 use crate::args::{ApproveArgs, CancelArgs, DispatchArgs, RejectArgs, RerunArgs};
+use crate::json;
 
 pub(super) async fn rerun(args: RerunArgs) -> Result<()> {
     let server = Connection::of(&args.server)?;
@@ -27,7 +28,7 @@ pub(super) async fn rerun(args: RerunArgs) -> Result<()> {
     };
     let made: NewAttempt = server.post(&path, &body).await?;
     match server.is_json() {
-        true => say!("{}", serde_json::to_string_pretty(&made)?),
+        true => say!("{}", json::pretty(&made)?),
         false => say!("run {}, attempt {}", made.run_id, made.attempt),
     }
     Ok(())
@@ -104,7 +105,7 @@ pub(super) async fn dispatch(args: DispatchArgs) -> Result<()> {
     };
     let started: Dispatched = server.post(&format!("{repository}/{kind}"), &body).await?;
     if server.is_json() {
-        say!("{}", serde_json::to_string_pretty(&started)?);
+        say!("{}", json::pretty(&started)?);
         return Ok(());
     }
     if started.runs.is_empty() {

@@ -15,6 +15,7 @@ use crate::args::{RemoteFormat, SERVER, ServerArgs};
 use crate::config::Config;
 use crate::data;
 use crate::exit;
+use crate::json;
 use crate::serve::{ADDRESS_FILE, FIRST_TOKEN};
 use crate::table::Table;
 
@@ -136,7 +137,7 @@ impl Connection {
     /// Shows a list, as programs or people want it.
     pub(super) fn show(&self, found: &impl Serialize, table: &Table) -> Result<()> {
         match self.is_json() {
-            true => say!("{}", serde_json::to_string_pretty(found)?),
+            true => say!("{}", json::pretty(found)?),
             false => table.list(),
         }
         Ok(())

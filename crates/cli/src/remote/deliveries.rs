@@ -5,8 +5,10 @@ use serde_json::json;
 use server::api::wire::{Deliveries, Delivery, Redelivered, WholeDelivery};
 
 use super::connection::{Connection, query};
+use super::words;
 use crate::age::age;
-use crate::args::{DeliveriesArgs, RedeliverArgs};
+use crate::args::{DeliveriesArgs, LimitArgs, RedeliverArgs};
+use crate::json;
 use crate::run::output::one_line;
 use crate::table::Table;
 
@@ -34,7 +36,7 @@ pub(super) async fn deliveries(args: &DeliveriesArgs) -> Result<()> {
     }
     server.show(&found, &table)?;
     if found.next.is_some() {
-        eprintln!("hearth: there are more; -L shows more");
+        eprintln!("hearth: there are more{}", words::shows_more(args.most.limit, LimitArgs::MOST));
     }
     Ok(())
 }
@@ -43,7 +45,7 @@ pub(super) async fn deliveries(args: &DeliveriesArgs) -> Result<()> {
 async fn show(server: &Connection, id: u64) -> Result<()> {
     let whole: WholeDelivery = server.get(&format!("/api/v1/deliveries/{id}")).await?;
     if server.is_json() {
-        say!("{}", serde_json::to_string_pretty(&whole)?);
+        say!("{}", json::pretty(&whole)?);
         return Ok(());
     }
     let one = &whole.delivery;
@@ -52,8 +54,7 @@ async fn show(server: &Connection, id: u64) -> Result<()> {
     let tries = if one.tries > 1 { format!(", after {} tries", one.tries) } else { String::new() };
     let why = one.reason.as_ref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
     say!("{}{tries}{why}", one.state.as_str());
-    // Nothing in JSON can move the cursor: control characters are escaped there.
-    say!("\n{}", serde_json::to_string_pretty(&whole.payload)?);
+    say!("\n{}", json::pretty(&whole.payload)?);
     Ok(())
 }
 
@@ -69,7 +70,7 @@ pub(super) async fn redeliver(args: &RedeliverArgs) -> Result<()> {
     let path = format!("/api/v1/deliveries/{}/redeliver", args.delivery);
     let again: Redelivered = server.post(&path, &json!({})).await?;
     match server.is_json() {
-        true => say!("{}", serde_json::to_string_pretty(&again)?),
+        true => say!("{}", json::pretty(&again)?),
         false => say!("delivery {}", again.delivery_id),
     }
     Ok(())

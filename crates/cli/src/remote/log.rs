@@ -12,6 +12,7 @@ use super::connection::{Connection, query};
 use super::{follow, jobs};
 use crate::args::{Format, LogsArgs};
 use crate::exit;
+use crate::json;
 use crate::run::output::{Surroundings, fit, one_line, pad, printable, width};
 
 /// Lines that are asked for at once: some 100 KiB.
@@ -159,7 +160,7 @@ impl Printer {
             {
                 told.extend(line);
             }
-            say!("{told}");
+            say!("{}", json::line(&told));
             return;
         }
         let mut front = String::new();

@@ -4,6 +4,7 @@ use anyhow::Result;
 use server::api::wire::Queue;
 
 use super::connection::{Connection, query};
+use super::words;
 use crate::args::QueueArgs;
 use crate::table::Table;
 
@@ -31,7 +32,7 @@ pub(super) async fn show(args: &QueueArgs) -> Result<()> {
     }
     server.show(&queue, &table)?;
     if queue.total > queue.waiting.len() {
-        eprintln!("hearth: {} wait; -L shows more", queue.total);
+        eprintln!("hearth: {} wait{}", queue.total, words::shows_more(args.limit, QueueArgs::MOST));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::connection::{Connection, query};
 use super::{jobs, runs, words};
 use crate::age::age;
 use crate::args::{Format, ServerArgs};
+use crate::json;
 use crate::run::output::{Ink, Palette, Surroundings, one_line, pad, seconds, width};
 
 /// Annotations that are shown; all are on the page of the run, and in JSON.
@@ -40,7 +41,7 @@ pub(super) async fn show(args: &ServerArgs, id: u64, attempt: Option<u32>) -> Re
             "run": view.run, "repository": view.repository, "attempt": view.attempt, "jobs": jobs,
             "annotations": view.annotations,
         });
-        say!("{}", serde_json::to_string_pretty(&all)?);
+        say!("{}", json::pretty(&all)?);
         return Ok(());
     }
     let palette = Palette { colour: Surroundings::of_stdout().colour(Format::Auto) };

@@ -9,6 +9,7 @@ use server::api::wire::{Repositories, Run, Runs};
 use super::connection::{Connection, query};
 use super::words;
 use crate::args::{ServerArgs, StatusName, WhichRuns};
+use crate::json;
 use crate::run::output::seconds;
 use crate::table::Table;
 
@@ -22,7 +23,7 @@ pub(super) async fn list(args: &ServerArgs, which: &WhichRuns) -> Result<()> {
     let server = Connection::of(args)?;
     let runs = fetch(&server, which).await?;
     if server.is_json() {
-        say!("{}", serde_json::to_string_pretty(&runs)?);
+        say!("{}", json::pretty(&runs)?);
         return Ok(());
     }
     if runs.runs.is_empty() {
@@ -31,7 +32,7 @@ pub(super) async fn list(args: &ServerArgs, which: &WhichRuns) -> Result<()> {
     }
     tell(&runs.runs, &server).await?;
     if runs.next.is_some() {
-        eprintln!("hearth: there are more; -L shows more");
+        eprintln!("hearth: there are more{}", words::shows_more(which.limit, WhichRuns::MOST));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::connection::{Connection, NOTHING, query};
 use super::typed;
 use super::words::day;
 use crate::args::{NamedArgs, ScopeArgs, SecretWhat, TokenWhat, VariableWhat};
+use crate::json;
 use crate::table::Table;
 
 pub(super) async fn secret(what: SecretWhat) -> Result<()> {
@@ -103,7 +104,7 @@ pub(super) async fn token(what: TokenWhat) -> Result<()> {
             }
             let made: NewToken = server.post("/api/v1/tokens", &wanted).await?;
             match server.is_json() {
-                true => say!("{}", serde_json::to_string_pretty(&made)?),
+                true => say!("{}", json::pretty(&made)?),
                 false => say!("{}", made.token),
             }
             eprintln!("hearth: keep it now: it is not shown a second time");

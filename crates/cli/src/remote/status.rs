@@ -14,6 +14,7 @@ use super::runs;
 use crate::age::told;
 use crate::args::StatusArgs;
 use crate::exit;
+use crate::json;
 use crate::run::output::{one_line, seconds};
 use crate::table::Table;
 
@@ -78,7 +79,7 @@ pub(super) async fn show(args: &StatusArgs) -> Result<u8> {
     let code = if ready.is_ready() { exit::SUCCESS } else { exit::FAILURE };
     if server.is_json() {
         let all = json!({"status": status, "ready": ready, "runs": runs.runs});
-        say!("{}", serde_json::to_string_pretty(&all)?);
+        say!("{}", json::pretty(&all)?);
         return Ok(code);
     }
     for line in head(&status, &ready, server.address()) {

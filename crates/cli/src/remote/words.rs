@@ -39,3 +39,8 @@ pub(super) fn short(sha: &str) -> &str {
 pub(super) fn took(started: Option<Timestamp>, ended: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     Some(ended.unwrap_or(now).since(started?))
 }
+
+/// How to see more of a list that has so many at most, where that can be.
+pub(super) fn shows_more(limit: u32, most: u32) -> &'static str {
+    if limit < most { "; -L shows more" } else { "" }
+}

@@ -10,8 +10,14 @@ use super::{RepositoryArgs, ServerArgs};
 #[derive(Debug, Args)]
 pub(crate) struct LimitArgs {
     /// How many at most
-    #[arg(short = 'L', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    #[arg(short = 'L', long, value_name = "N", default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(LimitArgs::MOST)))]
     pub(crate) limit: u32,
+}
+
+impl LimitArgs {
+    /// The most that the API gives at once.
+    pub(crate) const MOST: u32 = 200;
 }
 
 #[derive(Debug, Subcommand)]

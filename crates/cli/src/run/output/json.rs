@@ -6,6 +6,7 @@ use model::{Conclusion, JobEvent};
 use serde_json::json;
 
 use super::{JobTitle, Output, RunEnd, RunStart};
+use crate::json;
 
 /// Writes events as JSON lines to standard output.
 pub(crate) struct Json {
@@ -19,7 +20,7 @@ impl Json {
 
     /// A reader that has gone away must not end the run: its jobs still clean up.
     fn line(&mut self, value: &serde_json::Value) {
-        let _ = writeln!(self.out, "{value}");
+        let _ = writeln!(self.out, "{}", json::line(value));
     }
 }
 
