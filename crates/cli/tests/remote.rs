@@ -150,6 +150,13 @@ fn job(id: u64, name: &str, state: &str, more: Json) -> Json {
     job
 }
 
+fn repositories() -> Answer {
+    Answer::Json(json!({"repositories": [{
+        "id": 1, "forge": "github", "full_name": "octo/hello", "default_branch": "main", "is_private": false,
+        "first_seen": 1,
+    }]}))
+}
+
 #[test]
 fn a_log_that_only_says_why_no_machine_came_is_followed() {
     let failed = json!({
@@ -198,6 +205,26 @@ fn a_job_that_speaks_without_a_break_does_not_keep_what_becomes_of_its_run_from_
     assert_eq!(followed.code, Some(0), "{followed:?}");
     assert!(begun.elapsed() < TALK, "only once the job was silent: {}", followed.err);
     assert!(followed.err.contains("the server is there again"), "{followed:?}");
+}
+
+#[test]
+fn an_environment_of_a_repository_that_nobody_has_heard_of_is_said() {
+    let fake = Fake::start(|method, path| match (method, path) {
+        ("PUT", _) => Answer::Status(204),
+        (_, "/api/v1/repositories") => repositories(),
+        (_, path) if path.ends_with("/environments") => Answer::Json(json!({"environments": []})),
+        _ => Answer::Status(404),
+    });
+    let set = |of| fake.hearth(&["environment", "set", "production", "-R", of, "--approval"]);
+    let wrong = set("octo/helo");
+    assert_eq!(wrong.code, Some(0), "{wrong:?}");
+    let said = "production is set, but the server has heard of no repository octo/helo yet: is it written so on GitHub?";
+    assert!(wrong.err.contains(said), "{wrong:?}");
+    let listed = fake.hearth(&["environment", "ls", "-R", "octo/helo"]);
+    assert!(listed.err.contains("heard of no repository octo/helo yet"), "{listed:?}");
+    for right in [set("Octo/Hello"), fake.hearth(&["environment", "ls", "-R", "octo/hello"])] {
+        assert_eq!((right.code, right.err.as_str()), (Some(0), ""), "{right:?}");
+    }
 }
 
 #[test]

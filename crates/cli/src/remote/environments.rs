@@ -5,7 +5,7 @@ use server::api::wire::{Environments, Rules};
 use server::client::{Method, escaped};
 
 use super::connection::{Connection, NOTHING};
-use super::repositories::path;
+use super::repositories::{Owner, path, warn_unheard};
 use crate::args::EnvironmentWhat;
 use crate::table::Table;
 
@@ -23,7 +23,9 @@ pub(super) async fn environment(what: EnvironmentWhat) -> Result<()> {
         } => {
             let path = format!("{}/{}", all(&of.repository)?, escaped(&name));
             let rules = Rules { approval, reviewers, prevent_self_review, wait_minutes, branches, tags };
-            Ok(Connection::of(&of.server)?.tell(Method::PUT, &path, Some(&rules)).await?)
+            let server = Connection::of(&of.server)?;
+            server.tell(Method::PUT, &path, Some(&rules)).await?;
+            warn_unheard(&server, Owner::Repository(&of.repository), Some(&name)).await
         }
         EnvironmentWhat::Ls(of) => {
             let server = Connection::of(&of.server)?;
@@ -42,7 +44,8 @@ pub(super) async fn environment(what: EnvironmentWhat) -> Result<()> {
                 };
                 table.row([one.name.clone(), by, wait, one.branches.join(", "), one.tags.join(", ")]);
             }
-            server.show(&found, &table)
+            server.show(&found, &table)?;
+            warn_unheard(&server, Owner::Repository(&of.repository), None).await
         }
         EnvironmentWhat::Rm { name, of } => {
             let path = format!("{}/{}", all(&of.repository)?, escaped(&name));

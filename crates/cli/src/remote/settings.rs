@@ -3,10 +3,11 @@
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
-use server::api::wire::{NewToken, Repositories, Secrets, Tokens, Variables};
+use server::api::wire::{NewToken, Secrets, Tokens, Variables};
 use server::client::{Method, escaped};
 
 use super::connection::{Connection, NOTHING, query};
+use super::repositories::{Owner, warn_unheard};
 use super::typed;
 use super::words::day;
 use crate::args::{NamedArgs, ScopeArgs, SecretWhat, TokenWhat, VariableWhat};
@@ -63,29 +64,7 @@ pub(super) async fn variable(what: VariableWhat) -> Result<()> {
 
 async fn set(server: &Connection, kind: &str, name: &str, value: &str, scope: &ScopeArgs) -> Result<()> {
     server.tell(Method::PUT, &one(kind, name, scope), Some(&json!({"value": value}))).await?;
-    if let Some(unknown) = unheard_of(server, scope).await? {
-        eprintln!(
-            "hearth: {name} is set, but the server has heard of no {unknown} yet: is it written so on GitHub?"
-        );
-    }
-    Ok(())
-}
-
-/// Who the scope belongs to, if no webhook has told of them: a slip of the hand, perhaps.
-async fn unheard_of(server: &Connection, scope: &ScopeArgs) -> Result<Option<String>> {
-    let known: Repositories = server.get("/api/v1/repositories").await?;
-    let mut names = known.repositories.iter().map(|known| known.full_name.as_str());
-    Ok(match (&scope.repository, &scope.organisation) {
-        (Some(repository), _) if !names.any(|name| name.eq_ignore_ascii_case(repository)) => {
-            Some(format!("repository {repository}"))
-        }
-        (None, Some(owner)) => {
-            let of_them =
-                |name: &str| name.split('/').next().is_some_and(|of| of.eq_ignore_ascii_case(owner));
-            (!names.any(of_them)).then(|| format!("repository of {owner}"))
-        }
-        _ => None,
-    })
+    warn_unheard(server, owner(scope), Some(name)).await
 }
 
 async fn remove(kind: &str, which: &NamedArgs) -> Result<()> {
@@ -124,6 +103,15 @@ pub(super) async fn token(what: TokenWhat) -> Result<()> {
             let path = format!("/api/v1/tokens/{}", escaped(&name));
             Ok(Connection::of(&server)?.tell(Method::DELETE, &path, NOTHING).await?)
         }
+    }
+}
+
+/// Who a scope belongs to.
+fn owner(scope: &ScopeArgs) -> Owner<'_> {
+    match (&scope.repository, &scope.organisation) {
+        (Some(repository), _) => Owner::Repository(repository),
+        // The command line wants one of both.
+        (None, organisation) => Owner::Organisation(organisation.as_deref().unwrap_or_default()),
     }
 }
 
