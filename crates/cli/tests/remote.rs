@@ -228,6 +228,20 @@ fn an_environment_of_a_repository_that_nobody_has_heard_of_is_said() {
 }
 
 #[test]
+fn who_approves_is_told_only_of_jobs_that_wait_for_somebody() {
+    let fake = Fake::start(|method, path| match (method, path) {
+        ("POST", "/api/v1/runs/3/approve") => Answer::Status(409),
+        (_, "/api/v1/runs/3/jobs") => Answer::Json(json!({"jobs": [
+            job(11, "deploy", "waiting", json!({})),
+            job(12, "later", "waiting", json!({"waits_until": 9_000_000_000_000_u64})),
+        ]})),
+        _ => Answer::Status(404),
+    });
+    let refused = fake.hearth(&["approve", "3"]);
+    assert!(refused.err.contains("name one: deploy\n"), "{refused:?}");
+}
+
+#[test]
 fn what_strangers_wrote_can_not_move_the_cursor_in_json_either() {
     let hostile = "a\u{9b}2J\u{7f}\u{85}b";
     let delivery = json!({

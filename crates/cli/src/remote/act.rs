@@ -64,7 +64,8 @@ pub(super) async fn approve(args: ApproveArgs) -> Result<()> {
 /// Why a run can't be approved, and which of its jobs can.
 async fn instead(server: &Connection, run: u64, refused: &RemoteError) -> Result<String> {
     let jobs = jobs::all(server, run, None).await?;
-    let waiting = jobs.iter().filter(|job| job.state == JobState::Waiting);
+    // Those that time lets in wait for nobody.
+    let waiting = jobs.iter().filter(|job| job.state == JobState::Waiting && job.waits_until.is_none());
     let names: Vec<&str> = waiting.map(|job| job.name.as_str()).collect();
     Ok(match names.as_slice() {
         [] => refused.to_string(),
