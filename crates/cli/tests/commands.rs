@@ -346,3 +346,27 @@ fn the_word_vm_stands_for_qemu_where_firecracker_cant_run_and_says_why() {
     let named = hearth(folder.path(), &["run", "--machine", "qemu", "--format", "plain"]);
     assert!(!text(&named.stdout).contains("Firecracker"), "who names a driver needs no word on others");
 }
+
+#[test]
+fn a_server_may_have_the_data_folder_of_other_commands_and_none_that_others_need() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).expect("a folder");
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    std::fs::write(folder.path().join("server.yaml"), "serve: {workflows: 1}\n").expect("a file");
+    assert_eq!(hearth(folder.path(), &["image", "ls"]).status.code(), Some(0));
+    assert!(data.join("images").is_dir(), "an earlier command has used it");
+    let check = || hearth(folder.path(), &["config", "check", "server.yaml"]);
+    let fine = check();
+    assert_eq!(fine.status.code(), Some(0), "{}", text(&fine.stderr));
+    std::fs::write(data.join("letter.txt"), "").expect("a file");
+    let refused = check();
+    assert_ne!(refused.status.code(), Some(0), "{}", text(&refused.stderr));
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("more in it than Hearth's own (letter.txt)") && said.contains("chmod 700"),
+        "{said}"
+    );
+    assert_eq!(data.metadata().expect("it is there").permissions().mode() & 0o777, 0o755, "it only looks");
+}

@@ -15,6 +15,7 @@ use server::traces::Collector;
 use super::settings::{Settings, at_least_one};
 use super::{machines, profiles, sources};
 use crate::config::Config;
+use crate::data;
 
 /// What was read on the way.
 pub(crate) struct Checked {
@@ -28,6 +29,7 @@ pub(crate) struct Checked {
 
 /// Looks at everything that the configuration and the environment name. `data` is the data folder, if it is there.
 pub(crate) fn check(config: &Config, settings: &Settings, data: Option<&Path>) -> Result<Checked> {
+    data.map(data::open_to_others).transpose()?;
     config.serve.disk.check()?;
     config.serve.retention.check()?;
     profiles::check(config)?;
