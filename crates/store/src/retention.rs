@@ -22,9 +22,9 @@ const DELIVERIES: usize = 100;
 pub struct Retention {
     /// Runs with their attempts, jobs, steps, annotations, and logs.
     pub runs: Duration,
-    /// Bodies of deliveries. Without its body a delivery can't be tried anew.
+    /// Bodies of deliveries; those of runs stay as long as these. Without its body a delivery can't be tried anew.
     pub payloads: Duration,
-    /// Deliveries themselves. One that was forgotten is new when it is sent again.
+    /// Deliveries themselves; those of runs stay as long as these. One that was forgotten is new when it is sent again.
     pub deliveries: Duration,
 }
 

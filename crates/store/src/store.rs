@@ -160,7 +160,8 @@ pub trait Store: Send + Sync {
     async fn forget_runs(&self, runs: Vec<RunId>) -> Result<(), StoreError>;
 
     /// Forgets the bodies of deliveries that were done before `bodies`, and all of those that were done before `whole`;
-    /// at most `limit` of each. Says how many.
+    /// at most `limit` of each. Says how many. What a run has come of stays as long as the run, which needs it to start,
+    /// and to start again.
     async fn forget_deliveries(
         &self,
         bodies: Timestamp,

@@ -8,7 +8,7 @@ use forge::git::MirrorError;
 use forge::github::context::{GithubRun, WorkflowRef, github_context};
 use model::{Secrets, Trust};
 use runner::ActionStore;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use store::Store;
 use store::record::{Repository, Run, Scope};
 use workflow::plan::JobPath;
@@ -117,15 +117,7 @@ impl Preparer {
     /// The `github` context of a run.
     pub(super) async fn github(&self, run: &Run, facts: &RunFacts) -> Result<Json, String> {
         let repository = self.repository(run).await?;
-        let payload = match (&facts.payload, run.delivery) {
-            (Some(payload), _) => payload.clone(),
-            (None, Some(id)) => {
-                let delivery = self.store.delivery(id).await.map_err(|error| error.to_string())?;
-                let (_, body) = delivery.ok_or_else(|| format!("the delivery {id} of the run is gone"))?;
-                serde_json::from_slice(&body).map_err(|error| error.to_string())?
-            }
-            (None, None) => json!({}),
-        };
+        let payload = self.payload(run, facts).await?;
         let attempts = self.store.attempts(run.id).await.map_err(|error| error.to_string())?;
         let triggering = attempts.last().map_or(&run.what.actor, |attempt| &attempt.actor);
         let about = GithubRun {
@@ -150,6 +142,25 @@ impl Preparer {
             addresses: &self.origin.addresses,
         };
         Ok(github_context(&about, payload))
+    }
+
+    /// The event of a run: its own, or its delivery's, which is kept as long as the run. Earlier versions forgot
+    /// deliveries before their runs; such a run must not run as if its event had been empty.
+    async fn payload(&self, run: &Run, facts: &RunFacts) -> Result<Json, String> {
+        if let Some(payload) = &facts.payload {
+            return Ok(payload.clone());
+        }
+        let forgotten = || {
+            let event = &run.what.event;
+            format!(
+                "the {event} event that this run is for was forgotten; start a new run instead of this one"
+            )
+        };
+        let id = run.delivery.ok_or_else(forgotten)?;
+        let delivery = self.store.delivery(id).await.map_err(|error| error.to_string())?;
+        let (_, body) = delivery.filter(|(_, body)| !body.is_empty()).ok_or_else(forgotten)?;
+        serde_json::from_slice(&body)
+            .map_err(|error| format!("the body of delivery {id} can't be read: {error}"))
     }
 
     /// `vars`: those of the organisation, and over them those of the repository.

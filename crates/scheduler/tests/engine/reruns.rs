@@ -1,11 +1,11 @@
 //! Further attempts.
 
-use model::{Conclusion, DeliveryState, JobId, RunId};
+use model::{Conclusion, DeliveryState, JobId, RunId, RunState, Timestamp};
 use scheduler::recipe::Again;
 use scheduler::worker::fake::Deed;
 use serde_json::{Value as Json, json};
-use store::Change;
-use store::record::{Delivery, Run};
+use store::record::{Delivery, Expansion, NewDelivery, NewRun, Receipt, Run};
+use store::{Change, SqliteStore, Store};
 
 use crate::house::{House, Place, push, repository};
 
@@ -130,6 +130,41 @@ async fn one_job_runs_again_and_so_does_everything_if_wished() {
     house.engine.again(run.id, Again::All, "ada".to_owned()).await.expect("queued");
     house.run_is(1, |run| run.attempt == 3 && run.conclusion.is_some()).await;
     assert_eq!(house.worker.began()[5..], ["good", "bad", "after"]);
+}
+
+#[tokio::test]
+async fn a_run_whose_event_was_forgotten_fails_with_a_plain_sentence_and_runs_nothing() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    let what = NewRun { state: RunState::Queued, ..run.what };
+    house.crash().await;
+
+    // As earlier versions left them: of one the whole delivery was forgotten, of the other the body.
+    let store = SqliteStore::open(&place.data()).expect("a store");
+    store.create_run(what.clone(), Timestamp::now()).await.expect("created");
+    let bare = NewDelivery {
+        guid: "d-2".to_owned(),
+        event: "push".to_owned(),
+        action: None,
+        repository: None,
+        payload: Vec::new(),
+        received_at: Timestamp::now(),
+    };
+    let Receipt::New(id) = store.receive(bare).await.expect("received") else { panic!("it is new") };
+    store.expand(id, Expansion::Runs(vec![what]), Timestamp::now()).await.expect("created");
+    drop(store);
+
+    let house = place.house().await;
+    for run in [2, 3] {
+        let run = house.ended(run).await;
+        assert_eq!(run.conclusion, Some(Conclusion::Failure), "run {}", run.id);
+        let reason = "the push event that this run is for was forgotten; start a new run instead of this one";
+        assert_eq!(run.what.reason.as_deref(), Some(reason), "run {}", run.id);
+    }
+    assert!(house.worker.began().is_empty(), "none may run without its event");
 }
 
 #[tokio::test]

@@ -37,6 +37,18 @@ pub(super) fn forget_runs(connection: &Connection, runs: &[RunId]) -> Result<(),
     Ok(())
 }
 
+/// Bodies that no run needs. Runs are asked first: their index is small, and a look at a body reads a page of its own.
+const EXPIRED_BODIES: &str = "SELECT id FROM deliveries
+     WHERE done_at < ?1
+       AND NOT EXISTS (SELECT 1 FROM runs WHERE delivery = deliveries.id)
+       AND EXISTS (SELECT 1 FROM payloads WHERE delivery = deliveries.id)
+     ORDER BY done_at LIMIT ?2";
+
+/// Deliveries of which no run has come that is still there.
+const EXPIRED_DELIVERIES: &str = "SELECT id FROM deliveries
+     WHERE done_at < ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE delivery = deliveries.id)
+     ORDER BY done_at LIMIT ?2";
+
 /// Those whose bodies are to be forgotten, and those that are to be forgotten whole.
 pub(super) fn deliveries(
     connection: &Connection,
@@ -49,13 +61,7 @@ pub(super) fn deliveries(
         let ids = found.query_map(params![before.0, limit], |row| row.get(0).map(DeliveryId))?;
         Ok(ids.collect::<rusqlite::Result<_>>()?)
     };
-    Ok((
-        ids(
-            "SELECT delivery FROM payloads JOIN deliveries ON id = delivery WHERE done_at < ?1 LIMIT ?2",
-            bodies,
-        )?,
-        ids("SELECT id FROM deliveries WHERE done_at < ?1 ORDER BY done_at LIMIT ?2", whole)?,
-    ))
+    Ok((ids(EXPIRED_BODIES, bodies)?, ids(EXPIRED_DELIVERIES, whole)?))
 }
 
 pub(super) fn forget_deliveries(
@@ -63,13 +69,16 @@ pub(super) fn forget_deliveries(
     bodies: &[DeliveryId],
     whole: &[DeliveryId],
 ) -> Result<usize, Fault> {
-    // One that was sent again meanwhile is not done any more.
+    // One that was sent again meanwhile is not done any more, and may have a run since.
     let mut body = connection.prepare_cached(
         "DELETE FROM payloads WHERE delivery = ?1
-           AND EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND done_at IS NOT NULL)",
+           AND EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND done_at IS NOT NULL)
+           AND NOT EXISTS (SELECT 1 FROM runs WHERE delivery = ?1)",
     )?;
-    let mut delivery =
-        connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1 AND done_at IS NOT NULL")?;
+    let mut delivery = connection.prepare_cached(
+        "DELETE FROM deliveries WHERE id = ?1 AND done_at IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM runs WHERE delivery = ?1)",
+    )?;
     let mut forgotten = 0;
     for id in bodies {
         forgotten += body.execute([id.0])?;

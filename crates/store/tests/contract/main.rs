@@ -76,6 +76,7 @@ contract! {
     retention:
         runs_that_ended_long_ago_go_with_their_logs_and_no_others,
         bodies_of_deliveries_go_before_the_deliveries_do,
+        what_a_run_came_of_stays_as_long_as_the_run,
         much_is_forgotten_in_several_calls;
     subscribers:
         subscribers_hear_each_transaction_together_and_only_what_is_durable,

@@ -9,7 +9,7 @@ use store::record::{Expansion, Receipt};
 use store::retention::{Retention, RunFolder, prune};
 use store::{Change, Store};
 
-use crate::sample::{NOON, delivery, job, job_ended, later, new_run, run_ended, running_run};
+use crate::sample::{NOON, delivery, facts, job, job_ended, later, new_run, run_ended, running_run, start};
 use crate::world::World;
 
 /// What is kept for how many milliseconds.
@@ -94,6 +94,30 @@ pub(crate) async fn bodies_of_deliveries_go_before_the_deliveries_do(world: &imp
     assert!(store.delivery(ids[1]).await.expect("read").is_some(), "nothing has come of it yet");
     let anew = store.receive(delivery("done")).await.expect("received");
     assert!(matches!(anew, Receipt::New(id) if id > ids[1]), "ids are not given again");
+}
+
+pub(crate) async fn what_a_run_came_of_stays_as_long_as_the_run(world: &impl World) {
+    let store = world.open().await;
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let logs = LogFolder::new(folder.path());
+    let repository = store.repository_seen(facts("octo/hello"), NOON).await.expect("seen");
+    let Receipt::New(id) = store.receive(delivery("d-1")).await.expect("received") else { panic!() };
+    let runs = Expansion::Runs(vec![new_run(repository)]);
+    let run = store.expand(id, runs, later(0)).await.expect("a run").remove(0).id;
+    start(&*store, run).await;
+    store.apply(vec![run_ended(run, Conclusion::Success)]).await.expect("ended");
+
+    let none = prune(&*store, &logs, &files(&folder), &keep(10_000, 10, 100), later(5000)).await;
+    assert_eq!(none.expect("pruned").deliveries, 0);
+    let kept = store.run(run).await.expect("read").expect("there");
+    assert_eq!(kept.delivery, Some(id), "it may run again, and then needs its event");
+    let (_, body) = store.delivery(id).await.expect("read").expect("there");
+    assert_eq!(body, delivery("d-1").payload);
+
+    let all =
+        prune(&*store, &logs, &files(&folder), &keep(1000, 10, 100), later(5000)).await.expect("pruned");
+    assert_eq!(all.runs, 1);
+    assert_eq!(store.delivery(id).await.expect("read"), None, "nobody needs it any more");
 }
 
 pub(crate) async fn much_is_forgotten_in_several_calls(world: &impl World) {
