@@ -59,11 +59,33 @@ pub struct Recipe {
 
 /// A job that has ended in an earlier attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "KeptEarlier")]
 pub struct Earlier {
     /// How.
     pub result: JobResult,
     /// The job that had the machine, if one had.
     pub ran_as: Option<JobId>,
+}
+
+/// As the store has it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeptEarlier {
+    Whole {
+        result: JobResult,
+        ran_as: Option<JobId>,
+    },
+    /// All that versions up to format 2 of the database have kept.
+    Result(JobResult),
+}
+
+impl From<KeptEarlier> for Earlier {
+    fn from(kept: KeptEarlier) -> Earlier {
+        match kept {
+            KeptEarlier::Whole { result, ran_as } => Earlier { result, ran_as },
+            KeptEarlier::Result(result) => Earlier { result, ran_as: None },
+        }
+    }
 }
 
 /// Why no plan can be made: what people read.
@@ -202,6 +224,24 @@ fn of_record(job: &Job, conclusion: model::Conclusion) -> JobResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_that_an_earlier_version_has_kept_is_made_again_after_an_update() {
+        let result = serde_json::json!({
+            "conclusion": "success", "infrastructure_error": null, "outputs": [["v", "1"]],
+            "environment_url": null, "steps": [],
+        });
+        let kept = serde_json::json!({
+            "file": {"path": "ci.yml", "text": "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}\n"},
+            "called": {}, "commits": {}, "github": {}, "vars": {}, "inputs": null, "earlier": {"a": result},
+        });
+        let recipe: Recipe = serde_json::from_value(kept).expect("it can be read");
+        let [earlier] = &recipe.earlier.values().collect::<Vec<_>>()[..] else { panic!("one job") };
+        assert_eq!((&earlier.result.outputs[0].1[..], earlier.ran_as), ("1", None));
+        let written = serde_json::to_value(&recipe).expect("it can be written");
+        assert_eq!(serde_json::from_value::<Recipe>(written).expect("and read again"), recipe);
+        recipe.plan(RunId(1), 2, Trust::Trusted, Secrets::new()).expect("a plan");
+    }
 
     #[test]
     fn no_two_attempts_share_an_id_and_a_job_knows_its_run() {

@@ -4,6 +4,7 @@ mod backup;
 mod child;
 mod damage;
 mod disk_full;
+mod formats;
 mod killed;
 mod openers;
 mod sample;

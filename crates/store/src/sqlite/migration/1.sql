@@ -95,9 +95,7 @@ CREATE TABLE attempts (
   started_at INTEGER,
   ended_at INTEGER,
   plan TEXT,
-  -- The state for workflows that follow this one: while it waits in its midst, it goes on running for them.
-  progress TEXT NOT NULL AS (CASE WHEN state = 'waiting' AND started_at IS NOT NULL THEN 'running' ELSE state END),
-  -- The one that they were last told of.
+  -- The state that workflows which follow this one were last told of.
   announced TEXT NOT NULL DEFAULT 'waiting',
   PRIMARY KEY (run, attempt)
 ) STRICT;
@@ -105,7 +103,7 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_unfinished ON attempts (run) WHERE state <> 'ended';
 CREATE INDEX attempts_ended ON attempts (ended_at);
 -- Only those of which something is still to be told: it stays small.
-CREATE INDEX attempts_unannounced ON attempts (run) WHERE announced <> progress;
+CREATE INDEX attempts_unannounced ON attempts (run) WHERE announced <> state;
 
 -- What the plan of an attempt was told, in order.
 CREATE TABLE plan_inputs (
@@ -128,18 +126,12 @@ CREATE TABLE jobs (
   labels TEXT NOT NULL,
   state TEXT NOT NULL,
   reason TEXT,
-  -- While it waits: when time lets it into its environment.
-  waits_until INTEGER,
   conclusion TEXT,
   infrastructure_error TEXT,
-  -- The job of an earlier attempt that ran in its place.
-  taken_from INTEGER,
   tries INTEGER NOT NULL,
   interruptions INTEGER NOT NULL,
   machine TEXT,
-  -- The first time, and the last time that a machine had failed it.
   queued_at INTEGER NOT NULL,
-  retried_at INTEGER,
   leased_at INTEGER,
   started_at INTEGER,
   first_line_at INTEGER,
