@@ -15,11 +15,8 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time to fetch one commit; the largest actions ship some hundred megabytes.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Bytes of one action's unpacked tree.
-const TREE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-
-/// Files of one action's tree.
-const TREE_ENTRIES: usize = 500_000;
+/// Most that one action may unpack to: some hundred times the usual ones.
+const LARGEST_TREE: TreeBound = TreeBound { bytes: 4 * 1024 * 1024 * 1024, entries: 500_000 };
 
 /// A server that sends nothing for a minute is taken for dead. One that packs a large repository sends five bytes every
 /// five seconds (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-uploadpackkeepAlive>).
@@ -42,6 +39,14 @@ const REFUSALS: [&str; 13] = [
     "unadvertised object",
     "couldn't find remote ref",
 ];
+
+/// How much a tree may have.
+#[derive(Clone, Copy, Debug)]
+struct TreeBound {
+    bytes: u64,
+    /// Files and folders.
+    entries: usize,
+}
 
 /// Why one remote didn't help.
 #[derive(Clone, Debug)]
@@ -82,10 +87,10 @@ impl RemoteError {
 
     /// A file of this host can't be used.
     fn on_host(url: &str, what: &str, error: &io::Error) -> Self {
-        // Only `unpack` says so of itself: what is larger than is taken stays so.
-        let kind = match error.kind() {
-            io::ErrorKind::FileTooLarge if error.raw_os_error().is_none() => RemoteErrorKind::Refused,
-            _ => RemoteErrorKind::Host,
+        let kind = match is_too_large(error) {
+            // It stays so.
+            true => RemoteErrorKind::Refused,
+            false => RemoteErrorKind::Host,
         };
         RemoteError { url: without_credentials(url), reason: format!("{what}: {error}"), kind }
     }
@@ -171,7 +176,7 @@ impl Fetch<'_> {
             .map_err(told)?;
         self.fetch_objects(&repository).await.map_err(told)?;
         let (commit, folder) = (self.commit.to_owned(), self.folder.clone());
-        let exported = tokio::task::spawn_blocking(move || export(&folder, &commit)).await;
+        let exported = tokio::task::spawn_blocking(move || export(&folder, &commit, LARGEST_TREE)).await;
         let exported = exported.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         exported.map_err(|error| RemoteError::on_host(self.url, "can't unpack the commit", &error))
     }
@@ -209,7 +214,7 @@ impl Fetch<'_> {
 }
 
 /// `git archive` is what GitHub's own download of an action is: `export-ignore` is honoured.
-fn export(folder: &FetchFolder, commit: &str) -> io::Result<()> {
+fn export(folder: &FetchFolder, commit: &str, bound: TreeBound) -> io::Result<()> {
     let mut child = Git::with_settings("archive", &["tar.umask=0022"])
         .dir(&folder.repository())
         .args(["--format=tar", commit])
@@ -219,17 +224,26 @@ fn export(folder: &FetchFolder, commit: &str) -> io::Result<()> {
         .stderr(Stdio::piped())
         .spawn()?;
     let unpacked = match child.stdout.take() {
-        Some(stdout) => unpack(stdout, &folder.tree()),
+        Some(stdout) => unpack(stdout, &folder.tree(), bound),
         None => Ok(()),
     };
     let output = child.wait_with_output()?;
-    if !output.status.success() {
-        return Err(io::Error::other(last_line(&output.stderr, &output.status.to_string())));
+    match unpacked {
+        // Git dies of its pipe, which `unpack` closes when it fails, and says nothing of that.
+        Err(error) if is_too_large(&error) || output.stderr.is_empty() => Err(error),
+        _ if !output.status.success() => {
+            Err(io::Error::other(last_line(&output.stderr, &output.status.to_string())))
+        }
+        unpacked => unpacked,
     }
-    unpacked
 }
 
-fn unpack(stream: impl io::Read, into: &Path) -> io::Result<()> {
+/// Whether that is what [`unpack`] says of a tree that is larger than is taken; the system says it of its own files.
+fn is_too_large(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_none()
+}
+
+fn unpack(stream: impl io::Read, into: &Path, bound: TreeBound) -> io::Result<()> {
     std::fs::create_dir_all(into)?;
     let mut archive = tar::Archive::new(stream);
     let (mut bytes, mut entries) = (0_u64, 0_usize);
@@ -237,8 +251,9 @@ fn unpack(stream: impl io::Read, into: &Path) -> io::Result<()> {
         let mut entry = entry?;
         bytes = bytes.saturating_add(entry.size());
         entries += 1;
-        if bytes > TREE_BYTES || entries > TREE_ENTRIES {
-            let why = format!("it is larger than {TREE_BYTES} bytes or has more than {TREE_ENTRIES} files");
+        if bytes > bound.bytes || entries > bound.entries {
+            let TreeBound { bytes, entries } = bound;
+            let why = format!("it is larger than {bytes} bytes or has more than {entries} files");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
         entry.unpack_in(into)?;
@@ -268,6 +283,36 @@ mod tests {
     fn credentials_of_a_mirror_are_not_shown() {
         assert_eq!(without_credentials("https://u:p@h/o/r"), "https://h/o/r");
         assert_eq!(without_credentials("file:///srv/a@b/r"), "file:///srv/a@b/r");
+    }
+
+    #[test]
+    fn an_action_that_is_too_large_is_told_as_that_and_not_fetched_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let fetched = FetchFolder::at(folder.path());
+        let git = |args: &[&str]| {
+            let author = ["-c", "user.name=mona", "-c", "user.email=mona@example.com"];
+            let mut git = std::process::Command::new("git");
+            let output = git.args(author).args(args).current_dir(folder.path()).output().expect("git");
+            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        };
+        git(&["init", "-q", "work"]);
+        // More than a pipe holds, so that git still writes when its reader has had enough.
+        for name in ["a", "b"] {
+            std::fs::write(folder.path().join("work").join(name), "x".repeat(4 << 20)).expect("written");
+        }
+        git(&["-C", "work", "add", "-A"]);
+        git(&["-C", "work", "commit", "-q", "-m", "Add much"]);
+        let commit = git(&["-C", "work", "rev-parse", "HEAD"]);
+        git(&["clone", "-q", "--bare", "work", "repository"]);
+
+        let bound = TreeBound { bytes: 1 << 20, entries: 10 };
+        let error = export(&fetched, &commit, bound).expect_err("it is too large");
+        let error = RemoteError::on_host("https://h/o/r", "can't unpack the commit", &error);
+        assert_eq!(error.kind, RemoteErrorKind::Refused, "{}", error.reason);
+        let why = "can't unpack the commit: it is larger than 1048576 bytes or has more than 10 files";
+        assert_eq!(error.reason, why);
+        export(&fetched, &commit, LARGEST_TREE).expect("it is not too large for that");
     }
 
     #[test]

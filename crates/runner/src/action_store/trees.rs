@@ -43,6 +43,11 @@ pub(super) struct Claim {
 pub(super) struct FetchFolder(PathBuf);
 
 impl FetchFolder {
+    #[cfg(test)]
+    pub(super) fn at(path: &Path) -> FetchFolder {
+        FetchFolder(path.to_owned())
+    }
+
     pub(super) fn repository(&self) -> PathBuf {
         self.0.join("repository")
     }
