@@ -458,7 +458,10 @@ impl Core {
         self.queue.ended(id, now);
         self.look_at_environments(run).await;
         let Some(live) = self.live.get_mut(&run) else { return };
-        let was_tried = live.jobs.get(&id).is_some_and(|job| job.tries > 0);
+        let ended = live.jobs.get(&id);
+        let was_tried = ended.is_some_and(|job| job.tries > 0);
+        // Its last try has left it open for the next one, which never comes.
+        let is_log_open = ended.is_some_and(|job| job.again_because.is_some());
         let (conclusion, why) = (result.conclusion, reason.as_deref().unwrap_or_default());
         match &result.infrastructure_error {
             Some(_) => error!(job = %id, %run, %conclusion, reason = why, "job ended for want of a machine"),
@@ -466,7 +469,7 @@ impl Core {
         }
         live.job_ended(id, &result);
         let follows = live.follow(now, &BTreeMap::new());
-        if was_tried && result.infrastructure_error.is_some() {
+        if is_log_open || was_tried && result.infrastructure_error.is_some() {
             self.finish_log(id);
         }
         self.carry_out(run, vec![Change::JobEnded { job: id, result, reason, at: now }], follows).await;

@@ -75,6 +75,35 @@ async fn a_job_is_given_back_as_often_as_the_server_is_stopped_and_that_is_no_tr
 }
 
 #[tokio::test]
+async fn the_log_of_a_job_that_is_cancelled_before_its_next_try_has_an_end() {
+    for is_handed_back in [false, true] {
+        let place = Place::new(FLOW);
+        let sha = place.commit("a.txt", "1");
+        let house = place.house().await;
+        house.worker.tell("first", [Deed::Hang]);
+        house.deliver("d-1", "push", &push(&sha)).await;
+        house.worker.has_begun(1).await;
+        if is_handed_back {
+            house.engine.limit(|limits: &mut Limits| limits.closed = Some(Closed::Draining)).await;
+            house.engine.hand_back().await;
+        }
+        let worker = house.crash().await;
+
+        let closed = Limits { closed: Some(Closed::Draining), ..Limits::default() };
+        let house = place.house_with(worker, closed, 2).await;
+        let run = house.run_is(1, |_| true).await;
+        let first = house.jobs(&run).await[0].id;
+        assert!(!house.logs.read(first).is_complete().await.expect("read"), "its next try may write to it");
+        house.engine.cancel(Subject::Job(first), "enough".to_owned()).await.expect("cancelled");
+        let run = house.ended(1).await;
+        assert_eq!(house.said(&run).await, "first:cancelled second:skipped third:skipped");
+        let log = house.logs.read(first);
+        house.crash().await;
+        assert!(log.is_complete().await.expect("read"), "who follows it waits for ever");
+    }
+}
+
+#[tokio::test]
 async fn who_was_cancelled_is_not_given_back() {
     let place = Place::new(FLOW);
     let sha = place.commit("a.txt", "1");
