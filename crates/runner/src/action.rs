@@ -12,6 +12,7 @@ use std::sync::Arc;
 use model::{ActionRef, Step, StepWork, Template};
 use tokio::sync::Mutex;
 
+pub(crate) use fetch::FetchedWhen;
 pub(crate) use manifest::{Manifest, ManifestInput, Runs};
 
 use crate::contexts::StepRecords;

@@ -19,9 +19,27 @@ use crate::step::StepRun;
 /// Actions within actions that are fetched in advance; running them has a limit of its own.
 const FETCH_DEPTH: usize = 10;
 
+/// When actions are fetched, which says whose fault it is that the host of one is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FetchedWhen {
+    /// Before the first step: the job has done nothing yet, and another machine may begin it anew.
+    SetUp,
+    /// For a step that runs: those before it have done their work, which nobody may do again.
+    Step,
+}
+
+impl FetchedWhen {
+    fn away(self, message: String) -> WorkError {
+        match self {
+            FetchedWhen::SetUp => WorkError::Machine(MachineFailure(message)),
+            FetchedWhen::Step => WorkError::Step(message),
+        }
+    }
+}
+
 impl JobRun<'_> {
     /// Fetches every remote action that these steps use, and those that these use in turn.
-    pub(crate) async fn fetch_actions(&mut self, steps: &[Step]) -> Result<(), WorkError> {
+    pub(crate) async fn fetch_actions(&mut self, steps: &[Step], when: FetchedWhen) -> Result<(), WorkError> {
         let mut wanted: Vec<(ActionRef, usize)> = Vec::new();
         let uses = |steps: &[Step], depth: usize| -> Vec<(ActionRef, usize)> {
             let uses = steps.iter().filter_map(|step| match &step.work {
@@ -42,7 +60,7 @@ impl JobRun<'_> {
                     "Unable to resolve action `{action}`: actions use each other {FETCH_DEPTH} levels deep"
                 )));
             }
-            let loaded = Arc::new(self.fetch(&action).await?);
+            let loaded = Arc::new(self.fetch(&action, when).await?);
             if let Runs::Composite(steps) = &loaded.manifest.runs {
                 wanted.extend(uses(steps, depth + 1));
             }
@@ -85,7 +103,7 @@ impl JobRun<'_> {
             self.log.warning(run.at, warning);
         }
         if let Runs::Composite(steps) = &manifest.runs {
-            Box::pin(self.fetch_actions(steps)).await?;
+            Box::pin(self.fetch_actions(steps, FetchedWhen::Step)).await?;
         }
         Ok(Arc::new(LoadedAction { manifest, folder, origin: None }))
     }
@@ -110,7 +128,7 @@ impl JobRun<'_> {
         )))
     }
 
-    async fn fetch(&mut self, action: &ActionRef) -> Result<LoadedAction, WorkError> {
+    async fn fetch(&mut self, action: &ActionRef, when: FetchedWhen) -> Result<LoadedAction, WorkError> {
         let (owner, repo, path, reference) = match action {
             ActionRef::Repository { owner, repo, path, reference } => (owner, repo, path, reference),
             ActionRef::Own(path) => return self.fetch_own(path).await,
@@ -131,12 +149,7 @@ impl JobRun<'_> {
         }
         let fetched = self.services.actions.fetch(action).await.map_err(|error| {
             let message = format!("Unable to resolve action `{action}`: {}", error.reason);
-            // That its host is away is no fault of the job's.
-            if error.may_pass {
-                WorkError::Machine(MachineFailure(message))
-            } else {
-                WorkError::Step(message)
-            }
+            if error.may_pass { when.away(message) } else { WorkError::Step(message) }
         })?;
         let (text, file) = read_host_manifest(&fetched.tree, path, action)?;
         let manifest = Manifest::read(&text, &file).map_err(WorkError::Step)?.beside(owner, repo, reference);

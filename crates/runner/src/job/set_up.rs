@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use workflow::expr::Value;
 
 use super::{Fixed, JobRun, Progress, SET_UP, Task, WorkError};
-use crate::action::{ActionInstance, Actions};
+use crate::action::{ActionInstance, Actions, FetchedWhen};
 use crate::cancel::Cancellation;
 use crate::checkpoint::Watch;
 use crate::contexts::{Status, StepScope, json_object, text_object};
@@ -88,7 +88,7 @@ impl<'a> JobRun<'a> {
         run.evaluate_job_env().await?;
         run.refuse_containers().await?;
         run.actions.keep(task.from.map_or(&[], |halted| halted.checkpoint.actions()));
-        run.fetch_actions(&job.steps).await?;
+        run.fetch_actions(&job.steps, FetchedWhen::SetUp).await?;
         let halts = options.halt_on_failure && !run.has_background_steps();
         if options.halt_on_failure && !halts {
             log.warning(SET_UP, "The job has background steps: its machine is not kept where a step fails.");

@@ -113,6 +113,27 @@ async fn an_action_whose_host_is_away_is_no_fault_of_the_job() {
 }
 
 #[tokio::test]
+async fn an_action_whose_host_is_away_when_a_local_action_needs_it_fails_that_step_only() {
+    let bench = Bench::new();
+    let manifest = "name: a\nruns: {using: composite, steps: [{uses: away/node@v1}]}\n";
+    bench.write("work/app/app/actions/a/action.yml", manifest);
+    let steps = vec![
+        run("echo published"),
+        uses("./actions/a", &[]).continue_on_error(),
+        run("echo goes on"),
+        uses("./actions/a", &[]),
+        run("echo never"),
+        run("echo cleaned up").when("always()"),
+    ];
+    let outcome = bench.run(job(steps)).await;
+    let error = outcome.result.infrastructure_error.as_deref();
+    assert_eq!((outcome.result.conclusion, error), (Failure, None), "{}", outcome.all());
+    assert_eq!(outcome.output(), ["published", "goes on", "cleaned up"]);
+    let why = "Unable to resolve action `away/node@v1`: Could not resolve host";
+    assert!(outcome.messages().iter().any(|message| message.contains(why)), "{}", outcome.all());
+}
+
+#[tokio::test]
 async fn a_local_composite_action_has_inputs_outputs_and_its_own_steps() {
     let bench = Bench::new();
     bench.write(
