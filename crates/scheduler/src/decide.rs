@@ -26,8 +26,12 @@ pub enum Command {
         /// On what machine.
         placement: Placement,
     },
-    /// The job has waited as long as its environment says: write that, and tell [`Queue::approved`].
+    /// The job has waited as long as its environment said: write that, and tell [`Queue::approved`]. Or it says something
+    /// else by now: tell [`Queue::held`].
     LetIn(JobId),
+    /// The job waits for a time that was set before the clock was set back: set it by this clock, write it, and tell
+    /// [`Queue::held`]; or [`Queue::approved`], if nothing asks it to wait any more.
+    WaitAnew(JobId),
     /// Cancel the run. One that has not started is over: tell [`Queue::ended`]; otherwise [`Queue::told`].
     CancelRun {
         /// Which.
@@ -57,6 +61,7 @@ pub enum Command {
 pub fn decide(queue: &Queue, now: Timestamp) -> Vec<Command> {
     let mut commands: Vec<Command> = stops(queue).collect();
     commands.extend(queue.let_in(now).map(Command::LetIn));
+    commands.extend(queue.astray(now).map(Command::WaitAnew));
     if queue.limits.closed.is_some() {
         return commands;
     }

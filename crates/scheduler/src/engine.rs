@@ -37,9 +37,10 @@ use crate::recipe::Again;
 use crate::retry::{self, Verdict};
 use crate::worker::Worker;
 
+pub use crate::environment::Decision;
 pub use again::RunAgain;
 pub use prepare::{Preparer, SecretSource};
-pub use review::{Decision, Review};
+pub use review::Review;
 
 use hand_back::leaves_log_open;
 use live::{Consequences, Live, without_machine};
@@ -335,7 +336,7 @@ impl Core {
                 match command {
                     Command::StartRun(run) => self.start_run(run),
                     Command::StartJob { job, placement } => self.start_job(job, placement).await,
-                    Command::LetIn(job) => self.time_lets_in(job).await,
+                    Command::LetIn(job) | Command::WaitAnew(job) => self.time_has_come(job).await,
                     Command::CancelRun { run, reason } => self.cancel_run(run, reason).await,
                     Command::CancelJob { job, reason } => self.cancel_job(job, reason).await,
                     Command::Refuse { job, reason } => {
@@ -462,6 +463,7 @@ impl Core {
         let was_tried = ended.is_some_and(|job| job.tries > 0);
         // Its last try has left it open for the next one, which never comes.
         let is_log_open = ended.is_some_and(|job| job.again_because.is_some());
+        let forgotten = ended.and_then(|job| review::forget_approval(id, job));
         let (conclusion, why) = (result.conclusion, reason.as_deref().unwrap_or_default());
         match &result.infrastructure_error {
             Some(_) => error!(job = %id, %run, %conclusion, reason = why, "job ended for want of a machine"),
@@ -472,7 +474,9 @@ impl Core {
         if is_log_open || was_tried && result.infrastructure_error.is_some() {
             self.finish_log(id);
         }
-        self.carry_out(run, vec![Change::JobEnded { job: id, result, reason, at: now }], follows).await;
+        let mut changes = vec![Change::JobEnded { job: id, result, reason, at: now }];
+        changes.extend(forgotten);
+        self.carry_out(run, changes, follows).await;
     }
 
     /// Says in the log of a job that is not tried again that nothing follows.
@@ -511,7 +515,7 @@ impl Core {
         self.parts.store.apply(changes).await?;
         info!(run = %id, actor, "run approved");
         run.what.state = RunState::Queued;
-        self.queue.approved(id);
+        self.queue.approved(id, Timestamp::now());
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use store::record::{Attempt, Run};
 use store::{Change, Store, StoreError};
 use workflow::trigger::Pattern;
 
@@ -62,6 +63,24 @@ pub enum Gate {
     Wait(Timestamp),
     /// It never may, for this reason.
     Closed(String),
+}
+
+/// What somebody decides about a job that waits to be let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is let in.
+    Approve,
+    /// It is not: it ends as failed.
+    Reject,
+}
+
+/// Why somebody may not decide so about a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objection {
+    /// Others are the reviewers.
+    NoReviewer,
+    /// They have caused the run, and somebody else's word is asked for.
+    OwnRun,
 }
 
 impl Environment {
@@ -158,11 +177,58 @@ pub fn named<'a>(all: &'a [Environment], name: &str) -> Option<&'a Environment> 
     all.iter().find(|environment| environment.name.eq_ignore_ascii_case(name))
 }
 
+/// Why this actor may not decide so about a job of a run that [these](causes) have caused, if they may not.
+#[must_use]
+pub fn objection(
+    rules: Option<&Environment>,
+    actor: &str,
+    decision: Decision,
+    causes: &[&str],
+) -> Option<Objection> {
+    let rules = rules?;
+    if !rules.may_approve(actor) {
+        return Some(Objection::NoReviewer);
+    }
+    // Who signs in at the forge is `@login` here.
+    let plain = |name: &str| name.trim_start_matches('@').to_ascii_lowercase();
+    let is_own = || causes.iter().any(|cause| plain(cause) == plain(actor));
+    let asks_others = rules.prevent_self_review && decision == Decision::Approve;
+    (asks_others && is_own()).then_some(Objection::OwnRun)
+}
+
+/// Who has caused a run, or had it run again the last time. All its attempts are given, in order.
+#[must_use]
+pub fn causes<'a>(run: &'a Run, attempts: &'a [Attempt]) -> Vec<&'a str> {
+    let latest = attempts.last().map(|attempt| attempt.actor.as_str());
+    std::iter::once(run.what.actor.as_str()).chain(latest).collect()
+}
+
 /// How a job stands that runs for this ref, and could have begun `since` then.
 #[must_use]
 pub fn gate(all: &[Environment], name: Option<&str>, reference: &str, since: Timestamp) -> Gate {
     let environment = name.and_then(|name| named(all, name));
     environment.map_or(Gate::Open, |environment| environment.gate(reference, since))
+}
+
+/// How a job stands that has waited for its time: the rules may be others by now. One that `is_approved` needs nobody's
+/// word any more.
+pub(crate) fn gate_by_now(
+    all: &[Environment],
+    name: Option<&str>,
+    reference: &str,
+    since: Timestamp,
+    is_approved: bool,
+    now: Timestamp,
+) -> Gate {
+    // What began to wait later than now did so before the clock was set back.
+    let since = since.min(now);
+    let left = waits_until(all, name, since).filter(|until| *until > now);
+    match (gate(all, name, reference, since), left) {
+        (Gate::Approval, _) if !is_approved => Gate::Approval,
+        (Gate::Closed(reason), _) => Gate::Closed(reason),
+        (_, Some(until)) => Gate::Wait(until),
+        (_, None) => Gate::Open,
+    }
 }
 
 /// Until when a job waits before its environment that could have begun then, if it has to.
@@ -267,11 +333,45 @@ mod tests {
     }
 
     #[test]
+    fn whose_time_has_come_is_let_in_if_the_rules_ask_for_no_more_by_now() {
+        let now = NOON.after(Duration::from_secs(60 * 60));
+        let stands = |rules: Environment, since, is_approved| {
+            gate_by_now(&[rules], Some("production"), "refs/heads/main", since, is_approved, now)
+        };
+        let wait = |wait_minutes| Environment { wait_minutes, ..production() };
+        let asks = |wait_minutes| Environment { approval: true, ..wait(wait_minutes) };
+        assert_eq!(stands(wait(60), NOON, false), Gate::Open);
+        assert_eq!(stands(wait(90), NOON, false), Gate::Wait(NOON.after(Duration::from_secs(90 * 60))));
+        assert_eq!(stands(asks(60), NOON, false), Gate::Approval, "nobody was asked yet");
+        assert_eq!(stands(asks(60), NOON, true), Gate::Open);
+        assert_eq!(stands(asks(90), NOON, true), Gate::Wait(NOON.after(Duration::from_secs(90 * 60))));
+        let ahead = now.after(Duration::from_secs(86_400));
+        let anew = Gate::Wait(now.after(Duration::from_secs(60 * 60)));
+        assert_eq!(stands(wait(60), ahead, false), anew, "the clock was set back");
+        let closed = Environment { branches: vec!["release/**".to_owned()], ..wait(0) };
+        assert!(matches!(stands(closed, NOON, true), Gate::Closed(_)));
+    }
+
+    #[test]
     fn who_is_named_lets_jobs_in_and_without_names_everybody_who_operates() {
         let named = Environment { approval: true, reviewers: vec!["Mona".to_owned()], ..production() };
         assert!(named.may_approve("mona") && !named.may_approve("eve"));
         assert!(Environment { approval: true, ..production() }.may_approve("eve"));
         assert_eq!(named.check(), Ok(()));
+    }
+
+    #[test]
+    fn who_has_caused_a_run_may_keep_its_jobs_out_and_not_let_them_in() {
+        let rules = Environment { approval: true, prevent_self_review: true, ..production() };
+        let may = |actor, decision| objection(Some(&rules), actor, decision, &["mona", "@ada"]);
+        for own in ["mona", "@Mona", "ada"] {
+            assert_eq!(may(own, Decision::Approve), Some(Objection::OwnRun), "{own}");
+            assert_eq!(may(own, Decision::Reject), None, "{own}");
+        }
+        assert_eq!(may("eve", Decision::Approve), None);
+        let others = Environment { reviewers: vec!["hubot".to_owned()], ..rules.clone() };
+        let no_reviewer = objection(Some(&others), "eve", Decision::Reject, &["mona"]);
+        assert_eq!(no_reviewer, Some(Objection::NoReviewer));
     }
 
     #[test]

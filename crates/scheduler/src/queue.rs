@@ -201,7 +201,7 @@ impl Queue {
                 }
             };
             if let Some(at) = started {
-                queue.approved(subject);
+                queue.approved(subject, at);
                 queue.started(subject, at);
             }
         }
@@ -247,12 +247,14 @@ impl Queue {
         }
     }
 
-    /// Somebody has approved it, or nothing keeps it out of its environment any more.
-    pub fn approved(&mut self, subject: impl Into<Subject>) {
+    /// Somebody has approved it, or nothing keeps it out of its environment any more. A job queues from now on: its wait
+    /// for people, or for time, makes it no older than others. A run stays as old as it is.
+    pub fn approved(&mut self, subject: impl Into<Subject>, now: Timestamp) {
         let subject = subject.into();
         if self.line(subject).stage(subject) == Some(&Stage::Approval) {
             if let Subject::Job(job) = subject {
                 self.leave_hold(job);
+                self.jobs.queued_anew(subject, now);
             }
             self.admit(subject);
         }
@@ -402,6 +404,11 @@ impl Queue {
     /// Jobs that time lets into their environments by now.
     pub(crate) fn let_in(&self, now: Timestamp) -> impl Iterator<Item = JobId> {
         self.timers.due(now)
+    }
+
+    /// Jobs that wait for a time that was set before the clock was set back.
+    pub(crate) fn astray(&self, now: Timestamp) -> impl Iterator<Item = JobId> {
+        self.timers.astray(now)
     }
 
     pub(crate) fn line(&self, subject: Subject) -> &Line {

@@ -117,12 +117,12 @@ pub enum Change {
     },
     /// A job is there: queued, waiting, or ended at once (skipped, cancelled, taken over from an earlier attempt).
     JobCreated(Box<Job>),
-    /// Nothing but time keeps a waiting job out of its environment any more, until then.
+    /// A waiting job waits for something else before its environment.
     JobDelayed {
         /// Which.
         job: JobId,
-        /// When it may begin.
-        until: Timestamp,
+        /// Nothing but time keeps it out any more, until then. Without it, somebody must let it in.
+        until: Option<Timestamp>,
         /// In words.
         reason: String,
     },

@@ -9,7 +9,7 @@ use store::Change;
 use store::record::{Job as Record, JobClock, Repository, Run};
 use workflow::plan::{JobPath, PlanCommand, RunPlan, RunsOn};
 
-use crate::environment::{Environment, Gate, gate, moment};
+use crate::environment::{Environment, Gate, gate, gate_by_now, moment};
 use crate::facts::RunFacts;
 use crate::queue::{CallClaim, Hold, QueuedJob, Retry};
 use crate::recipe::Earlier;
@@ -24,6 +24,8 @@ pub(super) struct Live {
     earlier: BTreeMap<JobPath, Earlier>,
     /// The rules of its repository's environments, as far as they are known.
     pub(super) environments: Option<Vec<Environment>>,
+    /// Jobs that were let in by somebody in an earlier life, and waited for their time then: what the log says of it.
+    pub(super) approved: BTreeMap<JobId, String>,
     pub(super) jobs: BTreeMap<JobId, LiveJob>,
     /// Calls that are in concurrency groups and have not ended.
     calls: BTreeSet<JobId>,
@@ -99,9 +101,9 @@ impl Live {
         plan: RunPlan,
         earlier: BTreeMap<JobPath, Earlier>,
     ) -> Live {
-        let (environments, jobs, calls) = Default::default();
+        let (environments, approved, jobs, calls) = Default::default();
         let held = (run.what.state == RunState::Waiting).then(|| run.what.reason.clone().unwrap_or_default());
-        Live { run, facts, repository, plan, earlier, environments, jobs, calls, held }
+        Live { run, facts, repository, plan, earlier, environments, approved, jobs, calls, held }
     }
 
     /// What is to be written because it waits from now on, for another reason, or no more: it does while all of its jobs
@@ -140,14 +142,20 @@ impl Live {
         std::mem::replace(&mut job.hold, hold)
     }
 
-    /// Why a job may not come into its environment, as far as the rules are known.
-    pub(super) fn kept_out(&self, job: JobId) -> Option<String> {
-        let job = self.jobs.get(&job)?;
-        let name = job.job.environment.as_deref();
-        match gate(self.environments.as_ref()?, name, &self.run.what.reference, job.queued_at) {
-            Gate::Closed(reason) => Some(reason),
-            _ => None,
-        }
+    /// A job waits on before its environment: until then, or until somebody lets it in. Gives what it waits for.
+    pub(super) fn hold_on(&mut self, job: JobId, until: Option<Timestamp>) -> Option<Hold> {
+        let hold = self.jobs.get_mut(&job)?.hold.as_mut()?;
+        hold.until = until;
+        Some(hold.clone())
+    }
+
+    /// How a job that waits for its time stands by what the rules say now. Where they can't be read, somebody must let it
+    /// in.
+    pub(super) fn stands(&self, job: JobId, now: Timestamp) -> Gate {
+        let Some(job) = self.jobs.get(&job) else { return Gate::Open };
+        let Some(all) = &self.environments else { return Gate::Approval };
+        let (name, is_approved) = (job.job.environment.as_deref(), job.let_in_by.is_some());
+        gate_by_now(all, name, &self.run.what.reference, job.queued_at, is_approved, now)
     }
 
     /// A job has ended; its record is the caller's.
@@ -199,10 +207,8 @@ impl Live {
                     (Some(record), None) if record.state == JobState::Waiting && gate == Gate::Open => {
                         follows.changes.push(Change::JobQueued { job: id, at: now });
                     }
-                    (Some(record), Some(hold @ Hold { until: Some(until), .. }))
-                        if record.waits_until != Some(*until) =>
-                    {
-                        let (until, reason) = (*until, why(hold));
+                    (Some(record), Some(hold)) if record.waits_until != hold.until => {
+                        let (until, reason) = (hold.until, why(hold));
                         follows.changes.push(Change::JobDelayed { job: id, until, reason });
                     }
                     _ => {}
@@ -221,7 +227,7 @@ impl Live {
                     is_handed_back: false,
                     queued_at,
                     hold,
-                    let_in_by: None,
+                    let_in_by: self.approved.remove(&id),
                 };
                 let queued = self.queued(id, &live, None);
                 self.calls.extend(queued.within.iter().map(|claim| claim.call));
@@ -275,8 +281,8 @@ impl Live {
         }
     }
 
-    /// How a job stands before its environment. One that was let in once stays in, and of one that waits for its time
-    /// only, nobody's word is missing.
+    /// How a job stands before its environment. One that was let in once stays in; of one that waits for its time, the
+    /// rules are looked at again when it has come.
     fn gate(&self, job: &model::Job, record: Option<&Record>, now: Timestamp) -> Gate {
         if record.is_some_and(|record| record.state != JobState::Waiting) {
             return Gate::Open;
@@ -288,7 +294,8 @@ impl Live {
             None => Gate::Open,
         };
         match (gate, record.and_then(|record| record.waits_until)) {
-            (Gate::Approval | Gate::Wait(_), Some(until)) => Gate::Wait(until),
+            (Gate::Approval, Some(until)) if self.approved.contains_key(&job.id) => Gate::Wait(until),
+            (Gate::Wait(_), Some(until)) => Gate::Wait(until),
             (gate, _) => gate,
         }
     }

@@ -54,6 +54,7 @@ impl Core {
             Err(reason) => return Ok(Err(reason)),
         };
         live.environments = self.environments(&live.repository.place).await;
+        live.approved = super::review::approvals_of(&*store, run.id).await?;
         let now = Timestamp::now();
         self.queue.run_queued(QueuedRun {
             id: run.id,

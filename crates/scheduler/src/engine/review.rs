@@ -1,15 +1,17 @@
 //! Who is let into an environment.
 
+use std::collections::BTreeMap;
+
 use model::{Conclusion, JobId, RunId, Timestamp};
-use store::Change;
-use store::record::Run;
+use serde_json::Value as Json;
+use store::{Change, Store, StoreError};
 use tracing::{error, info};
 
-use crate::environment::{self, Environment, Gate};
+use crate::environment::{self, Decision, Environment, Gate, Objection};
 use crate::queue::Hold;
 use crate::recipe::run_of;
 
-use super::live::why;
+use super::live::{LiveJob, why};
 use super::{Core, EngineError, without_machine};
 
 /// What somebody decides about a job that waits to be let into its environment.
@@ -21,15 +23,6 @@ pub struct Review {
     pub decision: Decision,
     /// Why, if they say it.
     pub comment: Option<String>,
-}
-
-/// Whether a job is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It is.
-    Approve,
-    /// It is not: it ends as failed.
-    Reject,
 }
 
 impl Core {
@@ -48,14 +41,17 @@ impl Core {
         let since = job.queued_at;
         let rules = environment::of_place(&*self.parts.store, &place).await?;
         let Review { actor, decision, comment } = review;
-        if environment::named(&rules, &name).is_some_and(|rules| !rules.may_approve(&actor)) {
-            return Err(EngineError::Forbidden(format!("{actor} is not among the reviewers of {name}")));
-        }
-        let prevents = environment::named(&rules, &name).is_some_and(|rules| rules.prevent_self_review);
-        if prevents && decision == Decision::Approve && self.has_caused(&live, &actor).await? {
-            let reason =
-                format!("{actor} has caused run {run}, and {name} takes somebody else's word for it");
-            return Err(EngineError::Forbidden(reason));
+        let attempts = self.parts.store.attempts(run).await?;
+        let causes = environment::causes(&live, &attempts);
+        if let Some(why) =
+            environment::objection(environment::named(&rules, &name), &actor, decision, &causes)
+        {
+            return Err(EngineError::Forbidden(match why {
+                Objection::NoReviewer => format!("{actor} is not among the reviewers of {name}"),
+                Objection::OwnRun => {
+                    format!("{actor} has caused run {run}, and {name} takes somebody else's word for it")
+                }
+            }));
         }
         let said = comment.map_or_else(String::new, |comment| format!(": {comment}"));
         if decision == Decision::Reject {
@@ -79,10 +75,10 @@ impl Core {
     async fn approved(&mut self, id: JobId, said: String, hold: Option<Hold>) -> Result<(), EngineError> {
         let Some(live) = self.live.get_mut(&run_of(id)) else { return Err(EngineError::Missing(id.into())) };
         let at = Timestamp::now();
-        let mut changes = vec![match &hold {
-            Some(hold) => Change::JobDelayed { job: id, until: hold.until.unwrap_or(at), reason: why(hold) },
-            None => Change::JobQueued { job: id, at },
-        }];
+        let mut changes = match &hold {
+            Some(hold) => vec![delayed(id, hold), keep_approval(id, &said)],
+            None => vec![Change::JobQueued { job: id, at }],
+        };
         let before = live.hold(id, hold.clone());
         changes.extend(live.held_or_resumed());
         if let Err(error) = self.parts.store.apply(changes).await {
@@ -92,37 +88,56 @@ impl Core {
         }
         if let Some(job) = live.jobs.get_mut(&id) {
             job.let_in_by = Some(said);
+            if hold.is_none() {
+                job.queued_at = at;
+            }
         }
         match hold {
             Some(hold) => self.queue.held(id, hold),
-            None => self.queue.approved(id),
+            None => self.queue.approved(id, at),
         }
         Ok(())
     }
 
-    /// A job has waited as long as its environment says.
-    pub(super) async fn time_lets_in(&mut self, id: JobId) {
-        let run = run_of(id);
+    /// The time that a job was to wait for has come, or is none since the clock was set back: what the rules say by now
+    /// counts.
+    pub(super) async fn time_has_come(&mut self, id: JobId) {
+        let (run, now) = (run_of(id), Timestamp::now());
         self.look_at_environments(run).await;
-        let Some(live) = self.live.get_mut(&run) else { return self.queue.ended(id, Timestamp::now()) };
-        if let Some(reason) = live.kept_out(id) {
-            return self.end_job(id, without_machine(Conclusion::Failure, None), Some(reason)).await;
+        let Some(live) = self.live.get(&run) else { return self.queue.ended(id, now) };
+        match live.stands(id, now) {
+            Gate::Open => self.time_lets_in(id, now).await,
+            Gate::Wait(until) => self.waits_on(id, Some(until)).await,
+            Gate::Approval => self.waits_on(id, None).await,
+            Gate::Closed(reason) => {
+                self.end_job(id, without_machine(Conclusion::Failure, None), Some(reason)).await;
+            }
+        }
+    }
+
+    async fn time_lets_in(&mut self, id: JobId, at: Timestamp) {
+        let Some(live) = self.live.get_mut(&run_of(id)) else { return };
+        let mut changes = vec![Change::JobQueued { job: id, at }];
+        if let Some(job) = live.jobs.get_mut(&id) {
+            changes.extend(forget_approval(id, job));
+            job.queued_at = at;
         }
         live.hold(id, None);
-        let mut changes = vec![Change::JobQueued { job: id, at: Timestamp::now() }];
         changes.extend(live.held_or_resumed());
         self.write(changes).await;
         info!(job = %id, "job has waited as long as its environment says");
-        self.queue.approved(id);
+        self.queue.approved(id, at);
     }
 
-    /// Whether it was somebody of this name who has caused a run, or had it run again. Who signs in at the forge is
-    /// `@login` here.
-    async fn has_caused(&self, run: &Run, actor: &str) -> Result<bool, EngineError> {
-        let plain = |name: &str| name.trim_start_matches('@').to_ascii_lowercase();
-        let attempts = self.parts.store.attempts(run.id).await?;
-        let latest = attempts.last().map(|attempt| plain(&attempt.actor));
-        Ok(plain(&run.what.actor) == plain(actor) || latest == Some(plain(actor)))
+    /// Before its environment: until then, or until somebody lets it in.
+    async fn waits_on(&mut self, id: JobId, until: Option<Timestamp>) {
+        let Some(live) = self.live.get_mut(&run_of(id)) else { return };
+        let Some(hold) = live.hold_on(id, until) else { return self.queue.ended(id, Timestamp::now()) };
+        let mut changes = vec![delayed(id, &hold)];
+        changes.extend(live.held_or_resumed());
+        self.write(changes).await;
+        info!(job = %id, why = why(&hold), "job waits on, as its environment says by now");
+        self.queue.held(id, hold);
     }
 
     /// Why nothing can be decided about a job that does not run, and does not wait.
@@ -151,4 +166,38 @@ impl Core {
         let read = environment::of_place(&*self.parts.store, place).await;
         read.inspect_err(|error| error!(%error, "who may be let into environments is not known")).ok()
     }
+}
+
+fn delayed(job: JobId, hold: &Hold) -> Change {
+    Change::JobDelayed { job, until: hold.until, reason: why(hold) }
+}
+
+/// Under this, what was said when jobs of a run were let in that wait for their time: rules that ask for approval are
+/// looked at again then.
+fn approvals(run: RunId) -> String {
+    format!("let-in/{run}/")
+}
+
+fn keep_approval(job: JobId, said: &str) -> Change {
+    Change::Setting { key: format!("{}{job}", approvals(run_of(job))), value: said.into() }
+}
+
+/// Forgets who let a job in that waits for its time no more, if somebody has.
+pub(super) fn forget_approval(id: JobId, job: &LiveJob) -> Option<Change> {
+    let is_kept = job.let_in_by.is_some() && job.hold.is_some();
+    is_kept.then(|| Change::Setting { key: format!("{}{id}", approvals(run_of(id))), value: Json::Null })
+}
+
+/// The jobs of a run that somebody has let in and that wait for their time, with what was said.
+pub(super) async fn approvals_of(
+    store: &dyn Store,
+    run: RunId,
+) -> Result<BTreeMap<JobId, String>, StoreError> {
+    let prefix = approvals(run);
+    let kept = store.settings(&prefix).await?.into_iter();
+    let read = |(key, said): (String, Json)| {
+        let job = key.strip_prefix(&prefix)?.parse().ok()?;
+        Some((JobId(job), said.as_str()?.to_owned()))
+    };
+    Ok(kept.filter_map(read).collect())
 }

@@ -29,13 +29,16 @@ impl Timers {
         self.0.remove(&(at, job));
     }
 
-    /// Those whose time has come. What nobody could have asked for by this clock was asked for before it was set back, and
-    /// has waited long enough.
+    /// Those whose time has come.
     pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = JobId> {
-        let astray = now.after(Duration::from_secs(60) * LONGEST_WAIT_MINUTES);
-        let due = self.0.iter().take_while(move |(at, _)| *at <= now);
-        let due = due.chain(self.0.iter().rev().take_while(move |(at, _)| *at > astray));
-        due.map(|(_, job)| *job)
+        self.0.iter().take_while(move |(at, _)| *at <= now).map(|(_, job)| *job)
+    }
+
+    /// Those whose time nobody could have set by this clock: it was set before the clock was set back. That they have
+    /// waited, nobody can say.
+    pub(super) fn astray(&self, now: Timestamp) -> impl Iterator<Item = JobId> {
+        let latest = now.after(Duration::from_secs(60) * LONGEST_WAIT_MINUTES);
+        self.0.iter().rev().take_while(move |(at, _)| *at > latest).map(|(_, job)| *job)
     }
 
     pub(super) fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {

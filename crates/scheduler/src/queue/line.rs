@@ -129,6 +129,11 @@ impl Line {
         new
     }
 
+    /// It is as old as this from now on.
+    pub(super) fn queued_anew(&mut self, id: Subject, at: Timestamp) {
+        self.change(id, |member| member.queued_at = at);
+    }
+
     pub(super) fn set_pool(&mut self, id: Subject, pool: usize) {
         self.change(id, |member| member.lane.pool = pool);
     }

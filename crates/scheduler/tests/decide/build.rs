@@ -8,6 +8,9 @@ use scheduler::{Command, Queue, decide, waits};
 use workflow::concurrency::Concurrency;
 use workflow::plan::RunsOn;
 
+/// How long production lets jobs wait.
+pub(crate) const AN_HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// A server without a clock: `at` is the time.
 pub(crate) struct Server {
     pub(crate) queue: Queue,
@@ -121,8 +124,13 @@ impl Server {
                 (format!("job {job} on {}", placement.profile), None)
             }
             Command::LetIn(job) => {
-                self.queue.approved(job);
+                self.queue.approved(job, now);
                 (format!("let job {job} in"), None)
+            }
+            Command::WaitAnew(job) => {
+                let until = Some(now.after(AN_HOUR));
+                self.queue.held(job, production(until).expect("a hold"));
+                (format!("let job {job} wait anew"), None)
             }
             Command::CancelRun { run, reason } => (format!("cancel run {run}: {reason}"), Some(run.into())),
             Command::CancelJob { job, reason } => (format!("cancel job {job}: {reason}"), Some(job.into())),

@@ -6,7 +6,7 @@ use model::{JobId, RepositoryId, RunId};
 use scheduler::queue::turn::PATIENCE;
 use scheduler::queue::{Limits, Profile, QueuedJob, QueuedRun};
 
-use crate::build::{Server, machines, runs_on, ubuntu};
+use crate::build::{Server, machines, production, runs_on, ubuntu};
 
 fn one_machine() -> Server {
     Server::new(Limits::default(), vec![machines(ubuntu(), 1)])
@@ -34,6 +34,19 @@ fn the_oldest_is_first_where_nothing_else_tells_them_apart() {
         server.queue.job_queued(server.job(id));
     }
     assert_eq!(order(&mut server, 9, 3), [3, 1, 2]);
+}
+
+#[test]
+fn a_job_that_was_let_in_is_no_older_than_its_wait_for_a_machine() {
+    let mut server = one_machine();
+    server.queue.job_queued(QueuedJob { hold: production(None), ..server.job(1) });
+    server.queue.job_queued(server.job(9));
+    server.go();
+    server.pass(Duration::from_secs(1));
+    server.queue.job_queued(server.job(2));
+    server.pass(Duration::from_secs(1));
+    server.queue.approved(JobId(1), server.at);
+    assert_eq!(order(&mut server, 9, 2), [2, 1]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn a_run_that_waits_for_approval_is_in_no_group_yet() {
     server.queue.run_queued(QueuedRun { concurrency: group("g"), needs_approval: true, ..server.run(1) });
     server.queue.run_queued(QueuedRun { concurrency: group("g"), ..server.run(2) });
     assert_eq!(server.go(), ["run 2"]);
-    server.queue.approved(RunId(1));
+    server.queue.approved(RunId(1), server.at);
     assert_eq!(server.why(RunId(1)), "its concurrency group `g` is held by run 2");
     assert_eq!(server.end(RunId(2)), ["run 1"]);
 }

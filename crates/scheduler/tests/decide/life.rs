@@ -6,7 +6,7 @@ use model::{JobId, RepositoryId, RunId, Timestamp};
 use scheduler::Queue;
 use scheduler::queue::{Limits, Profiles, QueuedJob, QueuedRun, Retry};
 
-use crate::build::{Server, group, keeping, machines, production, ubuntu};
+use crate::build::{AN_HOUR, Server, group, keeping, machines, production, ubuntu};
 
 #[test]
 fn what_is_queued_twice_starts_once() {
@@ -27,8 +27,8 @@ fn a_run_starts_when_it_is_approved_and_not_before() {
     server.queue.run_queued(QueuedRun { needs_approval: true, ..server.run(1) });
     assert_eq!(server.go(), [""; 0]);
     assert_eq!(server.why(RunId(1)), "waits for approval");
-    server.queue.approved(RunId(1));
-    server.queue.approved(RunId(1));
+    server.queue.approved(RunId(1), server.at);
+    server.queue.approved(RunId(1), server.at);
     assert_eq!(server.go(), ["run 1"]);
 }
 
@@ -166,11 +166,13 @@ fn a_job_that_time_lets_in_waits_for_it_and_no_longer() {
 }
 
 #[test]
-fn a_job_waits_no_longer_than_anybody_may_ask_for_after_the_clock_was_set_back() {
+fn a_job_whose_time_was_set_before_the_clock_was_set_back_waits_anew_and_no_longer() {
     let mut server = Server { at: Timestamp(1_800_000_000_000), ..Server::plain() };
     let until = server.at.after(Duration::from_secs(90 * 60));
     server.queue.job_queued(QueuedJob { hold: production(Some(until)), ..server.job(1) });
     server.at = server.at.before(Duration::from_secs(31 * 24 * 60 * 60));
+    assert_eq!(server.go(), ["let job 1 wait anew"]);
+    server.pass(AN_HOUR);
     assert_eq!(server.go(), ["let job 1 in", "job 1 on ubuntu-latest"]);
 }
 

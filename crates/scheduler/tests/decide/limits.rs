@@ -30,7 +30,7 @@ fn a_run_whose_jobs_all_wait_for_people_is_none_of_the_workflows_that_run() {
     assert_eq!(server.go(), ["run 2"]);
     assert_eq!(server.why(RunId(3)), "1. 1 of at most 1 workflows are running");
     // Let in, it goes on at once, and counts again.
-    server.queue.approved(JobId(1));
+    server.queue.approved(JobId(1), server.at);
     assert_eq!(server.go(), ["job 1 on ubuntu-latest"]);
     assert_eq!(server.end(RunId(2)), [""; 0]);
     assert_eq!(server.why(RunId(3)), "1. 1 of at most 1 workflows are running");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Conclusion, JobState, RunId, RunState, Timestamp};
+use model::{Conclusion, JobId, JobState, RunId, RunState, Timestamp};
 use scheduler::engine::{Decision, EngineError, Review};
 use scheduler::environment::{self, Environment};
 use scheduler::queue::Limits;
@@ -257,15 +257,113 @@ async fn a_job_waits_as_long_as_its_environment_says_across_crashes_and_begins_t
     let house = place.house_with(worker, Limits::default(), 2).await;
     assert_eq!(timed(&house).await, before, "it does not begin anew");
     // The time comes while no server runs.
-    let (until, reason) = (Timestamp::now(), "soon".to_owned());
-    house.store.apply(vec![Change::JobDelayed { job: before.id, until, reason }]).await.expect("written");
     let worker = house.crash().await;
+    let came = Timestamp::now();
+    an_hour_passes(&place, before.id);
     let house = place.house_with(worker, Limits::default(), 2).await;
     let run = house.ended(1).await;
     assert_eq!(house.said(&run).await, "build:success deploy:success tell:success");
     let job = house.jobs(&run).await.remove(1);
     assert_eq!((job.waits_until, job.reason), (None, None));
-    assert!(job.clock.queued_at >= until, "it waits for a machine only from then on");
+    assert!(job.clock.queued_at >= came, "it waits for a machine only from then on");
+}
+
+/// Makes a job of a server that does not run an hour older.
+fn an_hour_passes(place: &Place, job: JobId) {
+    let database = rusqlite::Connection::open(place.data().join("hearth.db")).expect("a database");
+    let older =
+        "UPDATE jobs SET queued_at = queued_at - 3600000, waits_until = waits_until - 3600000 WHERE id = ?1";
+    assert_eq!(database.execute(older, [job.0]).expect("written"), 1);
+}
+
+/// Waits until a job waits for this time, or for nobody's.
+async fn waits_until(house: &House, job: JobId, until: Option<Timestamp>) {
+    let look = async {
+        while house.store.job(job).await.expect("read").expect("there").waits_until != until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let looked = tokio::time::timeout(Duration::from_secs(60), look).await;
+    assert!(looked.is_ok(), "{:?}", house.store.job(job).await);
+}
+
+#[tokio::test]
+async fn a_job_whose_time_has_come_waits_for_the_approval_that_was_asked_for_meanwhile() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, half_an_hour()).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = timed(&house).await;
+    with(&house, Environment { approval: true, ..half_an_hour() }).await;
+    let worker = house.crash().await;
+    an_hour_passes(&place, job.id);
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    let asked = waiting(&house).await;
+    assert_eq!(asked.waits_until, None);
+    assert_eq!(asked.reason.as_deref(), Some("waits to be let into Production"));
+    assert_eq!(house.worker.began(), ["build"]);
+    house.engine.review(job.id, by("mona", Decision::Approve)).await.expect("let in");
+    assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
+}
+
+#[tokio::test]
+async fn a_job_whose_time_has_come_waits_on_where_the_wait_is_longer_by_now() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, half_an_hour()).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = timed(&house).await;
+    with(&house, Environment { wait_minutes: 90, ..Environment::default() }).await;
+    let worker = house.crash().await;
+    an_hour_passes(&place, job.id);
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    waits_until(&house, job.id, Some(job.clock.queued_at.after(HALF_AN_HOUR))).await;
+    timed(&house).await;
+    assert_eq!(house.worker.began(), ["build"]);
+}
+
+#[tokio::test]
+async fn a_job_that_was_let_in_before_its_time_is_not_asked_about_again_and_its_log_says_by_whom() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, Environment { approval: true, ..half_an_hour() }).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = waiting(&house).await;
+    house.engine.review(job.id, by("mona", Decision::Approve)).await.expect("let in");
+    timed(&house).await;
+    let worker = house.crash().await;
+    an_hour_passes(&place, job.id);
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "build:success deploy:success tell:success");
+    let lines = house.logs.read(job.id).lines(0, 1).await.expect("read");
+    assert_eq!(lines[0].line.text, "mona has let this job into the environment Production: looks good");
+    assert_eq!(house.store.settings("let-in/").await.expect("read"), [], "what was over is forgotten");
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_lets_no_job_in_before_it_has_waited() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    with(&house, half_an_hour()).await;
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let job = timed(&house).await;
+    // As a time looks that was set by a clock that was a month ahead.
+    let until = Some(Timestamp::now().after(Duration::from_secs(31 * 24 * 60 * 60)));
+    house
+        .store
+        .apply(vec![Change::JobDelayed { job: job.id, until, reason: "later".to_owned() }])
+        .await
+        .expect("written");
+    let worker = house.crash().await;
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    waits_until(&house, job.id, job.waits_until).await;
+    timed(&house).await;
+    assert_eq!(house.worker.began(), ["build"]);
 }
 
 #[tokio::test]

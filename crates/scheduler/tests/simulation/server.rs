@@ -155,7 +155,7 @@ impl Server {
                     outside.wrote()?;
                 }
             }
-            Command::LetIn(job) => self.queue.approved(job),
+            Command::LetIn(job) | Command::WaitAnew(job) => self.queue.approved(job, now),
             Command::CancelRun { run, reason } => {
                 if reason.contains("higher priority") {
                     outside.saw("displaced");

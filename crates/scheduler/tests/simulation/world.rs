@@ -233,7 +233,7 @@ impl World {
             self.outside.saw("approved");
             self.outside.records.run_becomes(*run, RunState::Queued);
             self.outside.records.run(*run).queued.needs_approval = false;
-            server.queue.approved(*run);
+            server.queue.approved(*run, self.outside.now);
         }
     }
 

@@ -398,7 +398,7 @@ async fn an_operator_lets_a_job_into_its_environment_or_keeps_it_out() {
         );
     }
     // One that waits for its time is not asked about.
-    let (job, until) = (model::JobId(900), model::Timestamp::now());
+    let (job, until) = (model::JobId(900), Some(model::Timestamp::now()));
     world.apply(vec![store::Change::JobDelayed { job, until, reason: "waits".to_owned() }]).await;
     let page = operator.get(&path).await.text;
     assert!(!page.contains(&format!("{path}/approve")) && page.contains(&format!("{path}/cancel")), "{page}");

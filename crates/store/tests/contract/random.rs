@@ -71,7 +71,7 @@ impl Expected {
         match random.below(7) {
             6 => {
                 let reason = "waits for its time".to_owned();
-                (Change::JobDelayed { job, until: later(7), reason }, now == Some(JobState::Waiting))
+                (Change::JobDelayed { job, until: Some(later(7)), reason }, now == Some(JobState::Waiting))
             }
             0 => (Change::JobQueued { job, at: later(2) }, now == Some(JobState::Waiting)),
             1 => (leasing, may(JobState::Leasing)),

@@ -32,7 +32,7 @@ pub(super) fn created(connection: &Connection, job: &Job) -> Result<(), Fault> {
 pub(super) fn delayed(
     connection: &Connection,
     job: JobId,
-    until: Timestamp,
+    until: Option<Timestamp>,
     reason: &str,
 ) -> Result<(), Fault> {
     let (_, now) = known(connection, job)?;
@@ -41,7 +41,7 @@ pub(super) fn delayed(
     }
     connection
         .prepare_cached("UPDATE jobs SET reason = ?2, waits_until = ?3 WHERE id = ?1")?
-        .execute(params![job.0, reason, until.0])?;
+        .execute(params![job.0, reason, until.map(|until| until.0)])?;
     Ok(())
 }
 
