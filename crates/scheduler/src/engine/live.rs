@@ -24,7 +24,7 @@ pub(super) struct Live {
     earlier: BTreeMap<JobPath, Earlier>,
     /// The rules of its repository's environments, as far as they are known.
     pub(super) environments: Option<Vec<Environment>>,
-    /// Jobs that were let in by somebody in an earlier life, and waited for their time then: what the log says of it.
+    /// Jobs that were let in by somebody in an earlier life: what the log says of it.
     pub(super) approved: BTreeMap<JobId, String>,
     pub(super) jobs: BTreeMap<JobId, LiveJob>,
     /// Calls that are in concurrency groups and have not ended.

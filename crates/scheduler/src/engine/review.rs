@@ -75,10 +75,8 @@ impl Core {
     async fn approved(&mut self, id: JobId, said: String, hold: Option<Hold>) -> Result<(), EngineError> {
         let Some(live) = self.live.get_mut(&run_of(id)) else { return Err(EngineError::Missing(id.into())) };
         let at = Timestamp::now();
-        let mut changes = match &hold {
-            Some(hold) => vec![delayed(id, hold), keep_approval(id, &said)],
-            None => vec![Change::JobQueued { job: id, at }],
-        };
+        let entry = hold.as_ref().map_or(Change::JobQueued { job: id, at }, |hold| delayed(id, hold));
+        let mut changes = vec![entry, keep_approval(id, &said)];
         let before = live.hold(id, hold.clone());
         changes.extend(live.held_or_resumed());
         if let Err(error) = self.parts.store.apply(changes).await {
@@ -119,7 +117,6 @@ impl Core {
         let Some(live) = self.live.get_mut(&run_of(id)) else { return };
         let mut changes = vec![Change::JobQueued { job: id, at }];
         if let Some(job) = live.jobs.get_mut(&id) {
-            changes.extend(forget_approval(id, job));
             job.queued_at = at;
         }
         live.hold(id, None);
@@ -172,8 +169,8 @@ fn delayed(job: JobId, hold: &Hold) -> Change {
     Change::JobDelayed { job, until: hold.until, reason: why(hold) }
 }
 
-/// Under this, what was said when jobs of a run were let in that wait for their time: rules that ask for approval are
-/// looked at again then.
+/// Under this, what was said when jobs of a run were let in, until they have ended: rules that ask for approval are
+/// looked at again when a job's time has come, and each try's log says whose word it was.
 fn approvals(run: RunId) -> String {
     format!("let-in/{run}/")
 }
@@ -182,13 +179,14 @@ fn keep_approval(job: JobId, said: &str) -> Change {
     Change::Setting { key: format!("{}{job}", approvals(run_of(job))), value: said.into() }
 }
 
-/// Forgets who let a job in that waits for its time no more, if somebody has.
+/// Forgets who let a job in that has ended, if somebody has.
 pub(super) fn forget_approval(id: JobId, job: &LiveJob) -> Option<Change> {
-    let is_kept = job.let_in_by.is_some() && job.hold.is_some();
-    is_kept.then(|| Change::Setting { key: format!("{}{id}", approvals(run_of(id))), value: Json::Null })
+    job.let_in_by
+        .is_some()
+        .then(|| Change::Setting { key: format!("{}{id}", approvals(run_of(id))), value: Json::Null })
 }
 
-/// The jobs of a run that somebody has let in and that wait for their time, with what was said.
+/// The jobs of a run that somebody has let in and that have not ended, with what was said.
 pub(super) async fn approvals_of(
     store: &dyn Store,
     run: RunId,

@@ -216,6 +216,8 @@ async fn a_server_that_dies_while_a_job_waits_still_asks_for_it_and_one_that_was
     let run = house.ended(1).await;
     assert_eq!(house.said(&run).await, "build:success deploy:success tell:success");
     assert_eq!(house.worker.began(), ["build", "deploy", "tell"]);
+    let lines = house.logs.read(job.id).lines(0, 1).await.expect("read");
+    assert_eq!(lines[0].line.text, "mona has let this job into the environment Production: looks good");
 }
 
 /// The job `deploy`, once it waits for its time to come.
@@ -341,7 +343,7 @@ async fn a_job_that_was_let_in_before_its_time_is_not_asked_about_again_and_its_
     assert_eq!(house.said(&run).await, "build:success deploy:success tell:success");
     let lines = house.logs.read(job.id).lines(0, 1).await.expect("read");
     assert_eq!(lines[0].line.text, "mona has let this job into the environment Production: looks good");
-    assert_eq!(house.store.settings("let-in/").await.expect("read"), [], "what was over is forgotten");
+    assert_eq!(house.store.settings("let-in/").await.expect("read"), [], "what is over is forgotten");
 }
 
 #[tokio::test]
