@@ -11,7 +11,7 @@ use super::layout::nothing;
 use super::log::fold;
 use super::log::line;
 use super::log::range::{PAGE, Range};
-use super::run::actions;
+use super::run::actions::{self, Deciders};
 use super::run::waterfall;
 use super::runs::encoded;
 use super::viewer::Viewer;
@@ -41,6 +41,7 @@ pub(super) struct View<'a> {
     pub(super) search: Option<&'a Search>,
     /// Why it waits.
     pub(super) wait: Option<&'a str>,
+    pub(super) deciders: &'a Deciders,
     pub(super) viewer: &'a Viewer,
     pub(super) now: Timestamp,
 }
@@ -77,7 +78,7 @@ fn head(view: &View<'_>) -> Markup {
         div.head data-job=(job.id) data-state=(word) {
             (badge::badge(word))
             h1 { (job.name) }
-            (actions::of_job(run, job, view.viewer))
+            (actions::of_job(run, job, view.deciders, view.viewer))
         }
         p.sub {
             (waterfall::words(&job.clock, view.now))
@@ -244,6 +245,7 @@ mod tests {
             range: Range::with(Some(1500), count),
             search: None,
             wait: None,
+            deciders: &Deciders::default(),
             viewer: &sample::viewer(Role::Operate),
             now: Timestamp(70_000),
         };
@@ -275,6 +277,7 @@ mod tests {
             range: Range::with(None, 0),
             search: None,
             wait: None,
+            deciders: &Deciders::default(),
             viewer: &sample::viewer(Role::Read),
             now: Timestamp(70_000),
         };
@@ -316,6 +319,7 @@ mod tests {
             range: Range::with(None, 1),
             search: None,
             wait: None,
+            deciders: &Deciders::default(),
             viewer: &sample::viewer(Role::Read),
             now: Timestamp(70_000),
         };

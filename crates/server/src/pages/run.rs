@@ -20,6 +20,7 @@ use super::job;
 use super::markdown;
 use super::runs::{branch, encoded};
 use super::viewer::Viewer;
+use actions::Deciders;
 use failure::Failure;
 use needs::Needs;
 
@@ -48,6 +49,7 @@ pub(super) struct View<'a> {
     pub(super) others: &'a BTreeMap<u32, Vec<Job>>,
     /// Why the run or its jobs wait, in words.
     pub(super) waits: &'a [(String, String)],
+    pub(super) deciders: &'a Deciders,
     pub(super) viewer: &'a Viewer,
     pub(super) now: Timestamp,
 }
@@ -148,7 +150,7 @@ fn waits(view: &View<'_>) -> Markup {
             section.waits aria-label="Waiting" {
                 h2 { "Waiting" }
                 ul { @for (who, why) in view.waits { li { strong { (who) } " " (why) } } }
-                (actions::of_waiting(view.run, view.jobs, view.viewer))
+                (actions::of_waiting(view.run, view.jobs, view.deciders, view.viewer))
             }
         }
     }

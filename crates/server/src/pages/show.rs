@@ -21,6 +21,7 @@ use super::job::Search;
 use super::layout::{Page, document};
 use super::log::line::{self, ERROR_PATTERN, Mark};
 use super::log::range::{PAGE, Range};
+use super::run::actions::{self, Deciders};
 use super::run::attempts::BESIDE;
 use super::run::failure::{self, Failure};
 use super::run::needs::Needs;
@@ -120,6 +121,7 @@ pub(super) async fn run(
         jobs: &jobs,
         steps: &steps,
         shown,
+        deciders: &deciders(&pages, &viewer, &run, repository.as_ref(), &jobs).await?,
         viewer: &viewer,
         now: Timestamp::now(),
     };
@@ -128,6 +130,25 @@ pub(super) async fn run(
     let state = Some(run_page::word(&view));
     let page = Page { title: &title, part: "/", state, live, has_log: false, body: run_page::render(&view) };
     Ok(document(&page, Some(&viewer), Timestamp::now()))
+}
+
+/// Who decides about those of these jobs that wait for somebody's word, if any does and the viewer may be asked.
+async fn deciders(
+    pages: &Pages,
+    viewer: &Viewer,
+    run: &Run,
+    repository: Option<&Repository>,
+    jobs: &[Job],
+) -> Result<Deciders, PageError> {
+    let Some(repository) = repository.filter(|_| viewer.may(Role::Operate)) else {
+        return Ok(Deciders::default());
+    };
+    if !jobs.iter().any(actions::is_asked_for) {
+        return Ok(Deciders::default());
+    }
+    // Rules that can't be read let nobody decide; the page is there all the same.
+    let rules = environment::of_place(pages.store(), &repository.place).await.ok();
+    Ok(Deciders { rules, attempts: pages.store().attempts(run.id).await? })
 }
 
 fn name(repository: Option<&Repository>) -> &str {
@@ -240,6 +261,7 @@ pub(super) async fn job(
         range,
         search: search.as_ref(),
         wait,
+        deciders: &deciders(&pages, &viewer, &run, repository.as_ref(), std::slice::from_ref(&job)).await?,
         viewer: &viewer,
         now: Timestamp::now(),
     };

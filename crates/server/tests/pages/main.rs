@@ -412,6 +412,51 @@ async fn an_operator_lets_a_job_into_its_environment_or_keeps_it_out() {
 }
 
 #[tokio::test]
+async fn who_may_not_decide_about_a_job_has_no_button_for_it() {
+    let world = World::new().await;
+    let repository = world.repository("octo/hello").await;
+    let run = world.run(repository, 100, |what| what.actor = "@Operate".to_owned()).await.id;
+    world.start(run, WORKFLOW, 99).await;
+    let build = world.job(run, 1, "build", "build", 99).await;
+    let build = world.store.job(build).await.expect("read").expect("there");
+    let deploy = store::record::Job {
+        id: model::JobId(900),
+        path: "deploy".to_owned(),
+        name: "deploy".to_owned(),
+        state: model::JobState::Waiting,
+        environment: Some("Production".to_owned()),
+        ..build
+    };
+    world.apply(vec![store::Change::JobCreated(Box::new(deploy))]).await;
+    let reason = WaitReason::Environment("Production".to_owned());
+    let wait = scheduler::decide::Wait { subject: Subject::Job(model::JobId(900)), reason, place: None };
+    world.control.waits.lock().expect("a lock").push(wait);
+    let operator = Browser::signed_in(&world, Role::Operate).await;
+    let path = format!("/runs/{run}/jobs/900");
+    for (reviewers, prevent_self_review, buttons) in [
+        (&[][..], false, ["approve", "reject"].as_slice()),
+        (&["operate"], false, &["approve", "reject"]),
+        (&["operate"], true, &["reject"]),
+        (&["eve"], false, &["cancel"]),
+    ] {
+        let rules = scheduler::environment::Environment {
+            name: "production".to_owned(),
+            approval: true,
+            reviewers: reviewers.iter().map(|name| (*name).to_owned()).collect(),
+            prevent_self_review,
+            ..Default::default()
+        };
+        world.apply(vec![scheduler::environment::set("octo/hello", &rules)]).await;
+        for page in [format!("/runs/{run}"), path.clone()] {
+            let text = operator.get(&page).await.text;
+            let shown = ["approve", "reject", "cancel"];
+            let shown = shown.into_iter().filter(|word| text.contains(&format!("{path}/{word}\"")));
+            assert_eq!(shown.collect::<Vec<_>>(), buttons, "{rules:?}, {page}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn many_changes_at_once_are_told_as_few() {
     let world = World::new().await;
     let repository = world.repository("octo/hello").await;

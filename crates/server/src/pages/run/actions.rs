@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 use model::{Conclusion, JobState, RunState};
-use store::record::{Job, Run};
+use scheduler::environment::{self, Decision, Environment};
+use store::record::{Attempt, Job, Run};
 
 use crate::pages::layout::csrf;
 use crate::pages::viewer::{Role, Viewer};
@@ -65,6 +66,35 @@ impl Action {
     }
 }
 
+/// Who decides about jobs of a run that wait for somebody's word.
+#[derive(Debug, Default)]
+pub(in crate::pages) struct Deciders {
+    /// The rules of its repository's environments; none while nobody knows them, and then nobody decides.
+    pub(in crate::pages) rules: Option<Vec<Environment>>,
+    /// All attempts of the run.
+    pub(in crate::pages) attempts: Vec<Attempt>,
+}
+
+impl Deciders {
+    /// What a viewer may do with a job that waits for somebody's word. Who may decide nothing may end it all the same.
+    fn of(&self, run: &Run, job: &Job, viewer: &Viewer) -> Vec<Action> {
+        let Some(rules) = &self.rules else { return vec![Action::Cancel] };
+        let rules = job.environment.as_deref().and_then(|name| environment::named(rules, name));
+        let causes = environment::causes(run, &self.attempts);
+        let may = |decision| environment::objection(rules, &viewer.name, decision, &causes).is_none();
+        match (may(Decision::Approve), may(Decision::Reject)) {
+            (true, _) => vec![Action::Approve, Action::Reject],
+            (false, true) => vec![Action::Reject],
+            (false, false) => vec![Action::Cancel],
+        }
+    }
+}
+
+/// Whether somebody must let a job into its environment.
+pub(in crate::pages) fn is_asked_for(job: &Job) -> bool {
+    job.state == JobState::Waiting && job.waits_until.is_none()
+}
+
 /// Buttons for a run.
 pub(in crate::pages) fn of_run(run: &Run, viewer: &Viewer) -> Markup {
     html! {
@@ -77,11 +107,11 @@ pub(in crate::pages) fn of_run(run: &Run, viewer: &Viewer) -> Markup {
 }
 
 /// Buttons for a job.
-pub(in crate::pages) fn of_job(run: &Run, job: &Job, viewer: &Viewer) -> Markup {
+pub(in crate::pages) fn of_job(run: &Run, job: &Job, deciders: &Deciders, viewer: &Viewer) -> Markup {
     let is_latest = job.attempt == run.attempt;
     let actions = match (run.what.state, job.state, job.conclusion) {
         (RunState::Ended, _, Some(_)) => vec![Action::Rerun],
-        (_, JobState::Waiting, None) if job.waits_until.is_none() => vec![Action::Approve, Action::Reject],
+        (_, _, None) if is_asked_for(job) => deciders.of(run, job, viewer),
         (_, _, None) => vec![Action::Cancel],
         _ => vec![],
     };
@@ -97,9 +127,8 @@ pub(in crate::pages) fn of_job(run: &Run, job: &Job, viewer: &Viewer) -> Markup 
 }
 
 /// Jobs that somebody must let into their environments, with buttons for it.
-pub(in crate::pages) fn of_waiting(run: &Run, jobs: &[Job], viewer: &Viewer) -> Markup {
-    let is_asked_for = |job: &&Job| job.state == JobState::Waiting && job.waits_until.is_none();
-    let waiting = || jobs.iter().filter(is_asked_for).filter(|_| viewer.may(Role::Operate));
+pub(in crate::pages) fn of_waiting(run: &Run, jobs: &[Job], deciders: &Deciders, viewer: &Viewer) -> Markup {
+    let waiting = || jobs.iter().filter(|job| is_asked_for(job) && viewer.may(Role::Operate));
     html! {
         @if waiting().next().is_some() {
             ul.reviews {
@@ -107,7 +136,7 @@ pub(in crate::pages) fn of_waiting(run: &Run, jobs: &[Job], viewer: &Viewer) -> 
                     li data-job=(job.id) {
                         strong { (job.name) }
                         @if let Some(environment) = &job.environment { " into " strong { (environment) } } " "
-                        (of_job(run, job, viewer))
+                        (of_job(run, job, deciders, viewer))
                     }
                 }
             }
