@@ -65,7 +65,7 @@ async fn a_database_of_an_earlier_version_has_all_that_it_had_and_goes_on() {
             requeue: Requeue::Machine,
             at: NOON,
         },
-        Change::JobDelayed { job: JobId(1), until, reason: "it waits".to_owned() },
+        Change::JobDelayed { job: JobId(1), until: Some(until), reason: "it waits".to_owned() },
         Change::RunHeld { run: run.id, reason: "somebody must".to_owned() },
     ];
     let written = tokio::time::timeout(std::time::Duration::from_secs(20), store.apply(changes)).await;
