@@ -185,7 +185,7 @@ fn jobs_are_let_into_their_environments_and_deliveries_are_worked_on_again() {
     assert_eq!((cells[1], cells[3], cells[4]), ("2", "deploy", "octo/hello"), "{waiting}");
     assert_eq!(cells[5], "waits for approval to use the environment `production`");
     let whole = server.hearth(&["approve", "2"], "");
-    assert!(whole.code == Some(2) && whole.err.contains("jobs of it do, name one: deploy"), "{whole:?}");
+    assert!(whole.code == Some(2) && whole.err.contains("jobs of it do; name one: deploy"), "{whole:?}");
     assert_eq!(server.hearth(&["reject", "2", "deploy", "--comment", "not today"], "").code, Some(0));
     assert_eq!(server.ended(2)["conclusion"], "failure");
     assert_eq!(server.hearth(&["queue"], "").err, "hearth: nothing waits\n");
