@@ -1,6 +1,8 @@
 //! The commands that ask a server, beside one that says what it is told to.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod asked;
+
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -76,21 +78,9 @@ struct Said {
 }
 
 fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer) {
-    let mut reader = BufReader::new(stream.try_clone().expect("cloned"));
-    let mut first = String::new();
-    let _ = reader.read_line(&mut first);
-    let (mut line, mut length) = (String::new(), 0);
-    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
-        }
-        line.clear();
-    }
-    let _ = reader.read_exact(&mut vec![0; length]);
-    let mut words = first.split(' ');
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (method, path) = asked::read(&stream);
     let begun = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
-    let _ = match answer(method, path.split('?').next().unwrap_or_default()) {
+    let _ = match answer(&method, path.split('?').next().unwrap_or_default()) {
         Answer::Status(status) => write!(stream, "HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n"),
         Answer::Json(body) => {
             let body = body.to_string();
@@ -99,7 +89,7 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer) {
         Answer::Events(events) => write!(stream, "{begun}{events}"),
         Answer::Open(events) => {
             let _ = write!(stream, "{begun}{events}");
-            reader.read(&mut [0]).map(drop)
+            stream.read(&mut [0]).map(drop)
         }
         Answer::Lines(is_enough) => {
             let _ = write!(stream, "{begun}");

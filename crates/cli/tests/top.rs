@@ -1,7 +1,9 @@
 //! `hearth top` on a terminal, beside a server that says what it is told to.
 
+mod asked;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZero;
 use std::os::fd::OwnedFd;
@@ -38,19 +40,7 @@ impl Fake {
 }
 
 fn answer(mut stream: TcpStream, told: &Mutex<Vec<String>>) {
-    let mut reader = BufReader::new(stream.try_clone().expect("cloned"));
-    let mut first = String::new();
-    let _ = reader.read_line(&mut first);
-    let (mut line, mut length) = (String::new(), 0);
-    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
-        }
-        line.clear();
-    }
-    let _ = reader.read_exact(&mut vec![0; length]);
-    let mut words = first.split(' ');
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (method, path) = asked::read(&stream);
     if method == "POST" {
         told.lock().expect("whole").push(path.to_owned());
         let _ = write!(stream, "HTTP/1.1 204 No Content\r\n\r\n");
@@ -64,7 +54,7 @@ fn answer(mut stream: TcpStream, told: &Mutex<Vec<String>>) {
         };
         let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{events}");
         // It stays open, as those of a server do.
-        let _ = reader.read(&mut [0]);
+        let _ = stream.read(&mut [0]);
         return;
     }
     let body = answers().remove(path.split('?').next().unwrap_or_default()).unwrap_or(Json::Null).to_string();
