@@ -39,13 +39,16 @@ async fn main() -> Result<()> {
     let driver: Arc<dyn Driver> = Arc::new(QemuDriver::new(&data));
     driver.reap().await?;
     // Of a run that was broken off.
-    let _ = std::fs::remove_dir_all(Snapshot::all(&data).join("bench"));
+    for left in ["bench", "bench-usual"] {
+        let _ = std::fs::remove_dir_all(Snapshot::all(&data).join(left));
+    }
     let bench = Bench { driver, data, count: 0.into() };
     println!("| Figure | Measured | Target |\n|---|---|---|");
     let snapshot = bench.starts(rounds).await?;
     bench.calls(&snapshot).await?;
     bench.parallel(&snapshot).await?;
     bench.network().await?;
+    bench.usual_clone().await?;
     std::fs::remove_dir_all(&snapshot.folder)?;
     bench.pool(rounds).await
 }
@@ -94,7 +97,7 @@ impl Bench {
         let faster = cold.as_secs_f64() / restored.as_secs_f64();
         row("start to first answered command, cold", format!("{cold:.2?}"), "");
         row("the same, restored", format!("{restored:.2?}, {faster:.1} times faster"), "6 times faster");
-        row("memory of a clone that is alone (PSS)", share_of_memory(&mut alone), "");
+        row("memory of a clone that is alone (PSS)", share_of_memory(&mut alone, MEMORY_MIB), "");
         self.shares(&snapshot).await?;
         Ok(snapshot)
     }
@@ -110,11 +113,26 @@ impl Bench {
         let shares = clones.iter().map(|clone| proportional_mib(&self.data, &clone.id.0));
         let mut shares = shares.collect::<Result<Vec<_>>>()?;
         let figure = format!("memory of a clone of {PARALLEL} (PSS)");
-        row(&figure, share_of_memory(&mut shares), "0.33");
+        row(&figure, share_of_memory(&mut shares, MEMORY_MIB), "0.33");
         for clone in clones {
             clone.destroy().await?;
         }
         Ok(())
+    }
+
+    /// Memory of a clone of the size that a job's machine has unless it asks for another, with none beside it.
+    async fn usual_clone(&self) -> Result<()> {
+        let usual = || MachineSpec { memory_mib: None, ..self.spec() };
+        let machine = self.driver.start(usual()).await?;
+        answer(&machine.guest).await?;
+        let snapshot = self.driver.snapshot(machine, &SnapshotId("bench-usual".to_owned())).await?;
+        let clone = self.driver.restore(&snapshot, usual()).await?;
+        answer(&clone.guest).await?;
+        let mut share = [proportional_mib(&self.data, &clone.id.0)?];
+        let figure = share_of_memory(&mut share, snapshot.memory_mib);
+        row("memory of a clone of the usual size that is alone (PSS)", figure, "0.33");
+        clone.destroy().await?;
+        Ok(std::fs::remove_dir_all(&snapshot.folder)?)
     }
 
     /// The channel alone, and a process through it.
@@ -273,10 +291,10 @@ async fn run(guest: &Guest, script: &str) -> Result<ExitStatus> {
 }
 
 /// The median, as a part of a machine's memory.
-fn share_of_memory(shares: &mut [u64]) -> String {
+fn share_of_memory(shares: &mut [u64], memory_mib: u64) -> String {
     shares.sort_unstable();
     let share = shares[shares.len() / 2];
-    format!("{share} of {MEMORY_MIB} MiB, {:.2}", share as f64 / MEMORY_MIB as f64)
+    format!("{share} of {memory_mib} MiB, {:.2}", share as f64 / memory_mib as f64)
 }
 
 /// Proportional memory of the processes that the driver has noted for this machine, in MiB.

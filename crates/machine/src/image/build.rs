@@ -30,7 +30,9 @@ use super::hash;
 use super::initrd;
 use super::manifest::{Content, Files, Manifest, RootKind};
 use super::oci::Layout;
-use super::program::Tools;
+use super::program::{
+    APT_CACHE, APT_CONFIG, APT_GET, DPKG_DEB, MMDEBSTRAP, NEWUIDMAP, Program, SQFSTAR, Tools,
+};
 use super::scratch::{make_private, try_lock};
 use super::store::{INITRD, Image, ImageStore, KERNEL, MANIFEST, ROOT};
 use kept::Kept;
@@ -167,6 +169,7 @@ fn build_with(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Image, ImageError> {
     super::store::check_name(&recipe.name)?;
+    tools.must_have(&needed(&recipe.base, rustix::process::geteuid().is_root()))?;
     let folder = store.build_folder();
     make_private(&folder)?;
     let lock = folder.join("lock");
@@ -185,6 +188,17 @@ fn build_with(
             next => next,
         };
     }
+}
+
+/// The programs that a build needs in any case, so that none is missed after minutes.
+fn needed(base: &Base, is_root: bool) -> Vec<Program> {
+    let mut all = vec![APT_CONFIG, APT_GET, APT_CACHE, DPKG_DEB, SQFSTAR];
+    if matches!(base, Base::Packages { .. }) {
+        all.push(MMDEBSTRAP);
+        // mmdebstrap's own way to many ids for a user who may not just take them.
+        all.extend((!is_root).then_some(NEWUIDMAP));
+    }
+    all
 }
 
 struct Builder<'a> {

@@ -33,6 +33,7 @@ pub(crate) const APT_CONFIG: Program = Program { name: "apt-config", package: "a
 pub(crate) const DPKG_DEB: Program = Program { name: "dpkg-deb", package: "dpkg" };
 pub(crate) const XZ: Program = Program { name: "xz", package: "xz-utils" };
 pub(crate) const ZSTD: Program = Program { name: "zstd", package: "zstd" };
+pub(crate) const NEWUIDMAP: Program = Program { name: "newuidmap", package: "uidmap" };
 pub(crate) const SQFSTAR: Program = Program { name: "sqfstar", package: "squashfs-tools" };
 /// Runs something with mounts and processes that are gone when it is.
 const UNSHARE: Program = Program { name: "unshare", package: "util-linux" };
@@ -103,6 +104,12 @@ impl Tools {
         Self { folders }
     }
 
+    /// Those in one folder alone.
+    #[cfg(test)]
+    pub(crate) fn only_in(folder: &Path) -> Self {
+        Self { folders: vec![folder.to_owned()] }
+    }
+
     /// Those in one folder before those of the host.
     #[cfg(test)]
     pub(crate) fn first_in(folder: &Path) -> Self {
@@ -119,6 +126,11 @@ impl Tools {
             .map(|folder| folder.join(program.name))
             .find(|path| path.is_file())
             .ok_or_else(missing)
+    }
+
+    /// Says which program is missing, before anything is begun that needs it.
+    pub(crate) fn must_have(&self, programs: &[Program]) -> Result<(), ImageError> {
+        programs.iter().try_for_each(|program| self.find(*program).map(drop))
     }
 
     /// Runs a program, whose output goes to a file. What it says on standard error is given to `said`.

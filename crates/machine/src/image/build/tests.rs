@@ -123,6 +123,26 @@ fn ended(progress: &Progress) -> Option<Stage> {
 }
 
 #[test]
+fn a_build_says_which_program_is_missing_before_it_begins() {
+    let bench = Bench::new();
+    fs::remove_file(bench.path("sqfstar")).unwrap();
+    let tools = Tools::only_in(&bench.folder.path().join("bin"));
+    let mut told = Vec::new();
+    let built = build_with(tools, &bench.store, &bare(), b"", &mut |progress| told.push(progress));
+    assert!(built.unwrap_err().to_string().contains("apt-get install squashfs-tools"));
+    assert!(told.is_empty() && bench.calls("mmdebstrap") == 0);
+}
+
+#[test]
+fn only_a_user_who_installs_packages_and_is_not_root_needs_the_package_for_ids() {
+    let packages =
+        |base: Base, is_root| needed(&base, is_root).iter().any(|needed| needed.package == "uidmap");
+    assert!(packages(bare().base, false));
+    assert!(!packages(bare().base, true));
+    assert!(!packages(Base::Tar("root.tar".into()), false));
+}
+
+#[test]
 fn a_build_gives_a_verified_image_with_its_name_and_leaves_nothing_else() {
     let bench = Bench::new();
     let (built, told) = bench.build(&bare(), b"the agent");
