@@ -105,8 +105,8 @@ impl Git {
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GCM_INTERACTIVE", "never")
             .env("LC_ALL", "C");
-        if std::env::var_os("GIT_SSH_COMMAND").is_none() {
-            command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+        if ["GIT_SSH", "GIT_SSH_COMMAND"].iter().all(|name| std::env::var_os(name).is_none()) {
+            command.env("GIT_SSH_COMMAND", format!("ssh {}", crate::ssh::PATIENCE));
         }
         for setting in SETTINGS.iter().chain(settings) {
             command.arg("-c").arg(setting);

@@ -28,7 +28,7 @@ impl SshAccess {
             false => "-o StrictHostKeyChecking=accept-new",
         };
         format!(
-            "-i \"{key}\" -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode=yes -o UpdateHostKeys=no \
+            "-i \"{key}\" -o IdentitiesOnly=yes -o IdentityAgent=none -o UpdateHostKeys=no {PATIENCE} \
              {checking} -o \"UserKnownHostsFile={known_hosts} ~/.ssh/known_hosts\""
         )
     }
@@ -38,6 +38,10 @@ impl SshAccess {
         format!("{}@{}:{owner}/{repo}.git", self.user, host(server))
     }
 }
+
+/// Asks nobody anything, and is done with a server that says nothing for a minute.
+pub(crate) const PATIENCE: &str =
+    "-o BatchMode=yes -o ConnectTimeout=60 -o ServerAliveInterval=15 -o ServerAliveCountMax=4";
 
 /// The name of a server without scheme and port.
 pub(crate) fn host(server: &str) -> &str {
