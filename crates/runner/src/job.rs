@@ -147,7 +147,7 @@ pub(crate) struct JobRun<'a> {
 /// Carries out one job on one machine.
 ///
 /// Every event goes to `sink`, the last is `JobFinished`. A failure of the machine ends the job with
-/// `infrastructure_error`, whatever its steps did before. The machine is neither started nor ended here.
+/// `infrastructure_error`, unless it had failed before by its steps. The machine is neither started nor ended here.
 pub async fn run_job(
     job: Job,
     machine: &Machine,

@@ -35,10 +35,12 @@ pub mod shell;
 pub mod source;
 mod ssh;
 mod step;
+mod tree;
 
 pub use cancel::Cancellation;
 pub use checkpoint::{Checkpoint, Halted, Inside, Surroundings, Vault, without_secrets};
 pub use job::{JobEnd, run_job, run_job_from};
+pub use tree::file_of_tree;
 
 use std::path::PathBuf;
 use std::sync::Arc;

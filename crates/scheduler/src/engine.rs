@@ -55,6 +55,10 @@ const LOOK: Duration = Duration::from_secs(3);
 /// Wait before a write is tried again that the disk or the database had no room for.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long is slept at most while somebody waits for a time of day: the clock may be set meanwhile, or the host
+/// sleep, and neither of them wakes who waits for so many seconds.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
 /// What the engine works with.
 pub struct Parts {
     /// What must not be forgotten.
@@ -272,7 +276,7 @@ impl Core {
             let wake = self.queue.wakes_at(decided_at).map(|at| at.since(Timestamp::now()));
             let wake = async {
                 match wake {
-                    Some(wait) => tokio::time::sleep(wait).await,
+                    Some(wait) => tokio::time::sleep(wait.min(LOOK_AGAIN)).await,
                     None => std::future::pending().await,
                 }
             };
@@ -416,8 +420,8 @@ impl Core {
     }
 
     /// A worker is done with a job.
-    async fn worked(&mut self, id: JobId, result: JobResult) {
-        if self.taken_back(id, &result).await {
+    async fn worked(&mut self, id: JobId, mut result: JobResult) {
+        if self.taken_back(id, &mut result).await {
             return;
         }
         let run = crate::recipe::run_of(id);
@@ -438,7 +442,7 @@ impl Core {
                 let reason = retry.after.clone();
                 if self.queue.retried(id, retry, now) {
                     // Why stands right before it in the log.
-                    job.again_because = Some("its machine failed".to_owned());
+                    job.again_because = Some("that was not for its steps to prevent".to_owned());
                     warn!(job = %id, %run, reason, "the job's machine has failed; the job is tried again");
                     let requeue = Requeue::Machine;
                     self.write(vec![Change::JobRequeued { job: id, reason, requeue, at: now }]).await;

@@ -188,10 +188,15 @@ pub enum Again {
 #[must_use]
 pub fn earlier(jobs: &[Job], inputs: &[PlanInput], again: &Again) -> BTreeMap<JobPath, Earlier> {
     use model::Conclusion::{Skipped, Success};
-    let counts = |job: &&Job| match again {
+    let is_left = |job: &&Job| match again {
         Again::All => false,
         Again::Failed => matches!(job.conclusion, Some(Success | Skipped)),
         Again::Jobs(paths) => !paths.contains(&job.path),
+    };
+    let once_more: Vec<&str> = jobs.iter().filter(|job| !is_left(job)).map(|job| &job.path[..]).collect();
+    // Jobs of a called workflow run again with their call, and a call that ended by itself with any of its jobs.
+    let counts = |job: &&Job| {
+        is_left(job) && !once_more.iter().any(|path| is_below(path, &job.path) || is_below(&job.path, path))
     };
     let result = |job: &Job| {
         let told = inputs.iter().find_map(|input| match input {
@@ -203,6 +208,11 @@ pub fn earlier(jobs: &[Job], inputs: &[PlanInput], again: &Again) -> BTreeMap<Jo
     let path = |job: &Job| serde_json::from_value(Json::String(job.path.clone())).ok();
     let earlier = |job: &Job| Some(Earlier { result: result(job)?, ran_as: ran_as(job) });
     jobs.iter().filter(counts).filter_map(|job| Some((path(job)?, earlier(job)?))).collect()
+}
+
+/// Whether one path is of a job that another one calls.
+fn is_below(path: &str, caller: &str) -> bool {
+    path.strip_prefix(caller).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The job whose log tells of this one.

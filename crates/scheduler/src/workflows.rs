@@ -1,10 +1,11 @@
 //! Workflow files of a commit, and the files that they call.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use forge::git::Mirror;
 use model::ActionRef;
-use runner::ActionStore;
+use runner::{ActionStore, file_of_tree};
 use workflow::plan::CalledWorkflows;
 use workflow::resolve::{WorkflowRef, missing};
 use workflow::schema::decode;
@@ -87,16 +88,13 @@ async fn fetch(
                 // One that is misspelt must not wait for an hour.
                 false => CallError::Wrong(format!("can't get the called workflow {shown}: {}", error.reason)),
             })?;
-            let file = fetched.tree.join(path);
-            // A link would lead out of the repository; GitHub follows none either.
-            let metadata = tokio::fs::symlink_metadata(&file).await.ok().filter(std::fs::Metadata::is_file);
-            let metadata = metadata.ok_or_else(|| not_found(&shown, &fetched.commit))?;
-            if metadata.len() > FILE_BYTES {
+            let file = file_of_tree(&fetched.tree, Path::new(path));
+            let file = file.ok_or_else(|| not_found(&shown, &fetched.commit))?;
+            let unreadable = |error| CallError::Unreachable(format!("can't read {shown}: {error}"));
+            if tokio::fs::metadata(&file).await.map_err(unreadable)?.len() > FILE_BYTES {
                 return Err(CallError::Wrong(format!("the called workflow {shown} is too large")));
             }
-            let bytes = tokio::fs::read(&file).await;
-            let bytes =
-                bytes.map_err(|error| CallError::Unreachable(format!("can't read {shown}: {error}")))?;
+            let bytes = tokio::fs::read(&file).await.map_err(unreadable)?;
             Ok((text(&shown, &bytes)?, Some(fetched.commit)))
         }
     }

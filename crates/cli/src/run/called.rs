@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use model::ActionRef;
-use runner::ActionStore;
+use runner::{ActionStore, file_of_tree};
 use workflow::diagnostic::{Diagnostic, Severity, codes};
 use workflow::plan::CalledWorkflows;
 use workflow::resolve::{Limits, Missing, WorkflowRef, check_calls, missing};
@@ -46,9 +46,9 @@ pub(crate) async fn load(
             break;
         }
         for one in wanted {
-            let (path, commit) =
+            let (tree, commit) =
                 locate(root, &one.reference, actions).await.map_err(LoadError::Unreachable)?;
-            calls.add(&one, &path, sources).map_err(LoadError::Unreachable)?;
+            calls.add(&one, &tree, sources).map_err(LoadError::Unreachable)?;
             calls.called.commits.extend(commit.map(|commit| (one.key, commit)));
         }
     }
@@ -66,9 +66,9 @@ pub(crate) fn check_local(root: &Path, file: &WorkflowFile) -> anyhow::Result<Ve
     loop {
         let mut found = false;
         for one in calls.wanted(workflow) {
-            let WorkflowRef::Local { path } = &one.reference else { continue };
+            let WorkflowRef::Local { .. } = &one.reference else { continue };
             found = true;
-            calls.add(&one, &root.join(path), &mut Sources::default())?;
+            calls.add(&one, root, &mut Sources::default())?;
         }
         if !found {
             break;
@@ -98,15 +98,15 @@ impl Calls {
         wanted
     }
 
-    /// Reads the file at `path`.
-    fn add(&mut self, wanted: &Missing, path: &Path, sources: &mut Sources) -> anyhow::Result<()> {
-        // A link would lead out of a fetched repository; GitHub follows none either.
-        if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+    /// Reads the file, which is in this tree.
+    fn add(&mut self, wanted: &Missing, tree: &Path, sources: &mut Sources) -> anyhow::Result<()> {
+        let (WorkflowRef::Local { path } | WorkflowRef::Remote { path, .. }) = &wanted.reference;
+        let Some(path) = file_of_tree(tree, Path::new(path)) else {
             self.problems.push(not_found(wanted));
             self.failed.insert(wanted.key.clone());
             return Ok(());
-        }
-        let file = WorkflowFile::read(path, shown(&wanted.reference))?;
+        };
+        let file = WorkflowFile::read(&path, shown(&wanted.reference))?;
         sources.add(&file);
         match file.workflow.clone().filter(|_| !file.is_broken()) {
             Some(workflow) => drop(self.called.workflows.insert(wanted.key.clone(), workflow)),
@@ -126,14 +126,14 @@ impl Calls {
     }
 }
 
-/// The file on this host, and the commit where it is of another repository.
+/// The tree on this host that has the file, and the commit where it is of another repository.
 async fn locate(
     root: &Path,
     reference: &WorkflowRef,
     actions: &dyn ActionStore,
 ) -> anyhow::Result<(PathBuf, Option<String>)> {
     match reference {
-        WorkflowRef::Local { path } => Ok((root.join(path), None)),
+        WorkflowRef::Local { .. } => Ok((root.to_owned(), None)),
         WorkflowRef::Remote { owner, repo, path, reference } => {
             let action = ActionRef::Repository {
                 owner: owner.clone(),
@@ -144,7 +144,7 @@ async fn locate(
             let fetched = actions.fetch(&action).await.with_context(|| {
                 format!("can't get the reusable workflow {owner}/{repo}/{path}@{reference}")
             })?;
-            Ok((fetched.tree.join(path), Some(fetched.commit)))
+            Ok((fetched.tree, Some(fetched.commit)))
         }
     }
 }

@@ -25,17 +25,18 @@ impl JobRun<'_> {
         if failure.is_none() && !self.cancellation.is_killed() {
             failure = self.outputs_and_url(frame, &mut result).await.err();
         }
+        let outcome = if failure.is_some() { Conclusion::Failure } else { Conclusion::Success };
         if let Some(failure) = failure {
             let message = format!("job '{}': {failure}", self.job.name);
             self.log.error(COMPLETE, format!("The machine failed: {message}"));
-            result.conclusion = Conclusion::Failure;
-            result.infrastructure_error = Some(self.log.masker.mask(&message).into_owned());
+            // A job whose steps had failed before has failed whatever becomes of its machine: another try, which
+            // this error is to lead to, could only hide that.
+            if result.conclusion != Conclusion::Failure {
+                result.conclusion = Conclusion::Failure;
+                result.infrastructure_error = Some(self.log.masker.mask(&message).into_owned());
+            }
             result.outputs.clear();
         }
-        let outcome = match result.infrastructure_error {
-            Some(_) => Conclusion::Failure,
-            None => Conclusion::Success,
-        };
         self.log.step_finished(COMPLETE, outcome, outcome, begun.elapsed());
         result
     }

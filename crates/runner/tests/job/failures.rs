@@ -24,6 +24,21 @@ async fn a_stream_cut_in_mid_step_is_an_infrastructure_error() {
 }
 
 #[tokio::test]
+async fn a_step_that_failed_before_the_machine_did_has_decided_the_job() {
+    let bench = Bench::new();
+    let steps = vec![run("exit 3"), run("echo ready; sleep 60").when("always()")];
+    let cut = async {
+        bench.wait_for("ready").await;
+        bench.cut();
+    };
+    let (outcome, ()) = tokio::join!(bench.run(job(steps)), cut);
+    assert_eq!(outcome.conclusions(), [Failure, Failure], "{}", outcome.all());
+    assert_eq!(outcome.result.conclusion, Failure);
+    assert_eq!(outcome.result.infrastructure_error, None, "it would be tried again, and might succeed");
+    assert!(outcome.all().contains("The machine failed: job 'build'"), "{}", outcome.all());
+}
+
+#[tokio::test]
 async fn background_steps_fail_with_their_machine_and_are_told_to_have_ended() {
     let bench = Bench::new();
     let mut server = run("echo ready; sleep 60");
@@ -34,6 +49,7 @@ async fn background_steps_fail_with_their_machine_and_are_told_to_have_ended() {
     };
     let (outcome, ()) = tokio::join!(bench.run(job(vec![server, run("sleep 60")])), cut);
     assert_eq!(outcome.conclusions(), [Failure, Failure], "{}", outcome.all());
+    assert!(outcome.result.infrastructure_error.is_some());
     let main = |step: &StepRef| step.phase == StepPhase::Main;
     let count = |wanted: fn(&JobEvent) -> Option<&StepRef>| {
         outcome.events.iter().filter_map(wanted).filter(|step| main(step)).count()

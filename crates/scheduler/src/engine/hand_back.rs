@@ -15,7 +15,17 @@ const WHY: &str = "the server was stopped while it ran";
 
 /// Whether the log of a job that was ended may get more lines, by its next try.
 pub(super) fn leaves_log_open(cancellation: &Cancellation, result: &JobResult) -> bool {
-    cancellation.is_killed() && result.conclusion != Conclusion::Success
+    cancellation.is_killed() && is_open(result)
+}
+
+/// Whether what has become of a job until it was ended leaves open how it would have. A step that has failed has
+/// decided that: another try could only hide it.
+fn is_open(result: &JobResult) -> bool {
+    result.conclusion != Conclusion::Success && !has_failed(result)
+}
+
+fn has_failed(result: &JobResult) -> bool {
+    result.steps.iter().any(|step| step.conclusion == Conclusion::Failure)
 }
 
 impl Core {
@@ -30,12 +40,20 @@ impl Core {
         }
     }
 
-    /// Queues a job again that was ended by [`hand_back`](Core::hand_back). One that has succeeded all the same has.
-    pub(super) async fn taken_back(&mut self, id: JobId, result: &JobResult) -> bool {
+    /// Queues a job again that was ended by [`hand_back`](Core::hand_back). One that has succeeded all the same has, and
+    /// one of which a step had failed has failed.
+    pub(super) async fn taken_back(&mut self, id: JobId, result: &mut JobResult) -> bool {
         let Some(job) = self.live.get_mut(&run_of(id)).and_then(|live| live.jobs.get_mut(&id)) else {
             return false;
         };
-        if !std::mem::take(&mut job.is_handed_back) || result.conclusion == Conclusion::Success {
+        if !std::mem::take(&mut job.is_handed_back) {
+            return false;
+        }
+        if !is_open(result) {
+            // It was ended, and that is not what became of it.
+            if has_failed(result) {
+                result.conclusion = Conclusion::Failure;
+            }
             return false;
         }
         let now = Timestamp::now();

@@ -127,7 +127,7 @@ impl Live {
         }
         Some(match (&first.hold, jobs.count()) {
             (Some(hold), 0) => format!("{} {}", first.job.name, why(hold)),
-            (_, others) => format!("{} jobs wait to be let into their environments", others + 1),
+            (_, others) => format!("{} jobs wait before their environments", others + 1),
         })
     }
 

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use model::{Conclusion, EventSink, Job, JobEvent, JobResult, LogLine, StepPhase, StepRef, Stream};
+use model::{
+    Conclusion, EventSink, Job, JobEvent, JobResult, LogLine, StepPhase, StepRef, StepResult, Stream,
+};
 use runner::Cancellation;
 use tokio::sync::Notify;
 
@@ -23,6 +25,8 @@ pub enum Deed {
     MachineFails(String),
     /// It runs until it is cancelled.
     Hang,
+    /// A step of it fails, and one that runs all the same does so until it is cancelled.
+    FailAndHang,
     /// It is never run, for this reason.
     Refuse(String),
 }
@@ -113,6 +117,12 @@ impl Worker for FakeWorker {
             Deed::End(conclusion) => result.conclusion = conclusion,
             Deed::Output(name, value) => result.outputs = vec![(name, value)],
             Deed::Hang => {
+                cancellation.cancelled().await;
+                result.conclusion = Conclusion::Cancelled;
+            }
+            Deed::FailAndHang => {
+                let failed = Conclusion::Failure;
+                result.steps = vec![StepResult { id: String::new(), outcome: failed, conclusion: failed }];
                 cancellation.cancelled().await;
                 result.conclusion = Conclusion::Cancelled;
             }

@@ -75,6 +75,22 @@ async fn a_job_is_given_back_as_often_as_the_server_is_stopped_and_that_is_no_tr
 }
 
 #[tokio::test]
+async fn a_job_with_a_failed_step_is_not_given_back_to_succeed_later() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("first", [Deed::FailAndHang, Deed::End(Conclusion::Success)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(1).await;
+    house.engine.limit(|limits: &mut Limits| limits.closed = Some(Closed::Draining)).await;
+    house.engine.hand_back().await;
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "first:failure second:skipped third:skipped");
+    let first = &house.jobs(&run).await[0];
+    assert!(house.logs.read(first.id).is_complete().await.expect("read"));
+}
+
+#[tokio::test]
 async fn the_log_of_a_job_that_is_cancelled_before_its_next_try_has_an_end() {
     for is_handed_back in [false, true] {
         let place = Place::new(FLOW);

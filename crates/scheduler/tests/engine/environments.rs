@@ -90,7 +90,7 @@ async fn a_run_waits_while_all_of_its_jobs_wait_for_people_also_across_a_crash()
     house.deliver("d-1", "push", &push(&sha)).await;
     let is = |state: RunState| move |run: &Run| run.what.state == state;
     let run = house.run_is(1, is(RunState::Waiting)).await;
-    let all = "2 jobs wait to be let into their environments";
+    let all = "2 jobs wait before their environments";
     assert_eq!(run.what.reason.as_deref(), Some(all));
     let asked = house.engine.approve(run.id, "mona".to_owned()).await;
     let why = asked.expect_err("it was approved already").to_string();

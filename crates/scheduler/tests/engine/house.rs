@@ -57,6 +57,13 @@ impl Elsewhere {
         Elsewhere { tree: Arc::new(tree), is_away: Arc::default() }
     }
 
+    /// Has their folder of workflows be a link to this one, of the host.
+    pub(crate) fn link(&self, folder: &Path) {
+        let own = self.tree.path().join(".github/workflows");
+        std::fs::remove_dir_all(&own).expect("removed");
+        std::os::unix::fs::symlink(folder, own).expect("linked");
+    }
+
     /// Takes their host away, or brings it back.
     pub(crate) fn be_away(&self, is_away: bool) {
         self.is_away.store(is_away, Ordering::Relaxed);

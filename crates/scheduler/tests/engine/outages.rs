@@ -122,3 +122,19 @@ async fn a_push_of_a_repository_that_may_not_be_read_runs_when_it_is_sent_again(
     assert!(matches!(again, Receipt::Again(_)), "{again:?}");
     assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Success));
 }
+
+#[tokio::test]
+async fn a_called_workflow_is_never_a_file_of_the_host() {
+    let place = Place::new(CALLER);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    let host = tempfile::tempdir().expect("a folder");
+    let text = "on: workflow_call\njobs: {said: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
+    std::fs::write(host.path().join("echo.yml"), text).expect("written");
+    house.elsewhere.link(host.path());
+    house.deliver("d-1", "push", &push(&sha)).await;
+    let run = house.ended(1).await;
+    let reason = run.what.reason.unwrap_or_default();
+    assert!(reason.contains("echo.yml@v1 is not there at commit ccc"), "{reason}");
+    assert!(house.worker.began().is_empty());
+}

@@ -116,6 +116,39 @@ async fn a_failed_job_runs_again_though_a_skipped_one_of_a_called_workflow_has_i
     assert_eq!((run.conclusion, house.worker.began().len()), (Some(Conclusion::Failure), 2));
 }
 
+/// A call whose output can't be had of what its job has given at first.
+const CALLS: &str = "\
+on: push
+jobs:
+  other: {runs-on: ubuntu-latest, steps: [{run: x}]}
+  call: {uses: ./.github/workflows/lib.yml}
+";
+const GIVES: &str = "\
+on:
+  workflow_call: {outputs: {o: {value: '${{ fromJSON(jobs.x.outputs.v).k }}'}}}
+jobs:
+  x: {runs-on: ubuntu-latest, outputs: {v: '${{ steps.s.outputs.v }}'}, steps: [{id: s, run: x}]}
+";
+
+#[tokio::test]
+async fn a_call_that_failed_by_itself_runs_again_with_its_jobs_whichever_of_them_is_named() {
+    for again in
+        [Again::Jobs(["call/x".to_owned()].into()), Again::Jobs(["call".to_owned()].into()), Again::Failed]
+    {
+        let place = Place::new(CALLS);
+        let sha = place.commit(".github/workflows/lib.yml", GIVES);
+        let house = place.house().await;
+        let gives = |value: &str| Deed::Output("v".to_owned(), value.to_owned());
+        house.worker.tell("x", [gives("no json"), gives(r#"{"k": 1}"#)]);
+        house.deliver("d-1", "push", &push(&sha)).await;
+        assert_eq!(house.ended(1).await.conclusion, Some(Conclusion::Failure));
+        house.engine.again(RunId(1), again.clone(), "ada".to_owned()).await.expect("queued");
+        let run = house.run_is(1, |run| run.attempt == 2 && run.conclusion.is_some()).await;
+        assert_eq!(run.conclusion, Some(Conclusion::Success), "{again:?}");
+        assert_eq!(house.worker.began()[2..], ["x"], "{again:?}");
+    }
+}
+
 #[tokio::test]
 async fn one_job_runs_again_and_so_does_everything_if_wished() {
     let place = Place::new(FLOW);
