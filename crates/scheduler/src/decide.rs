@@ -6,6 +6,7 @@ mod wait;
 
 use model::{JobId, RunId, Timestamp};
 
+use crate::queue::hold::DAYS_TO_ANSWER;
 use crate::queue::{Placement, Queue, Subject};
 
 pub use crate::queue::room::Shortage;
@@ -29,9 +30,10 @@ pub enum Command {
     /// The job has waited as long as its environment said: write that, and tell [`Queue::approved`]. Or it says something
     /// else by now: tell [`Queue::held`].
     LetIn(JobId),
-    /// The job waits for a time that was set before the clock was set back: set it by this clock, write it, and tell
-    /// [`Queue::held`]; or [`Queue::approved`], if nothing asks it to wait any more.
-    WaitAnew(JobId),
+    /// It waits for a time that was set before the clock was set back, or for people who were asked before that: set the
+    /// time by this clock, write it, and tell [`Queue::held`] of a job, [`Queue::asked`] of a run; or [`Queue::approved`],
+    /// if nothing asks it to wait any more.
+    WaitAnew(Subject),
     /// Cancel the run. One that has not started is over: tell [`Queue::ended`]; otherwise [`Queue::told`].
     CancelRun {
         /// Which.
@@ -59,7 +61,7 @@ pub enum Command {
 /// the same commands.
 #[must_use]
 pub fn decide(queue: &Queue, now: Timestamp) -> Vec<Command> {
-    let mut commands: Vec<Command> = stops(queue).collect();
+    let mut commands: Vec<Command> = stops(queue).chain(given_up(queue, now)).collect();
     commands.extend(queue.let_in(now).map(Command::LetIn));
     commands.extend(queue.astray(now).map(Command::WaitAnew));
     if queue.limits.closed.is_some() {
@@ -103,6 +105,20 @@ fn stops(queue: &Queue) -> impl Iterator<Item = Command> {
         Some(Command::Refuse { job, reason })
     });
     untold.chain(refused)
+}
+
+/// Those that people were to let go on and have not.
+fn given_up(queue: &Queue, now: Timestamp) -> impl Iterator<Item = Command> {
+    queue.given_up(now).map(move |subject| match subject {
+        Subject::Run(run) => {
+            Command::CancelRun { run, reason: format!("nobody has approved it within {DAYS_TO_ANSWER} days") }
+        }
+        Subject::Job(job) => {
+            let environment = queue.hold(subject).map_or("its environment", |hold| hold.environment.as_str());
+            let reason = format!("nobody has let it into {environment} within {DAYS_TO_ANSWER} days");
+            Command::CancelJob { job, reason }
+        }
+    })
 }
 
 fn contest_of_runs(queue: &Queue, now: Timestamp) -> Contest<'_> {

@@ -7,6 +7,7 @@
 //! were told.
 
 mod again;
+mod asked;
 mod cancel;
 mod hand_back;
 mod live;
@@ -340,7 +341,10 @@ impl Core {
                 match command {
                     Command::StartRun(run) => self.start_run(run),
                     Command::StartJob { job, placement } => self.start_job(job, placement).await,
-                    Command::LetIn(job) | Command::WaitAnew(job) => self.time_has_come(job).await,
+                    Command::LetIn(job) | Command::WaitAnew(Subject::Job(job)) => {
+                        self.time_has_come(job).await
+                    }
+                    Command::WaitAnew(Subject::Run(run)) => self.ask_anew(run).await,
                     Command::CancelRun { run, reason } => self.cancel_run(run, reason).await,
                     Command::CancelJob { job, reason } => self.cancel_job(job, reason).await,
                     Command::Refuse { job, reason } => {
@@ -366,13 +370,17 @@ impl Core {
         let (workflow, event, sha) = (&what.workflow_path, &what.event, &what.sha);
         let (id, attempt, repository) = (run.id, run.attempt, what.repository);
         info!(run = %id, attempt, %repository, workflow, event, sha, state = %what.state, "run created");
+        let asked_at = match what.state {
+            RunState::Waiting => Some(self.run_asked_at(&run).await),
+            _ => None,
+        };
         self.queue.run_queued(QueuedRun {
             id: run.id,
             repository: what.repository,
             priority: what.priority,
             queued_at: run.queued_at,
             concurrency: naming::concurrency(what),
-            needs_approval: what.state == RunState::Waiting,
+            asked_at,
         });
         self.waiting.insert(run.id, run);
     }
@@ -467,7 +475,9 @@ impl Core {
         let was_tried = ended.is_some_and(|job| job.tries > 0);
         // Its last try has left it open for the next one, which never comes.
         let is_log_open = ended.is_some_and(|job| job.again_because.is_some());
-        let forgotten = ended.and_then(|job| review::forget_approval(id, job));
+        let forgotten =
+            ended.into_iter().flat_map(|job| [review::forget_approval(id, job), asked::forget(id, job)]);
+        let forgotten: Vec<Change> = forgotten.flatten().collect();
         let (conclusion, why) = (result.conclusion, reason.as_deref().unwrap_or_default());
         match &result.infrastructure_error {
             Some(_) => error!(job = %id, %run, %conclusion, reason = why, "job ended for want of a machine"),
@@ -496,9 +506,11 @@ impl Core {
     async fn end_run(&mut self, run: RunId, conclusion: Conclusion, reason: Option<String>) {
         let now = Timestamp::now();
         info!(%run, %conclusion, reason = reason.as_deref().unwrap_or_default(), "run ended");
-        self.write(vec![Change::RunEnded { run, conclusion, reason, at: now }]).await;
+        let mut changes = vec![Change::RunEnded { run, conclusion, reason, at: now }];
+        let waited = self.waiting.remove(&run).filter(|run| run.what.state == RunState::Waiting);
+        changes.extend(waited.map(|run| asked::forget_run(run.id)));
+        self.write(changes).await;
         self.queue.ended(run, now);
-        self.waiting.remove(&run);
         self.put_off.remove(&run);
         self.live.remove(&run);
     }
@@ -514,6 +526,7 @@ impl Core {
         let approved = prepare::approved_key(run);
         let changes = vec![
             Change::RunQueued { run: id },
+            asked::forget_run(id),
             Change::Setting { key: approved, value: serde_json::Value::Bool(true) },
         ];
         self.parts.store.apply(changes).await?;

@@ -22,13 +22,13 @@ use workflow::concurrency::{Concurrency, Entry, Groups, displaced_by_newer, too_
 use workflow::plan::RunsOn;
 
 pub use calls::CallClaim;
-pub use hold::Hold;
+pub use hold::{Hold, Key};
 pub use limits::{Closed, Limits};
 pub use profiles::{Capacity, NoProfile, Placement, Profile, Profiles, Size};
 
 use crate::retry::LONGEST_WAIT;
 use calls::Call;
-use hold::Timers;
+use hold::{LONGEST_TIME, TIME_TO_ANSWER, Timers};
 use lanes::Lane;
 use line::{Line, Member, Stage};
 use room::Used;
@@ -55,8 +55,8 @@ pub struct QueuedRun {
     pub queued_at: Timestamp,
     /// Concurrency group of its workflow.
     pub concurrency: Option<Concurrency>,
-    /// Whether somebody must approve it before it asks for its group.
-    pub needs_approval: bool,
+    /// Since when somebody is asked to approve it, before it asks for its group. Without it, nobody needs to.
+    pub asked_at: Option<Timestamp>,
 }
 
 /// A job that shall start: its plan has said so.
@@ -135,7 +135,10 @@ pub struct Queue {
     /// What the machines of started jobs take, by name of the profile, and of all.
     pub(crate) used: BTreeMap<String, Used>,
     pub(crate) used_of_host: Used,
+    /// Jobs that nothing but time keeps out of their environments, by when it does no more.
     timers: Timers,
+    /// Runs and jobs that wait for people, by when these have had their time.
+    questions: Timers,
 }
 
 /// What is restored.
@@ -212,7 +215,18 @@ impl Queue {
     pub fn run_queued(&mut self, run: QueuedRun) {
         let lane = Lane { pool: 0, repository: run.repository, priority: run.priority };
         let member = Member::new(lane, run.queued_at, run.concurrency, None);
-        self.queued(Subject::Run(run.id), member, run.needs_approval);
+        self.queued(Subject::Run(run.id), member, run.asked_at.is_some());
+        if let Some(at) = run.asked_at {
+            self.asked(run.id, at);
+        }
+    }
+
+    /// Somebody is asked since then whether a run is approved.
+    pub fn asked(&mut self, run: RunId, at: Timestamp) {
+        let subject = Subject::Run(run);
+        if self.runs.stage(subject) == Some(&Stage::Approval) {
+            self.questions.set(subject, at.after(TIME_TO_ANSWER));
+        }
     }
 
     /// A job is there. One that is known already changes nothing.
@@ -236,11 +250,13 @@ impl Queue {
     /// Something else keeps a job out of its environment now.
     pub fn held(&mut self, job: JobId, hold: Hold) {
         self.leave_hold(job);
-        if self.jobs.stage(Subject::Job(job)) != Some(&Stage::Approval) {
+        let subject = Subject::Job(job);
+        if self.jobs.stage(subject) != Some(&Stage::Approval) {
             return;
         }
-        if let Some(at) = hold.until {
-            self.timers.insert(at, job);
+        match hold.key {
+            Key::Word { asked_at } => self.questions.set(subject, asked_at.after(TIME_TO_ANSWER)),
+            Key::Time { until } => self.timers.set(subject, until),
         }
         if let Some(asked) = self.asked.get_mut(&job) {
             asked.hold = Some(hold);
@@ -252,9 +268,12 @@ impl Queue {
     pub fn approved(&mut self, subject: impl Into<Subject>, now: Timestamp) {
         let subject = subject.into();
         if self.line(subject).stage(subject) == Some(&Stage::Approval) {
-            if let Subject::Job(job) = subject {
-                self.leave_hold(job);
-                self.jobs.queued_anew(subject, now);
+            match subject {
+                Subject::Run(_) => self.questions.remove(subject),
+                Subject::Job(job) => {
+                    self.leave_hold(job);
+                    self.jobs.queued_anew(subject, now);
+                }
             }
             self.admit(subject);
         }
@@ -291,8 +310,9 @@ impl Queue {
         if self.line_mut(subject).cancel(subject, reason.into()) {
             // It never starts, so it needs no group.
             self.leave_groups(subject);
-            if let Subject::Job(job) = subject {
-                self.leave_hold(job);
+            match subject {
+                Subject::Run(_) => self.questions.remove(subject),
+                Subject::Job(job) => self.leave_hold(job),
             }
         }
     }
@@ -324,6 +344,7 @@ impl Queue {
                 }
             }
             Subject::Run(run) => {
+                self.questions.remove(subject);
                 self.calls_ended(run);
                 for job in self.jobs_of.get(&run).cloned().unwrap_or_default() {
                     self.cancel(job, format!("its run {run} has ended"));
@@ -393,22 +414,27 @@ impl Queue {
         !jobs.is_empty() && jobs.iter().all(waits) && self.runs.is_started(Subject::Run(run))
     }
 
-    /// When time alone will change what [`decide`](crate::decide()) says: the next retry that is not due yet, or the next
-    /// job that time lets into its environment.
+    /// When time alone will change what [`decide`](crate::decide()) says: the next retry that is not due yet, the next job
+    /// that time lets into its environment, or the next that people have not let go on in time.
     #[must_use]
     pub fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
         let retries = [&self.runs, &self.jobs].into_iter().filter_map(|line| line.wakes_at(now));
-        retries.chain(self.timers.wakes_at(now)).min()
+        retries.chain(self.timers.wakes_at(now)).chain(self.questions.wakes_at(now)).min()
     }
 
     /// Jobs that time lets into their environments by now.
     pub(crate) fn let_in(&self, now: Timestamp) -> impl Iterator<Item = JobId> {
-        self.timers.due(now)
+        self.timers.due(now).filter_map(Subject::job)
     }
 
-    /// Jobs that wait for a time that was set before the clock was set back.
-    pub(crate) fn astray(&self, now: Timestamp) -> impl Iterator<Item = JobId> {
-        self.timers.astray(now)
+    /// Runs and jobs that people have not let go on in the time that they have for it.
+    pub(crate) fn given_up(&self, now: Timestamp) -> impl Iterator<Item = Subject> {
+        self.questions.due(now)
+    }
+
+    /// Those that wait for a time that was set before the clock was set back, or for people who were asked before that.
+    pub(crate) fn astray(&self, now: Timestamp) -> impl Iterator<Item = Subject> {
+        self.timers.astray(now, LONGEST_TIME).chain(self.questions.astray(now, TIME_TO_ANSWER))
     }
 
     pub(crate) fn line(&self, subject: Subject) -> &Line {
@@ -441,10 +467,11 @@ impl Queue {
     }
 
     fn leave_hold(&mut self, job: JobId) {
-        let hold = self.asked.get_mut(&job).and_then(|asked| asked.hold.take());
-        if let Some(at) = hold.and_then(|hold| hold.until) {
-            self.timers.remove(at, job);
+        if let Some(asked) = self.asked.get_mut(&job) {
+            asked.hold = None;
         }
+        self.timers.remove(Subject::Job(job));
+        self.questions.remove(Subject::Job(job));
     }
 
     /// What it competes for.
@@ -523,6 +550,15 @@ impl Queue {
             if used.machines == 0 {
                 self.used.remove(&placement.profile);
             }
+        }
+    }
+}
+
+impl Subject {
+    fn job(self) -> Option<JobId> {
+        match self {
+            Subject::Run(_) => None,
+            Subject::Job(job) => Some(job),
         }
     }
 }

@@ -8,7 +8,7 @@ use model::Timestamp;
 use crate::environment::moment;
 use crate::queue::line::{Member, Stage};
 use crate::queue::room::Shortage;
-use crate::queue::{Closed, Hold, Queue, Subject};
+use crate::queue::{Closed, Hold, Key, Queue, Subject};
 
 use super::admit::{JobRoom, RunRoom};
 use super::{contest_of_jobs, contest_of_runs};
@@ -152,10 +152,10 @@ fn closed(queue: &Queue) -> Option<WaitReason> {
 fn held_back(queue: &Queue, subject: Subject, member: &Member, now: Timestamp) -> Option<Wait> {
     let reason = match (&member.stage, &member.retry) {
         (Stage::Approval, _) => match queue.hold(subject) {
-            Some(Hold { environment, until: Some(until) }) => {
+            Some(Hold { environment, key: Key::Time { until } }) => {
                 WaitReason::Timer { environment: environment.clone(), until: *until }
             }
-            Some(Hold { environment, until: None }) => WaitReason::Environment(environment.clone()),
+            Some(Hold { environment, key: Key::Word { .. } }) => WaitReason::Environment(environment.clone()),
             None => WaitReason::Approval,
         },
         (Stage::Group, _) => {

@@ -11,8 +11,10 @@ use workflow::plan::{JobPath, PlanCommand, RunPlan, RunsOn};
 
 use crate::environment::{Environment, Gate, gate, gate_by_now, moment};
 use crate::facts::RunFacts;
-use crate::queue::{CallClaim, Hold, QueuedJob, Retry};
+use crate::queue::{CallClaim, Hold, Key, QueuedJob, Retry};
 use crate::recipe::Earlier;
+
+use super::asked;
 
 /// A run whose plan exists.
 pub(super) struct Live {
@@ -26,6 +28,8 @@ pub(super) struct Live {
     pub(super) environments: Option<Vec<Environment>>,
     /// Jobs that were let in by somebody in an earlier life: what the log says of it.
     pub(super) approved: BTreeMap<JobId, String>,
+    /// Jobs about which people were asked in an earlier life, though not from the beginning: since when.
+    pub(super) asked: BTreeMap<JobId, Timestamp>,
     pub(super) jobs: BTreeMap<JobId, LiveJob>,
     /// Calls that are in concurrency groups and have not ended.
     calls: BTreeSet<JobId>,
@@ -54,6 +58,8 @@ pub(super) struct LiveJob {
     pub(super) hold: Option<Hold>,
     /// Who has.
     pub(super) let_in_by: Option<String>,
+    /// Somebody was asked to let it in only later than at `queued_at`: since when is kept beside its record.
+    pub(super) is_asked_later: bool,
 }
 
 impl LiveJob {
@@ -101,9 +107,9 @@ impl Live {
         plan: RunPlan,
         earlier: BTreeMap<JobPath, Earlier>,
     ) -> Live {
-        let (environments, approved, jobs, calls) = Default::default();
+        let (environments, approved, asked, jobs, calls) = Default::default();
         let held = (run.what.state == RunState::Waiting).then(|| run.what.reason.clone().unwrap_or_default());
-        Live { run, facts, repository, plan, earlier, environments, approved, jobs, calls, held }
+        Live { run, facts, repository, plan, earlier, environments, approved, asked, jobs, calls, held }
     }
 
     /// What is to be written because it waits from now on, for another reason, or no more: it does while all of its jobs
@@ -142,10 +148,12 @@ impl Live {
         std::mem::replace(&mut job.hold, hold)
     }
 
-    /// A job waits on before its environment: until then, or until somebody lets it in. Gives what it waits for.
-    pub(super) fn hold_on(&mut self, job: JobId, until: Option<Timestamp>) -> Option<Hold> {
-        let hold = self.jobs.get_mut(&job)?.hold.as_mut()?;
-        hold.until = until;
+    /// A job waits on before its environment, for this. Gives what it waits for.
+    pub(super) fn hold_on(&mut self, job: JobId, key: Key) -> Option<Hold> {
+        let job = self.jobs.get_mut(&job)?;
+        job.is_asked_later |= matches!(key, Key::Word { .. });
+        let hold = job.hold.as_mut()?;
+        hold.key = key;
         Some(hold.clone())
     }
 
@@ -196,20 +204,26 @@ impl Live {
                 let id = job.id;
                 let record = known.get(&id);
                 let gate = self.gate(&job, record, now);
-                let hold = hold(&gate, &job);
+                let kept = self.asked.remove(&id);
+                let hold = hold(&gate, &job, asked_at(record, kept, now));
+                let mut is_asked_later = kept.is_some();
                 match (record, &hold) {
                     (None, _) => {
                         let new = self.record(id, &job.key, &job.name, labels(&runs_on), now);
-                        let new = before_gate(new, &job, &gate);
+                        let new = before_gate(new, &gate, hold.as_ref(), &job);
                         follows.changes.push(Change::JobCreated(Box::new(new)));
                     }
                     // The rules were taken away, or are others now.
                     (Some(record), None) if record.state == JobState::Waiting && gate == Gate::Open => {
                         follows.changes.push(Change::JobQueued { job: id, at: now });
                     }
-                    (Some(record), Some(hold)) if record.waits_until != hold.until => {
-                        let (until, reason) = (hold.until, why(hold));
+                    (Some(record), Some(hold)) if record.waits_until != hold.until() => {
+                        let (until, reason) = (hold.until(), why(hold));
                         follows.changes.push(Change::JobDelayed { job: id, until, reason });
+                        if let Key::Word { asked_at } = hold.key {
+                            follows.changes.push(asked::keep(id, asked_at));
+                            is_asked_later = true;
+                        }
                     }
                     _ => {}
                 }
@@ -228,6 +242,7 @@ impl Live {
                     queued_at,
                     hold,
                     let_in_by: self.approved.remove(&id),
+                    is_asked_later,
                 };
                 let queued = self.queued(id, &live, None);
                 self.calls.extend(queued.within.iter().map(|claim| claim.call));
@@ -323,31 +338,40 @@ impl Live {
 }
 
 /// The record of a job that stands there.
-fn before_gate(record: Record, job: &model::Job, gate: &Gate) -> Record {
+fn before_gate(record: Record, gate: &Gate, hold: Option<&Hold>, job: &model::Job) -> Record {
     let environment = job.environment.clone();
-    let (state, reason, waits_until) = match (gate, hold(gate, job)) {
+    let (state, reason, waits_until) = match (gate, hold) {
         (Gate::Closed(reason), _) => (JobState::Waiting, Some(reason.clone()), None),
-        (_, Some(hold)) => (JobState::Waiting, Some(why(&hold)), hold.until),
+        (_, Some(hold)) => (JobState::Waiting, Some(why(hold)), hold.until()),
         (_, None) => (JobState::Queued, None, None),
     };
     Record { environment, state, reason, waits_until, ..record }
 }
 
+/// Since when people are asked about a job that they must let in, `kept` being what is kept of it beside its record: from
+/// now on, where time was to let it in until now.
+fn asked_at(record: Option<&Record>, kept: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    match record {
+        Some(record) if record.waits_until.is_none() => kept.unwrap_or(record.clock.queued_at),
+        _ => now,
+    }
+}
+
 /// What keeps a job out of its environment, if it may come in at all.
-fn hold(gate: &Gate, job: &model::Job) -> Option<Hold> {
-    let until = match gate {
+fn hold(gate: &Gate, job: &model::Job, asked_at: Timestamp) -> Option<Hold> {
+    let key = match gate {
         Gate::Open | Gate::Closed(_) => return None,
-        Gate::Approval => None,
-        Gate::Wait(until) => Some(*until),
+        Gate::Approval => Key::Word { asked_at },
+        Gate::Wait(until) => Key::Time { until: *until },
     };
-    Some(Hold { environment: job.environment.clone()?, until })
+    Some(Hold { environment: job.environment.clone()?, key })
 }
 
 /// Why a job waits, as a clause that goes on from its name.
 pub(super) fn why(hold: &Hold) -> String {
-    let Hold { environment, until } = hold;
-    match until {
-        Some(until) => format!("waits until {} before it uses {environment}", moment(*until)),
+    let environment = &hold.environment;
+    match hold.until() {
+        Some(until) => format!("waits until {} before it uses {environment}", moment(until)),
         None => format!("waits to be let into {environment}"),
     }
 }

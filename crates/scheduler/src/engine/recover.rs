@@ -55,6 +55,7 @@ impl Core {
         };
         live.environments = self.environments(&live.repository.place).await;
         live.approved = super::review::approvals_of(&*store, run.id).await?;
+        live.asked = super::asked::of_jobs(&*store, run.id).await?;
         let now = Timestamp::now();
         self.queue.run_queued(QueuedRun {
             id: run.id,
@@ -62,7 +63,7 @@ impl Core {
             priority: run.what.priority,
             queued_at: run.queued_at,
             concurrency: naming::concurrency(&run.what),
-            needs_approval: false,
+            asked_at: None,
         });
         self.queue.started(run.id, run.started_at.unwrap_or(now));
         let mut follows = live.follow(now, &known);

@@ -8,11 +8,11 @@ use store::{Change, Store, StoreError};
 use tracing::{error, info};
 
 use crate::environment::{self, Decision, Environment, Gate, Objection};
-use crate::queue::Hold;
+use crate::queue::{Hold, Key};
 use crate::recipe::run_of;
 
 use super::live::{LiveJob, why};
-use super::{Core, EngineError, without_machine};
+use super::{Core, EngineError, asked, without_machine};
 
 /// What somebody decides about a job that waits to be let into its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Core {
         let Some((live, place, job)) = found else {
             return Err(self.not_waiting(id).await);
         };
-        let Some(Hold { environment: name, until: None }) = job.hold.clone() else {
+        let Some(Hold { environment: name, key: Key::Word { .. } }) = job.hold.clone() else {
             let problem = "does not wait for approval".to_owned();
             return Err(EngineError::Unfit { subject: id.into(), problem });
         };
@@ -68,7 +68,7 @@ impl Core {
         let until = environment::waits_until(&rules, Some(&name), since);
         let until = until.filter(|until| *until > Timestamp::now());
         info!(job = %id, actor, environment = name, "job let into its environment");
-        self.approved(id, said, until.map(|until| Hold { environment: name, until: Some(until) })).await
+        self.approved(id, said, until.map(|until| Hold { environment: name, key: Key::Time { until } })).await
     }
 
     /// Nobody's word is missing any more: the job is queued, or waits for its time.
@@ -97,16 +97,16 @@ impl Core {
         Ok(())
     }
 
-    /// The time that a job was to wait for has come, or is none since the clock was set back: what the rules say by now
-    /// counts.
+    /// The time that a job was to wait for has come, or is none since the clock was set back, as is the time that people
+    /// have had for it: what the rules say by now counts.
     pub(super) async fn time_has_come(&mut self, id: JobId) {
         let (run, now) = (run_of(id), Timestamp::now());
         self.look_at_environments(run).await;
         let Some(live) = self.live.get(&run) else { return self.queue.ended(id, now) };
         match live.stands(id, now) {
             Gate::Open => self.time_lets_in(id, now).await,
-            Gate::Wait(until) => self.waits_on(id, Some(until)).await,
-            Gate::Approval => self.waits_on(id, None).await,
+            Gate::Wait(until) => self.waits_on(id, Key::Time { until }).await,
+            Gate::Approval => self.waits_on(id, Key::Word { asked_at: now }).await,
             Gate::Closed(reason) => {
                 self.end_job(id, without_machine(Conclusion::Failure, None), Some(reason)).await;
             }
@@ -127,10 +127,13 @@ impl Core {
     }
 
     /// Before its environment: until then, or until somebody lets it in.
-    async fn waits_on(&mut self, id: JobId, until: Option<Timestamp>) {
+    async fn waits_on(&mut self, id: JobId, key: Key) {
         let Some(live) = self.live.get_mut(&run_of(id)) else { return };
-        let Some(hold) = live.hold_on(id, until) else { return self.queue.ended(id, Timestamp::now()) };
+        let Some(hold) = live.hold_on(id, key) else { return self.queue.ended(id, Timestamp::now()) };
         let mut changes = vec![delayed(id, &hold)];
+        if let Key::Word { asked_at } = key {
+            changes.push(asked::keep(id, asked_at));
+        }
         changes.extend(live.held_or_resumed());
         self.write(changes).await;
         info!(job = %id, why = why(&hold), "job waits on, as its environment says by now");
@@ -166,7 +169,7 @@ impl Core {
 }
 
 fn delayed(job: JobId, hold: &Hold) -> Change {
-    Change::JobDelayed { job, until: hold.until, reason: why(hold) }
+    Change::JobDelayed { job, until: hold.until(), reason: why(hold) }
 }
 
 /// Under this, what was said when jobs of a run were let in, until they have ended: rules that ask for approval are

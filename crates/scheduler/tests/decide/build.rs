@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use model::{JobId, RepositoryId, RunId, Timestamp};
-use scheduler::queue::{Capacity, Hold, Limits, Profile, Profiles, QueuedJob, QueuedRun, Subject};
+use scheduler::queue::{Capacity, Hold, Key, Limits, Profile, Profiles, QueuedJob, QueuedRun, Subject};
 use scheduler::{Command, Queue, decide, waits};
 use workflow::concurrency::Concurrency;
 use workflow::plan::RunsOn;
 
 /// How long production lets jobs wait.
 pub(crate) const AN_HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// The time of a new server.
+pub(crate) const BEGINNING: Timestamp = Timestamp(1_000_000_000);
 
 /// A server without a clock: `at` is the time.
 pub(crate) struct Server {
@@ -51,18 +54,15 @@ pub(crate) fn keeping(name: &str) -> Option<Concurrency> {
     group(name).map(|group| Concurrency { keep_all: true, ..group })
 }
 
-/// What keeps a job out of production: somebody's word, or time.
+/// What keeps a job out of production: somebody's word, who is asked since the server's time began, or time.
 pub(crate) fn production(until: Option<Timestamp>) -> Option<Hold> {
-    Some(Hold { environment: "production".to_owned(), until })
+    let key = until.map_or(Key::Word { asked_at: BEGINNING }, |until| Key::Time { until });
+    Some(Hold { environment: "production".to_owned(), key })
 }
 
 impl Server {
     pub(crate) fn new(limits: Limits, profiles: Vec<Profile>) -> Server {
-        Server {
-            queue: Queue::new(limits, Profiles::new(profiles)),
-            at: Timestamp(1_000_000_000),
-            log: Vec::new(),
-        }
+        Server { queue: Queue::new(limits, Profiles::new(profiles)), at: BEGINNING, log: Vec::new() }
     }
 
     /// Without limits but that of workflows, with one profile without bounds.
@@ -77,7 +77,7 @@ impl Server {
             priority: 0,
             queued_at: self.at,
             concurrency: None,
-            needs_approval: false,
+            asked_at: None,
         }
     }
 
@@ -127,10 +127,12 @@ impl Server {
                 self.queue.approved(job, now);
                 (format!("let job {job} in"), None)
             }
-            Command::WaitAnew(job) => {
-                let until = Some(now.after(AN_HOUR));
-                self.queue.held(job, production(until).expect("a hold"));
-                (format!("let job {job} wait anew"), None)
+            Command::WaitAnew(subject) => {
+                match subject {
+                    Subject::Run(run) => self.queue.asked(run, now),
+                    Subject::Job(job) => self.queue.held(job, self.anew(job)),
+                }
+                (format!("let {subject} wait anew"), None)
             }
             Command::CancelRun { run, reason } => (format!("cancel run {run}: {reason}"), Some(run.into())),
             Command::CancelJob { job, reason } => (format!("cancel job {job}: {reason}"), Some(job.into())),
@@ -147,6 +149,15 @@ impl Server {
             if runs { self.queue.told(subject) } else { self.queue.ended(subject, now) }
         }
         self.log.push(line);
+    }
+
+    /// What keeps a job out of production, by the clock as it is now.
+    fn anew(&self, job: JobId) -> Hold {
+        let until = match self.why(job).starts_with("waits until") {
+            true => Key::Time { until: self.at.after(AN_HOUR) },
+            false => Key::Word { asked_at: self.at },
+        };
+        Hold { environment: "production".to_owned(), key: until }
     }
 
     pub(crate) fn end(&mut self, subject: impl Into<Subject>) -> Vec<String> {

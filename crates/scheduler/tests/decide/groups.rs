@@ -91,7 +91,11 @@ fn who_is_cancelled_while_it_waits_gives_its_place_in_the_line_away() {
 #[test]
 fn a_run_that_waits_for_approval_is_in_no_group_yet() {
     let mut server = Server::plain();
-    server.queue.run_queued(QueuedRun { concurrency: group("g"), needs_approval: true, ..server.run(1) });
+    server.queue.run_queued(QueuedRun {
+        concurrency: group("g"),
+        asked_at: Some(server.at),
+        ..server.run(1)
+    });
     server.queue.run_queued(QueuedRun { concurrency: group("g"), ..server.run(2) });
     assert_eq!(server.go(), ["run 2"]);
     server.queue.approved(RunId(1), server.at);

@@ -24,7 +24,7 @@ fn what_is_queued_twice_starts_once() {
 #[test]
 fn a_run_starts_when_it_is_approved_and_not_before() {
     let mut server = Server::plain();
-    server.queue.run_queued(QueuedRun { needs_approval: true, ..server.run(1) });
+    server.queue.run_queued(QueuedRun { asked_at: Some(server.at), ..server.run(1) });
     assert_eq!(server.go(), [""; 0]);
     assert_eq!(server.why(RunId(1)), "waits for approval");
     server.queue.approved(RunId(1), server.at);

@@ -6,5 +6,6 @@ mod fairness;
 mod groups;
 mod life;
 mod limits;
+mod people;
 mod profiles;
 mod reasons;

@@ -14,7 +14,7 @@ use store::record::{Job, Run, Scope, Variable};
 
 use crate::house::{House, Place, push, repository};
 
-const FLOW: &str = "\
+pub(crate) const FLOW: &str = "\
 on: push
 jobs:
   build: {runs-on: ubuntu-latest, steps: [{run: x}]}
@@ -23,19 +23,19 @@ jobs:
 ";
 
 /// Gives `production` these rules, whether or not somebody has heard of the repository.
-async fn with(house: &House, rules: Environment) {
+pub(crate) async fn with(house: &House, rules: Environment) {
     let rules = Environment { name: "production".to_owned(), ..rules };
     assert_eq!(rules.check(), Ok(()));
     house.store.apply(vec![environment::set("octo/hello", &rules)]).await.expect("written");
 }
 
-fn approval(reviewers: &[&str]) -> Environment {
+pub(crate) fn approval(reviewers: &[&str]) -> Environment {
     let reviewers = reviewers.iter().map(|name| (*name).to_owned()).collect();
     Environment { approval: true, reviewers, ..Environment::default() }
 }
 
 /// The job `deploy`, once it waits.
-async fn waiting(house: &House) -> Job {
+pub(crate) async fn waiting(house: &House) -> Job {
     assert_eq!(house.wait().await, "waits for approval to use the environment `Production`");
     let run = house.run_is(1, |_| true).await;
     let jobs = house.jobs(&run).await;
@@ -44,7 +44,7 @@ async fn waiting(house: &House) -> Job {
     job
 }
 
-fn by(actor: &str, decision: Decision) -> Review {
+pub(crate) fn by(actor: &str, decision: Decision) -> Review {
     Review { actor: actor.to_owned(), decision, comment: Some("looks good".to_owned()) }
 }
 
@@ -221,7 +221,7 @@ async fn a_server_that_dies_while_a_job_waits_still_asks_for_it_and_one_that_was
 }
 
 /// The job `deploy`, once it waits for its time to come.
-async fn timed(house: &House) -> Job {
+pub(crate) async fn timed(house: &House) -> Job {
     let why = house.wait().await;
     let run = house.run_is(1, |run| run.what.state == RunState::Waiting).await;
     let jobs = house.jobs(&run).await;
@@ -272,10 +272,15 @@ async fn a_job_waits_as_long_as_its_environment_says_across_crashes_and_begins_t
 
 /// Makes a job of a server that does not run an hour older.
 fn an_hour_passes(place: &Place, job: JobId) {
+    time_passes(place, job, Duration::from_secs(60 * 60));
+}
+
+/// Makes a job of a server that does not run so much older.
+pub(crate) fn time_passes(place: &Place, job: JobId, time: Duration) {
     let database = rusqlite::Connection::open(place.data().join("hearth.db")).expect("a database");
-    let older =
-        "UPDATE jobs SET queued_at = queued_at - 3600000, waits_until = waits_until - 3600000 WHERE id = ?1";
-    assert_eq!(database.execute(older, [job.0]).expect("written"), 1);
+    let older = "UPDATE jobs SET queued_at = queued_at - ?2, waits_until = waits_until - ?2 WHERE id = ?1";
+    let millis = u64::try_from(time.as_millis()).expect("some days");
+    assert_eq!(database.execute(older, [job.0, millis]).expect("written"), 1);
 }
 
 /// Waits until a job waits for this time, or for nobody's.

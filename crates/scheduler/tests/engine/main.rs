@@ -18,3 +18,4 @@ mod reports;
 mod reruns;
 mod starts;
 mod tokens;
+mod unanswered;

@@ -155,7 +155,8 @@ impl Server {
                     outside.wrote()?;
                 }
             }
-            Command::LetIn(job) | Command::WaitAnew(job) => self.queue.approved(job, now),
+            Command::LetIn(job) => self.queue.approved(job, now),
+            Command::WaitAnew(subject) => self.queue.approved(subject, now),
             Command::CancelRun { run, reason } => {
                 if reason.contains("higher priority") {
                     outside.saw("displaced");

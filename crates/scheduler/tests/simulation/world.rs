@@ -121,7 +121,7 @@ impl World {
         let id = RunId(self.next_run);
         self.next_run += 1;
         let run = self.run(id);
-        let state = if run.needs_approval { RunState::Waiting } else { RunState::Queued };
+        let state = if run.asked_at.is_some() { RunState::Waiting } else { RunState::Queued };
         let mut jobs: Vec<QueuedJob> =
             (0..self.outside.dice.below(4)).map(|place| self.job(&run, place as u64)).collect();
         if let Some(group) = self.group("c") {
@@ -155,7 +155,7 @@ impl World {
             priority: self.outside.dice.below(2) as i32,
             queued_at: self.outside.now,
             concurrency: self.group("g"),
-            needs_approval: self.outside.dice.one_in(6),
+            asked_at: self.outside.dice.one_in(6).then_some(self.outside.now),
         }
     }
 
@@ -232,7 +232,7 @@ impl World {
         if let Some(run) = waiting.first() {
             self.outside.saw("approved");
             self.outside.records.run_becomes(*run, RunState::Queued);
-            self.outside.records.run(*run).queued.needs_approval = false;
+            self.outside.records.run(*run).queued.asked_at = None;
             server.queue.approved(*run, self.outside.now);
         }
     }
