@@ -116,7 +116,7 @@ fn given_up(queue: &Queue, now: Timestamp) -> impl Iterator<Item = Command> {
         Subject::Job(job) => {
             let environment = queue.hold(subject).map_or("its environment", |hold| hold.environment.as_str());
             let reason = format!("nobody has let it into {environment} within {DAYS_TO_ANSWER} days");
-            Command::CancelJob { job, reason }
+            Command::Refuse { job, reason }
         }
     })
 }

@@ -6,6 +6,7 @@
 //! it happens, so that a crash at any moment forgets nothing: [`recover`] makes plans anew and tells them what they
 //! were told.
 
+mod admit;
 mod again;
 mod asked;
 mod cancel;
@@ -33,19 +34,21 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::decide::{Command, Wait, decide, waits};
-use crate::queue::{Limits, Queue, QueuedJob, QueuedRun, Subject};
+use crate::queue::{Limits, Queue, QueuedJob, Subject};
 use crate::recipe::Again;
 use crate::retry::{self, Verdict};
 use crate::worker::Worker;
 
 pub use crate::environment::Decision;
 pub use again::RunAgain;
-pub use prepare::{Preparer, SecretSource};
+pub use prepare::{Preparer, SecretError, SecretSource};
 pub use review::Review;
 
+use admit::Late;
 use hand_back::leaves_log_open;
 use live::{Consequences, Live, without_machine};
 use prepare::{PrepareError, Prepared};
+use start::PutOff;
 
 /// Messages that may wait for the engine. Senders wait beyond it; each run and job sends a handful in its life.
 const INBOX: usize = 1024;
@@ -53,8 +56,8 @@ const INBOX: usize = 1024;
 /// How long whoever only looks waits for the engine: in vain while the store takes no change.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// Wait before a write is tried again that the disk or the database had no room for.
-const WRITE_AGAIN: Duration = Duration::from_secs(1);
+/// Wait before a write or a read is tried again on which the engine waits.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How long is slept at most while somebody waits for a time of day: the clock may be set meanwhile, or the host
 /// sleep, and neither of them wakes who waits for so many seconds.
@@ -79,6 +82,7 @@ enum Message {
     Admit(Vec<Run>),
     Prepared { run: RunId, attempt: u32, outcome: Box<Result<Prepared, PrepareError>> },
     Worked { job: JobId, result: JobResult },
+    PutOff { job: JobId, reason: String },
     Cancel { subject: Subject, reason: String, answer: oneshot::Sender<Result<(), EngineError>> },
     Again { wish: RunAgain, answer: oneshot::Sender<Result<Vec<u32>, EngineError>> },
     Approve { run: RunId, actor: String, answer: oneshot::Sender<Result<(), EngineError>> },
@@ -146,6 +150,7 @@ impl Engine {
             preparing: HashMap::new(),
             waiting: HashMap::new(),
             put_off: HashMap::new(),
+            late: Late::default(),
             kept_out: Vec::new(),
             retry: parts.retry,
             idle: Vec::new(),
@@ -253,10 +258,12 @@ struct Core {
     live: HashMap<RunId, Live>,
     /// Runs whose plans are being made; those that were cancelled meanwhile with the reason.
     preparing: HashMap<RunId, Option<String>>,
-    /// Runs that have not started.
+    /// Runs that have not started, or have in an earlier life and can't be read yet.
     waiting: HashMap<RunId, Run>,
-    /// How often runs that have not started were put off, because what their plans need could not be had.
-    put_off: HashMap<RunId, u32>,
+    /// How often runs that have not started were put off.
+    put_off: HashMap<RunId, PutOff>,
+    /// Runs that have no name yet.
+    late: Late,
     /// Jobs that their environments never let in, or that the worker never runs, and why.
     kept_out: Vec<(JobId, String)>,
     /// How failures of machines are answered.
@@ -271,10 +278,12 @@ struct Core {
 impl Core {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         loop {
+            self.admit_late().await;
             let decided_at = self.pump().await;
             self.tell_idle();
             // By the time of the decision: what has become due since then is due at once.
-            let wake = self.queue.wakes_at(decided_at).map(|at| at.since(Timestamp::now()));
+            let wake = self.queue.wakes_at(decided_at).into_iter().chain(self.late.wakes_at()).min();
+            let wake = wake.map(|at| at.since(Timestamp::now()));
             let wake = async {
                 match wake {
                     Some(wait) => tokio::time::sleep(wait.min(LOOK_AGAIN)).await,
@@ -304,6 +313,7 @@ impl Core {
             }
             Message::Prepared { run, attempt, outcome } => self.prepared(run, attempt, *outcome).await,
             Message::Worked { job, result } => self.worked(job, result).await,
+            Message::PutOff { job, reason } => self.put_job_off(job, reason).await,
             // Whoever asked may be gone; what was asked is done all the same.
             Message::Cancel { subject, reason, answer } => {
                 drop(answer.send(self.cancel(subject, reason).await))
@@ -316,7 +326,12 @@ impl Core {
                 change(&mut limits);
                 self.queue.limits_changed(limits);
             }
-            Message::Waits(answer) => drop(answer.send(waits(&self.queue, Timestamp::now()))),
+            Message::Waits(answer) => {
+                let now = Timestamp::now();
+                let mut all = waits(&self.queue, now);
+                all.extend(self.late.waits(now));
+                drop(answer.send(all));
+            }
             Message::Idle(answer) => self.idle.push(answer),
             Message::Quiet(answer) => self.quiet.push(answer),
             Message::HandBack(answer) => {
@@ -339,7 +354,7 @@ impl Core {
             }
             for command in commands {
                 match command {
-                    Command::StartRun(run) => self.start_run(run),
+                    Command::StartRun(run) => self.start_run(run).await,
                     Command::StartJob { job, placement } => self.start_job(job, placement).await,
                     Command::LetIn(job) | Command::WaitAnew(Subject::Job(job)) => {
                         self.time_has_come(job).await
@@ -354,35 +369,6 @@ impl Core {
                 }
             }
         }
-    }
-
-    /// A run that was made, or is to run again: it waits for its turn from now on.
-    async fn admit(&mut self, mut run: Run) {
-        if run.what.state == RunState::Ended {
-            return;
-        }
-        if let Err(reason) = self.name(&mut run).await {
-            warn!(run = %run.id, reason, "the run can't be named");
-            self.end_run(run.id, Conclusion::Failure, Some(reason)).await;
-            return;
-        }
-        let what = &run.what;
-        let (workflow, event, sha) = (&what.workflow_path, &what.event, &what.sha);
-        let (id, attempt, repository) = (run.id, run.attempt, what.repository);
-        info!(run = %id, attempt, %repository, workflow, event, sha, state = %what.state, "run created");
-        let asked_at = match what.state {
-            RunState::Waiting => Some(self.run_asked_at(&run).await),
-            _ => None,
-        };
-        self.queue.run_queued(QueuedRun {
-            id: run.id,
-            repository: what.repository,
-            priority: what.priority,
-            queued_at: run.queued_at,
-            concurrency: naming::concurrency(what),
-            asked_at,
-        });
-        self.waiting.insert(run.id, run);
     }
 
     /// Carries out what a plan says.
@@ -434,6 +420,7 @@ impl Core {
         }
         let run = crate::recipe::run_of(id);
         let Some(job) = self.live.get_mut(&run).and_then(|live| live.jobs.get_mut(&id)) else { return };
+        job.put_off = 0;
         let cancellation = job.cancellation.take();
         let was_cancelled = cancellation.as_ref().is_some_and(runner::Cancellation::is_cancelled);
         if cancellation.is_some_and(|cancellation| leaves_log_open(&cancellation, &result)) {
@@ -516,9 +503,11 @@ impl Core {
     }
 
     async fn approve(&mut self, id: RunId, actor: &str) -> Result<(), EngineError> {
-        let Some(run) = self.waiting.get_mut(&id).filter(|run| run.what.state == RunState::Waiting) else {
+        let awaits = |run: &&mut Run| run.what.state == RunState::Waiting && run.started_at.is_none();
+        let Some(run) = self.waiting.get_mut(&id).filter(awaits) else {
             let problem = match self.live.get(&id).is_some_and(Live::is_held) {
                 true => "does not wait for approval itself: jobs of it do",
+                false if self.late.contains(id) => "can't be read now and is not taken up yet: try again",
                 false => "does not wait for approval",
             };
             return Err(EngineError::Unfit { subject: id.into(), problem: problem.to_owned() });
@@ -553,7 +542,7 @@ impl Core {
                 Err(error) => error!(%error, "the store does not take a change; trying again"),
             }
             tokio::select! {
-                () = tokio::time::sleep(WRITE_AGAIN) => {}
+                () = tokio::time::sleep(AGAIN) => {}
                 () = self.stop.cancelled() => return false,
             }
         }
@@ -561,8 +550,11 @@ impl Core {
 
     fn tell_idle(&mut self) {
         let is_quiet = self.queue.running_jobs() == 0;
-        let is_idle =
-            is_quiet && self.live.is_empty() && self.preparing.is_empty() && self.waiting.is_empty();
+        let is_idle = is_quiet
+            && self.live.is_empty()
+            && self.preparing.is_empty()
+            && self.waiting.is_empty()
+            && self.late.is_empty();
         let idle = if is_idle { std::mem::take(&mut self.idle) } else { Vec::new() };
         let quiet = if is_quiet { std::mem::take(&mut self.quiet) } else { Vec::new() };
         for asked in idle.into_iter().chain(quiet) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::{Conclusion, JobId, JobResult, RunId, Timestamp};
 
-use crate::queue::Retry;
+use crate::queue::{Retry, Subject};
 
 /// Further tries after machines have failed, or what they take before the first step could not be had: a host where
 /// that fails three times in a row is broken.
@@ -89,6 +89,20 @@ pub fn after_outage(policy: Policy, run: RunId, why: &str, failed: u32, now: Tim
     }
     let wait = wait(policy, run.0, failed);
     Verdict::Again(Retry { not_before: now.after(wait), after: why.to_owned() })
+}
+
+/// What a run or a job needs can't be read from the store now. It waits for as long as that lasts: while nothing is
+/// known of it, nobody can say that it has failed. `failed` counts the tries before this one that ended so.
+#[must_use]
+pub fn after_store_fault(
+    policy: Policy,
+    subject: impl Into<Subject>,
+    why: &str,
+    failed: u32,
+    now: Timestamp,
+) -> Retry {
+    let (Subject::Run(RunId(id)) | Subject::Job(JobId(id))) = subject.into();
+    Retry { not_before: now.after(wait(policy, id, failed)), after: why.to_owned() }
 }
 
 /// The server died while a job ran. `interrupted` counts how often that had happened to it before.
@@ -191,6 +205,16 @@ mod tests {
         assert!(now.since(NOW) > Duration::from_secs(60 * 60), "{:?}", now.since(NOW));
         let reason = "infrastructure error: its start was tried 30 times, in the end: 502".to_owned();
         assert_eq!(after_outage(policy, RunId(7), "502", 29, now), Verdict::GivenUp { reason });
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_tried_again_for_as_long_as_that_lasts_and_at_least_every_five_minutes() {
+        for failed in [0, 3, 30, 1000, u32::MAX] {
+            let retry = after_store_fault(Policy::default(), RunId(7), "no room left", failed, NOW);
+            let wait = retry.not_before.since(NOW);
+            assert!(wait >= FIRST_WAIT / 2 && wait <= LONGEST_WAIT, "{failed}: {wait:?}");
+            assert_eq!(retry.after, "no room left");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum Requeue {
     Machine,
     /// Perhaps its own: the server died while it ran.
     Interrupted,
-    /// Nobody's: the server was asked to stop, and gave it back. That was no try.
+    /// Nobody's: the server gave it back, as it was asked to stop, or could not read its store. That was no try.
     HandedBack,
 }
 

@@ -50,6 +50,14 @@ pub enum StoreError {
     /// There is no such thing.
     #[error("there is no {0}")]
     Missing(String),
+    /// The database can't be used now, for a reason that may pass: the disk, another process, the host's bounds.
+    #[error("can't {operation} now: {reason}")]
+    Unavailable {
+        /// What was to be done, with what.
+        operation: String,
+        /// Why not.
+        reason: String,
+    },
     /// Everything else.
     #[error("can't {operation}: {reason}")]
     Failed {
@@ -58,4 +66,12 @@ pub enum StoreError {
         /// Why not.
         reason: String,
     },
+}
+
+impl StoreError {
+    /// Whether the same call may go well later, without anybody changing what is asked or what is kept.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, StoreError::Full { .. } | StoreError::Unavailable { .. })
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result as Outcome, ensure};
 use async_trait::async_trait;
 use model::Secrets;
-use scheduler::engine::SecretSource;
+use scheduler::engine::{SecretError, SecretSource};
 use store::Store;
 use store::record::Scope;
 use store::seal::{KEY_FILE, SealKey};
@@ -20,12 +20,12 @@ pub(super) struct SealedSecrets {
 
 #[async_trait]
 impl SecretSource for SealedSecrets {
-    async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, String> {
+    async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, SecretError> {
         let mut opened = Secrets::new();
         for scope in scopes {
-            for sealed in self.store.secrets(scope).await.map_err(|error| error.to_string())? {
-                let value = self.key.open(scope, &sealed.name, &sealed.sealed);
-                opened.insert(sealed.name, value.map_err(|error| error.to_string())?);
+            for sealed in self.store.secrets(scope).await? {
+                let value = self.key.open(scope, &sealed.name, &sealed.sealed)?;
+                opened.insert(sealed.name, value);
             }
         }
         Ok(opened)
@@ -80,5 +80,32 @@ mod tests {
         let error = key(&store, &data).await.unwrap_err().to_string();
         assert!(error.contains("octo/hello") && error.contains("backup"), "{error}");
         assert!(!data.root().join(KEY_FILE).exists());
+    }
+
+    #[tokio::test]
+    async fn secrets_that_cannot_be_read_now_are_told_from_those_that_do_not_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path()).unwrap());
+        let right = Arc::new(SealKey::load_or_make(&folder.path().join("right")).unwrap());
+        let wrong = Arc::new(SealKey::load_or_make(&folder.path().join("wrong")).unwrap());
+        let scope = Scope::Repository("octo/hello".to_owned());
+        let sealed = right.seal(&scope, "KEY", &Secret("s3cret".to_owned())).unwrap();
+        let secret =
+            Change::SecretSet { scope: scope.clone(), name: "KEY".to_owned(), sealed, at: Timestamp::now() };
+        store.apply(vec![secret]).await.unwrap();
+        let with = |key: &Arc<SealKey>| SealedSecrets { store: store.clone(), key: Arc::clone(key) };
+        let scopes = [scope];
+
+        let (database, aside) = (folder.path().join("hearth.db"), folder.path().join("aside"));
+        std::fs::rename(&database, &aside).unwrap();
+        std::fs::create_dir(&database).unwrap();
+        let error = with(&right).secrets(&scopes).await.unwrap_err();
+        assert!(matches!(&error, SecretError::Store(error) if error.may_pass()), "{error}");
+        std::fs::remove_dir(&database).unwrap();
+        std::fs::rename(&aside, &database).unwrap();
+
+        assert!(with(&right).secrets(&scopes).await.unwrap().contains_key("KEY"));
+        let error = with(&wrong).secrets(&scopes).await.unwrap_err();
+        assert!(matches!(error, SecretError::Seal(_)) && error.to_string().contains("KEY"), "{error}");
     }
 }

@@ -48,7 +48,8 @@ pub enum WaitReason {
         /// How many wait before it.
         ahead: usize,
     },
-    /// It is tried again after its machine has failed, or what its plan needs could not be had.
+    /// It is tried again after its machine has failed, what its plan needs could not be had, or the store could not be
+    /// read.
     Retry {
         /// Still to wait.
         wait: Duration,

@@ -1,9 +1,11 @@
 //! Ended runs run again, as new attempts.
 
 use model::{DeliveryId, RunId, RunState, Timestamp};
-use store::Change;
+use store::record::Run;
+use store::{Change, StoreError};
+use tracing::error;
 
-use super::{Core, EngineError};
+use super::{AGAIN, Core, EngineError};
 use crate::recipe::{ATTEMPTS, Again};
 
 /// Ended runs that are to run again, all of them or none.
@@ -40,10 +42,26 @@ impl Core {
         }
         self.parts.store.apply(changes).await?;
         for (id, _) in wish.runs {
-            let run = self.parts.store.run(id).await?.ok_or(EngineError::Missing(id.into()))?;
+            let run = self.queued_again(id).await?.ok_or(EngineError::Missing(id.into()))?;
             self.admit(run).await;
         }
         Ok(attempts)
+    }
+
+    /// Reads a run that was just written, however long that can't be: nobody else would look for it in this life.
+    async fn queued_again(&self, run: RunId) -> Result<Option<Run>, StoreError> {
+        loop {
+            match self.parts.store.run(run).await {
+                Err(error) if error.may_pass() => {
+                    error!(%run, %error, "a run that runs again can't be read; trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(AGAIN) => {}
+                        () = self.stop.cancelled() => return Err(error),
+                    }
+                }
+                read => return read,
+            }
+        }
     }
 }
 

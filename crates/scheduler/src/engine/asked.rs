@@ -7,18 +7,16 @@ use model::{JobId, RunId, Timestamp};
 use serde_json::Value as Json;
 use store::record::Run;
 use store::{Change, Store, StoreError};
-use tracing::{error, info};
+use tracing::info;
 
 use super::Core;
 use super::live::LiveJob;
 
 impl Core {
     /// Since when somebody is asked to approve a run that waits for that.
-    pub(super) async fn run_asked_at(&self, run: &Run) -> Timestamp {
-        let kept = self.parts.store.setting(&key_of_run(run.id)).await;
-        let kept =
-            kept.inspect_err(|error| error!(run = %run.id, %error, "since when the run waits is not known"));
-        kept.ok().flatten().and_then(|at| moment(&at)).unwrap_or(run.queued_at)
+    pub(super) async fn run_asked_at(&self, run: &Run) -> Result<Timestamp, StoreError> {
+        let kept = self.parts.store.setting(&key_of_run(run.id)).await?;
+        Ok(kept.and_then(|at| moment(&at)).unwrap_or(run.queued_at))
     }
 
     /// Somebody was asked to approve a run before the clock was set back: they are asked from now on.

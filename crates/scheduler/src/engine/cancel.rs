@@ -12,6 +12,12 @@ use super::{Core, EngineError, without_machine};
 
 impl Core {
     pub(super) async fn cancel(&mut self, subject: Subject, reason: String) -> Result<(), EngineError> {
+        if let Subject::Run(run) = subject
+            && self.late.take(run)
+        {
+            self.end_run(run, Conclusion::Cancelled, Some(reason)).await;
+            return Ok(());
+        }
         let is_known = match subject {
             Subject::Run(run) => self.live.contains_key(&run) || self.waiting.contains_key(&run),
             Subject::Job(job) => self.live.get(&run_of(job)).is_some_and(|live| live.jobs.contains_key(&job)),
@@ -55,6 +61,12 @@ impl Core {
         if let Some(cancelled) = self.preparing.get_mut(&id) {
             *cancelled = Some(reason);
             return;
+        }
+        if let Some(run) = self.waiting.get(&id).filter(|run| run.started_at.is_some()).cloned() {
+            // It has jobs, which end as its plan says once that can be made anew.
+            self.write(vec![Change::RunCancelled { run: id, reason }]).await;
+            self.queue.ended(id, Timestamp::now());
+            return self.go_on_later(run).await;
         }
         self.end_run(id, Conclusion::Cancelled, Some(reason)).await;
     }

@@ -46,6 +46,8 @@ pub(super) struct LiveJob {
     pub(super) tries: u32,
     /// In how many of these the server stopped.
     interruptions: u32,
+    /// How often it was put off since its last try, because the store could not be read.
+    pub(super) put_off: u32,
     /// Why it is tried again, if it is.
     pub(super) again_because: Option<String>,
     /// While it has a machine, or is getting one.
@@ -236,6 +238,7 @@ impl Live {
                     runs_on,
                     tries,
                     interruptions,
+                    put_off: 0,
                     again_because,
                     cancellation: None,
                     is_handed_back: false,

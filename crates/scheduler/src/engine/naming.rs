@@ -11,10 +11,11 @@ use crate::facts::RunFacts;
 use crate::recipe::File;
 
 use super::Core;
+use super::prepare::PrepareError;
 
 impl Core {
     /// Evaluates `run-name` and `concurrency` and writes them down.
-    pub(super) async fn name(&mut self, run: &mut Run) -> Result<(), String> {
+    pub(super) async fn name(&mut self, run: &mut Run) -> Result<(), PrepareError> {
         let facts = RunFacts::from_json(&run.what.facts).map_err(|error| error.to_string())?;
         let github = self.parts.preparer.github(run, &facts).await?;
         let vars = self.parts.preparer.variables(run).await?;
@@ -36,7 +37,7 @@ impl Core {
         };
         match self.write(vec![named]).await {
             true => Ok(()),
-            false => Err("what it is called can't be written down".to_owned()),
+            false => Err("what it is called can't be written down".to_owned().into()),
         }
     }
 }

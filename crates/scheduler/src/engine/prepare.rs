@@ -9,8 +9,9 @@ use forge::github::context::{GithubRun, WorkflowRef, github_context};
 use model::{Secrets, Trust};
 use runner::ActionStore;
 use serde_json::{Map, Value as Json};
-use store::Store;
 use store::record::{Repository, Run, Scope};
+use store::seal::SealError;
+use store::{Store, StoreError};
 use workflow::plan::JobPath;
 use workflow::resolve::DefaultPermissions;
 
@@ -27,11 +28,22 @@ pub trait SecretSource: Send + Sync {
     /// The secrets of these scopes, later ones going before earlier ones.
     ///
     /// # Errors
-    /// One can't be opened: which, and what to do.
-    async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, String>;
+    /// They can't be read, which [may pass](StoreError::may_pass); or one can't be opened: which, and what to do.
+    async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, SecretError>;
 }
 
-/// Why a run can't start.
+/// Why secrets can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// One can't be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// Why a run, or a job, can't start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrepareError {
     /// It can't as it is, however often it is tried.
@@ -40,6 +52,27 @@ pub(super) enum PrepareError {
     /// What it needs can't be had now, which is no fault of the run's.
     #[error("{0}")]
     Unreachable(String),
+    /// The store can't be read now: nobody knows anything of it until that has passed.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl From<StoreError> for PrepareError {
+    fn from(error: StoreError) -> PrepareError {
+        match error.may_pass() {
+            true => PrepareError::Unreadable(error.to_string()),
+            false => PrepareError::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<SecretError> for PrepareError {
+    fn from(error: SecretError) -> PrepareError {
+        match error {
+            SecretError::Store(error) => error.into(),
+            SecretError::Seal(error) => PrepareError::Wrong(error.to_string()),
+        }
+    }
 }
 
 impl From<String> for PrepareError {
@@ -115,10 +148,10 @@ impl Preparer {
     }
 
     /// The `github` context of a run.
-    pub(super) async fn github(&self, run: &Run, facts: &RunFacts) -> Result<Json, String> {
+    pub(super) async fn github(&self, run: &Run, facts: &RunFacts) -> Result<Json, PrepareError> {
         let repository = self.repository(run).await?;
         let payload = self.payload(run, facts).await?;
-        let attempts = self.store.attempts(run.id).await.map_err(|error| error.to_string())?;
+        let attempts = self.store.attempts(run.id).await?;
         let triggering = attempts.last().map_or(&run.what.actor, |attempt| &attempt.actor);
         let about = GithubRun {
             event: &run.what.event,
@@ -146,7 +179,7 @@ impl Preparer {
 
     /// The event of a run: its own, or its delivery's, which is kept as long as the run. Earlier versions forgot
     /// deliveries before their runs; such a run must not run as if its event had been empty.
-    async fn payload(&self, run: &Run, facts: &RunFacts) -> Result<Json, String> {
+    async fn payload(&self, run: &Run, facts: &RunFacts) -> Result<Json, PrepareError> {
         if let Some(payload) = &facts.payload {
             return Ok(payload.clone());
         }
@@ -157,35 +190,35 @@ impl Preparer {
             )
         };
         let id = run.delivery.ok_or_else(forgotten)?;
-        let delivery = self.store.delivery(id).await.map_err(|error| error.to_string())?;
+        let delivery = self.store.delivery(id).await?;
         let (_, body) = delivery.filter(|(_, body)| !body.is_empty()).ok_or_else(forgotten)?;
         serde_json::from_slice(&body)
-            .map_err(|error| format!("the body of delivery {id} can't be read: {error}"))
+            .map_err(|error| format!("the body of delivery {id} can't be read: {error}").into())
     }
 
     /// `vars`: those of the organisation, and over them those of the repository.
-    pub(super) async fn variables(&self, run: &Run) -> Result<Json, String> {
+    pub(super) async fn variables(&self, run: &Run) -> Result<Json, PrepareError> {
         let repository = self.repository(run).await?;
         let mut vars = Map::new();
         for scope in scopes(&repository) {
-            let found = self.store.variables(&scope).await.map_err(|error| error.to_string())?;
+            let found = self.store.variables(&scope).await?;
             vars.extend(found.into_iter().map(|variable| (variable.name, Json::String(variable.value))));
         }
         Ok(Json::Object(vars))
     }
 
     /// The secrets of a run. To runs whose code nobody vouches for the plan gives none of them.
-    pub(super) async fn secrets_of(&self, repository: &Repository) -> Result<Secrets, String> {
+    pub(super) async fn secrets_of(&self, repository: &Repository) -> Result<Secrets, PrepareError> {
         let mut secrets = self.secrets.secrets(&scopes(repository)).await?;
         token::stand_in(&mut secrets);
         Ok(secrets)
     }
 
     /// Puts the secrets and variables of its environment into a job that was let into it. They go before all others.
-    pub(super) async fn furnish(&self, job: &mut model::Job, place: &str) -> Result<(), String> {
+    pub(super) async fn furnish(&self, job: &mut model::Job, place: &str) -> Result<(), PrepareError> {
         let Some(environment) = &job.environment else { return Ok(()) };
         let scope = Scope::Environment(place.to_owned(), environment.clone());
-        let variables = self.store.variables(&scope).await.map_err(|error| error.to_string())?;
+        let variables = self.store.variables(&scope).await?;
         if let (Some(vars), false) = (job.contexts.vars.as_object_mut(), variables.is_empty()) {
             for variable in variables {
                 vars.retain(|name, _| !name.eq_ignore_ascii_case(&variable.name));
@@ -203,23 +236,23 @@ impl Preparer {
     }
 
     /// What the store knows of a run's repository.
-    pub(super) async fn repository(&self, run: &Run) -> Result<Repository, String> {
-        let repository =
-            self.store.repository(run.what.repository).await.map_err(|error| error.to_string())?;
-        repository.ok_or_else(|| format!("its repository {} is not known any more", run.what.repository))
+    pub(super) async fn repository(&self, run: &Run) -> Result<Repository, PrepareError> {
+        let id = run.what.repository;
+        let repository = self.store.repository(id).await?;
+        repository.ok_or_else(|| format!("its repository {id} is not known any more").into())
     }
 
     /// Jobs of earlier attempts that count in this one.
-    async fn earlier(&self, run: &Run) -> Result<BTreeMap<JobPath, Earlier>, String> {
-        let attempts = self.store.attempts(run.id).await.map_err(|error| error.to_string())?;
+    async fn earlier(&self, run: &Run) -> Result<BTreeMap<JobPath, Earlier>, PrepareError> {
+        let attempts = self.store.attempts(run.id).await?;
         let again = attempts.iter().find(|attempt| attempt.attempt == run.attempt);
         let Some(again) = again.and_then(|attempt| attempt.again.clone()) else {
             return Ok(Default::default());
         };
         let again: Again = serde_json::from_value(again).map_err(|error| error.to_string())?;
         let before = run.attempt.saturating_sub(1);
-        let jobs = self.store.jobs(run.id, before).await.map_err(|error| error.to_string())?;
-        let inputs = self.store.plan_inputs(run.id, before).await.map_err(|error| error.to_string())?;
+        let jobs = self.store.jobs(run.id, before).await?;
+        let inputs = self.store.plan_inputs(run.id, before).await?;
         Ok(earlier(&jobs, &inputs, &again))
     }
 }

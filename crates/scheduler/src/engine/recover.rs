@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Conclusion, JobId, JobState, Timestamp};
+use model::{Conclusion, JobId, JobState, RunId, Timestamp};
 use store::change::Requeue;
 use store::record::{Job, PlanInput, Run};
 use store::{Change, StoreError};
 use tracing::{info, warn};
 
+use crate::environment;
 use crate::facts::RunFacts;
 use crate::queue::QueuedRun;
 use crate::recipe::{Recipe, run_of};
 use crate::retry::{self, Verdict};
 
 use super::live::Live;
+use super::prepare::PrepareError;
 use super::{Core, naming, without_machine};
 
 impl Core {
@@ -25,38 +27,54 @@ impl Core {
         // Who had started has its group; the others ask for it after them.
         runs.sort_by_key(|run| (run.started_at.is_none(), run.queued_at, run.id));
         for run in runs {
-            let id = run.id;
             match run.started_at {
                 None => self.admit(run).await,
-                Some(_) => match self.revive(run).await? {
-                    Ok(()) => info!(run = %id, "goes on with a run of an earlier life"),
-                    Err(reason) => {
-                        warn!(run = %id, reason, "a run of an earlier life can't go on");
-                        let reason = format!("it can't go on after a restart: {reason}");
-                        self.end_run(id, Conclusion::Failure, Some(reason)).await;
-                    }
-                },
+                Some(_) => self.go_on(run).await?,
             }
         }
         Ok(())
     }
 
-    async fn revive(&mut self, run: Run) -> Result<Result<(), String>, StoreError> {
-        let store = Arc::clone(&self.parts.store);
-        let attempts = store.attempts(run.id).await?;
-        let inputs = store.plan_inputs(run.id, run.attempt).await?;
-        let records = store.jobs(run.id, run.attempt).await?;
-        let known: BTreeMap<JobId, Job> = records.into_iter().map(|job| (job.id, job)).collect();
-        let plan = attempts.into_iter().find(|attempt| attempt.attempt == run.attempt);
-        let plan = plan.and_then(|attempt| attempt.plan);
-        let mut live = match self.live_of(&run, plan).await {
-            Ok(live) => live,
-            Err(reason) => return Ok(Err(reason)),
+    /// Goes on with a run that was put off when it should have.
+    pub(super) async fn go_on_later(&mut self, run: Run) {
+        let id = run.id;
+        self.waiting.remove(&id);
+        if let Err(error) = self.go_on(run).await {
+            self.cannot_go_on(id, &error.to_string()).await;
+        }
+    }
+
+    /// Goes on with a run, or puts it off while the store can't be read for it, or ends it where that lasts.
+    async fn go_on(&mut self, run: Run) -> Result<(), StoreError> {
+        let id = run.id;
+        let revived = match self.revive(&run).await {
+            Err(error) if error.may_pass() => Err(error.into()),
+            revived => revived?,
         };
-        live.environments = self.environments(&live.repository.place).await;
-        live.approved = super::review::approvals_of(&*store, run.id).await?;
-        live.asked = super::asked::of_jobs(&*store, run.id).await?;
-        let now = Timestamp::now();
+        match revived {
+            Ok(()) => {
+                self.put_off.remove(&id);
+                info!(run = %id, "goes on with a run of an earlier life");
+            }
+            Err(PrepareError::Unreadable(reason)) => {
+                self.has_its_place(&run);
+                self.await_store(run, &reason);
+            }
+            Err(PrepareError::Wrong(reason) | PrepareError::Unreachable(reason)) => {
+                self.cannot_go_on(id, &reason).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn cannot_go_on(&mut self, run: RunId, reason: &str) {
+        warn!(%run, reason, "a run of an earlier life can't go on");
+        let reason = format!("it can't go on after a restart: {reason}");
+        self.end_run(run, Conclusion::Failure, Some(reason)).await;
+    }
+
+    /// A run that had started before has started, and has its group.
+    fn has_its_place(&mut self, run: &Run) {
         self.queue.run_queued(QueuedRun {
             id: run.id,
             repository: run.what.repository,
@@ -65,7 +83,30 @@ impl Core {
             concurrency: naming::concurrency(&run.what),
             asked_at: None,
         });
-        self.queue.started(run.id, run.started_at.unwrap_or(now));
+        self.queue.started(run.id, run.started_at.unwrap_or_else(Timestamp::now));
+    }
+
+    /// All that can fail comes before anything of the engine changes.
+    async fn revive(&mut self, run: &Run) -> Result<Result<(), PrepareError>, StoreError> {
+        let store = Arc::clone(&self.parts.store);
+        let attempts = store.attempts(run.id).await?;
+        let inputs = store.plan_inputs(run.id, run.attempt).await?;
+        let records = store.jobs(run.id, run.attempt).await?;
+        let known: BTreeMap<JobId, Job> = records.into_iter().map(|job| (job.id, job)).collect();
+        let plan = attempts.into_iter().find(|attempt| attempt.attempt == run.attempt);
+        let plan = plan.and_then(|attempt| attempt.plan);
+        let mut live = match self.live_of(run, plan).await {
+            Ok(live) => live,
+            Err(error) => return Ok(Err(error)),
+        };
+        live.environments = match environment::of_place(&*store, &live.repository.place).await {
+            Err(error) if error.may_pass() => return Err(error),
+            read => self.known(read),
+        };
+        live.approved = super::review::approvals_of(&*store, run.id).await?;
+        live.asked = super::asked::of_jobs(&*store, run.id).await?;
+        let now = Timestamp::now();
+        self.has_its_place(run);
         let mut follows = live.follow(now, &known);
         for input in inputs {
             match input {
@@ -101,7 +142,7 @@ impl Core {
         Ok(Ok(()))
     }
 
-    async fn live_of(&self, run: &Run, plan: Option<serde_json::Value>) -> Result<Live, String> {
+    async fn live_of(&self, run: &Run, plan: Option<serde_json::Value>) -> Result<Live, PrepareError> {
         let plan = plan.ok_or_else(|| "what its plan was made of is gone".to_owned())?;
         let recipe: Recipe = serde_json::from_value(plan).map_err(|error| error.to_string())?;
         let facts = RunFacts::from_json(&run.what.facts).map_err(|error| error.to_string())?;

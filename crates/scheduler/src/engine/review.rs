@@ -163,7 +163,11 @@ impl Core {
     /// The rules of a repository's environments. Where they can't be read, somebody must let in every job that has
     /// an environment.
     pub(super) async fn environments(&self, place: &str) -> Option<Vec<Environment>> {
-        let read = environment::of_place(&*self.parts.store, place).await;
+        self.known(environment::of_place(&*self.parts.store, place).await)
+    }
+
+    /// Rules as far as they could be read.
+    pub(super) fn known(&self, read: Result<Vec<Environment>, StoreError>) -> Option<Vec<Environment>> {
         read.inspect_err(|error| error!(%error, "who may be let into environments is not known")).ok()
     }
 }

@@ -6,6 +6,8 @@
 //!     └──── put off ───┘  └─► ended: wrong, or tried often enough
 //! ```
 //!
+//! While the store can't be read it is put off however often: nobody knows anything of it then.
+//!
 //! The store has it as queued all the while, so a restart forgets nothing but how often it was tried.
 
 use std::collections::BTreeMap;
@@ -22,9 +24,18 @@ use super::{Core, Message};
 use crate::recipe::Recipe;
 use crate::retry::{self, Verdict};
 
+/// How often a run that has not started was put off.
+#[derive(Default)]
+pub(super) struct PutOff {
+    /// Because what its plan needs could not be had.
+    outages: u32,
+    /// Because the store could not be read.
+    store_faults: u32,
+}
+
 impl Core {
-    /// Begins to make its plan.
-    pub(super) fn start_run(&mut self, id: RunId) {
+    /// Begins to make its plan, or goes on with it if it had begun in an earlier life.
+    pub(super) async fn start_run(&mut self, id: RunId) {
         if !self.queue.started(id, Timestamp::now()) {
             return;
         }
@@ -33,6 +44,9 @@ impl Core {
             self.queue.ended(id, Timestamp::now());
             return;
         };
+        if run.started_at.is_some() {
+            return self.go_on_later(run).await;
+        }
         self.preparing.insert(id, None);
         let (preparer, sender) = (Arc::clone(&self.parts.preparer), self.sender.clone());
         self.tasks.spawn(async move {
@@ -61,6 +75,7 @@ impl Core {
                 None => return,
                 Some(given_up) => Err(given_up),
             },
+            Err(PrepareError::Unreadable(reason)) => return self.await_store(run, &reason),
         };
         match begun {
             Ok((live, recipe)) => {
@@ -87,9 +102,9 @@ impl Core {
     /// Puts a run off. Gives the reason why it is not, if it has been tried often enough.
     fn put_off(&mut self, run: Run, reason: &str) -> Option<String> {
         let (id, now) = (run.id, Timestamp::now());
-        let failed = self.put_off.entry(id).or_default();
-        let verdict = retry::after_outage(self.retry, id, reason, *failed, now);
-        *failed += 1;
+        let tries = self.put_off.entry(id).or_default();
+        let verdict = retry::after_outage(self.retry, id, reason, tries.outages, now);
+        tries.outages += 1;
         let retry = match verdict {
             Verdict::Again(retry) => retry,
             Verdict::GivenUp { reason } => return Some(reason),
@@ -101,5 +116,17 @@ impl Core {
         warn!(run = %id, reason, "the run can't start now; it is tried again");
         self.waiting.insert(id, run);
         None
+    }
+
+    /// Puts a run off that has its place in the queue as one that has started: the store can't be read for it now.
+    pub(super) fn await_store(&mut self, run: Run, reason: &str) {
+        let (id, now) = (run.id, Timestamp::now());
+        warn!(run = %id, reason, "the store can't be read for the run now; it is tried again");
+        let tries = self.put_off.entry(id).or_default();
+        let retry = retry::after_store_fault(self.retry, id, reason, tries.store_faults, now);
+        tries.store_faults = tries.store_faults.saturating_add(1);
+        // One that was cancelled meanwhile is ended for that.
+        self.queue.retried(id, retry, now);
+        self.waiting.insert(id, run);
     }
 }

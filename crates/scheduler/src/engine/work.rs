@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use model::{EventSink, JobId, JobResult, Timestamp};
 use runner::Cancellation;
-use store::Change;
-use tracing::info;
+use store::change::Requeue;
+use store::log::LogFolder;
+use store::{Change, Store};
+use tracing::{info, warn};
 
 use crate::journal::Journal;
 use crate::queue::Placement;
 use crate::recipe::run_of;
-use crate::worker::Order;
+use crate::retry;
+use crate::worker::{Order, Worker};
 
 use super::hand_back::leaves_log_open;
+use super::prepare::{PrepareError, Preparer};
 use super::{Core, Message};
 
 impl Core {
@@ -35,36 +39,88 @@ impl Core {
         info!(job = %id, run = %run.id, repository, profile, tries, "job asks for a machine");
         let notes =
             [job.again_because.take().map(|reason| format!("Once more: {reason}")), job.let_in_by.clone()];
-        let mut order = Order { job: job.job.clone(), run, facts, repository, place, machine };
+        let order = Order { job: job.job.clone(), run, facts, repository, place, machine };
         let (store, logs) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.logs));
-        let (worker, sender) = (Arc::clone(&self.parts.worker), self.sender.clone());
-        let preparer = Arc::clone(&self.parts.preparer);
+        let (worker, preparer) = (Arc::clone(&self.parts.worker), Arc::clone(&self.parts.preparer));
+        let sender = self.sender.clone();
+        let attempt = Try { id, order, notes, cancellation, store, logs, worker, preparer };
         self.tasks.spawn(async move {
-            let result = match logs.append(id) {
-                Ok(writer) => {
-                    let (journal, keeper) = Journal::open(id, store, writer);
-                    notes.into_iter().flatten().for_each(|note| journal.note(&note));
-                    let sink: Arc<dyn EventSink> = journal.clone();
-                    let result = match preparer.furnish(&mut order.job, &order.place).await {
-                        Ok(()) => worker.work(order, sink, cancellation.clone()).await,
-                        Err(reason) => super::without_machine(model::Conclusion::Failure, Some(reason)),
-                    };
-                    if let Some(reason) = untold(&result) {
-                        journal.note(&format!("Error: {reason}"));
-                    }
-                    let may_go_on = leaves_log_open(&cancellation, &result);
-                    let is_last = result.infrastructure_error.is_none() && !may_go_on;
-                    unless(result, keeper.close(&journal, is_last).await)
-                }
-                Err(error) => {
-                    let reason = format!("no log can be written: {error}");
-                    super::without_machine(model::Conclusion::Failure, Some(reason))
-                }
+            let news = match attempt.carry_out().await {
+                Ok(result) => Message::Worked { job: id, result },
+                Err(reason) => Message::PutOff { job: id, reason },
             };
             // The engine stops before its jobs have: the next life finds them interrupted.
-            let _ = sender.send(Message::Worked { job: id, result }).await;
+            let _ = sender.send(news).await;
         });
     }
+
+    /// The store can't be read, or has no room, for a job that was to start: it waits, and that was no try.
+    pub(super) async fn put_job_off(&mut self, id: JobId, reason: String) {
+        let mut result = super::without_machine(model::Conclusion::Cancelled, None);
+        if self.taken_back(id, &mut result).await {
+            return;
+        }
+        let Some(job) = self.live.get_mut(&run_of(id)).and_then(|live| live.jobs.get_mut(&id)) else {
+            return;
+        };
+        let now = Timestamp::now();
+        let retry = retry::after_store_fault(self.retry, id, &reason, job.put_off, now);
+        job.put_off = job.put_off.saturating_add(1);
+        job.handed_back(reason.clone());
+        if !self.queue.retried(id, retry, now) {
+            // It was cancelled meanwhile.
+            return self.end_job(id, result, None).await;
+        }
+        warn!(job = %id, reason, "the job can't start now; it is tried again");
+        let requeue = Requeue::HandedBack;
+        self.write(vec![Change::JobRequeued { job: id, reason, requeue, at: now }]).await;
+    }
+}
+
+/// A job that gets its machine.
+struct Try {
+    id: JobId,
+    order: Order,
+    /// What its log begins with.
+    notes: [Option<String>; 2],
+    cancellation: Cancellation,
+    store: Arc<dyn Store>,
+    logs: Arc<LogFolder>,
+    worker: Arc<dyn Worker>,
+    preparer: Arc<Preparer>,
+}
+
+impl Try {
+    /// Gives the result, or why the job can't start now.
+    async fn carry_out(mut self) -> Result<JobResult, String> {
+        let furnished = match self.preparer.furnish(&mut self.order.job, &self.order.place).await {
+            Err(PrepareError::Unreadable(reason)) => return Err(reason),
+            furnished => furnished,
+        };
+        let writer = match self.logs.append(self.id) {
+            Ok(writer) => writer,
+            Err(error) if error.may_pass() => return Err(error.to_string()),
+            Err(error) => return Ok(failed(format!("no log can be written: {error}"))),
+        };
+        let (journal, keeper) = Journal::open(self.id, self.store, writer);
+        self.notes.into_iter().flatten().for_each(|note| journal.note(&note));
+        let sink: Arc<dyn EventSink> = journal.clone();
+        let result = match furnished {
+            Ok(()) => self.worker.work(self.order, sink, self.cancellation.clone()).await,
+            Err(error) => failed(error.to_string()),
+        };
+        if let Some(reason) = untold(&result) {
+            journal.note(&format!("Error: {reason}"));
+        }
+        let may_go_on = leaves_log_open(&self.cancellation, &result);
+        let is_last = result.infrastructure_error.is_none() && !may_go_on;
+        Ok(unless(result, keeper.close(&journal, is_last).await))
+    }
+}
+
+/// What no machine was asked for.
+fn failed(reason: String) -> JobResult {
+    super::without_machine(model::Conclusion::Failure, Some(reason))
 }
 
 /// What the log does not have yet of why the machine failed. A runner that came to the job's steps has said it all but the

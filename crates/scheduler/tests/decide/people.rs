@@ -11,7 +11,7 @@ const THIRTY_DAYS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 const RUN_GIVEN_UP: &str = "cancel run 1: nobody has approved it within 30 days";
 
-const JOB_GIVEN_UP: &str = "cancel job 1: nobody has let it into production within 30 days";
+const JOB_GIVEN_UP: &str = "refuse job 1: nobody has let it into production within 30 days";
 
 /// A server whose run 1 waits for approval.
 fn a_run_waits(server: &mut Server) -> Subject {

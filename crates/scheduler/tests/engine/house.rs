@@ -13,7 +13,7 @@ use model::{ActionRef, RunId, Secret, Secrets, Timestamp};
 use runner::{ActionStore, ActionStoreError, FetchedAction};
 use scheduler::chain::Chain;
 use scheduler::dispatch::Dispatcher;
-use scheduler::engine::{Engine, Parts, Preparer, SecretSource};
+use scheduler::engine::{Engine, Parts, Preparer, SecretError, SecretSource};
 use scheduler::expand::{Approval, Expander, OwnApp, Priorities};
 use scheduler::intake::Intake;
 use scheduler::origin::Origin;
@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workflow::resolve::DefaultPermissions;
 
+use crate::faulty::{Faults, FaultyStore};
+
 /// Long enough for anything that happens here at all, on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -38,6 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Place {
     folder: TempDir,
     pub(crate) priorities: Priorities,
+    /// What the engines of its servers meet in their store.
+    pub(crate) faults: Arc<Faults>,
 }
 
 /// Repositories of others: one, `octo/shared`, with one workflow, `echo.yml`.
@@ -103,12 +107,13 @@ pub(crate) struct House {
     tasks: TaskTracker,
 }
 
-/// One secret for the repository, and one for each of its environments.
-struct OneSecret;
+/// One secret for the repository, and one for each of its environments. Their faults are those of the call `open`.
+struct OneSecret(Arc<Faults>);
 
 #[async_trait]
 impl SecretSource for OneSecret {
-    async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, String> {
+    async fn secrets(&self, scopes: &[Scope]) -> Result<Secrets, SecretError> {
+        self.0.meet("open")?;
         let is_its = |scope: &Scope| match scope {
             Scope::Repository(place) | Scope::Environment(place, _) => place == "octo/hello",
             Scope::Organisation(_) => false,
@@ -125,8 +130,8 @@ impl SecretSource for OneSecret {
 impl Place {
     /// With a repository `octo/hello` whose main branch has this workflow.
     pub(crate) fn new(workflow: &str) -> Place {
-        let place =
-            Place { folder: tempfile::tempdir().expect("a folder"), priorities: Priorities::default() };
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place { folder, priorities: Priorities::default(), faults: Arc::default() };
         std::fs::create_dir_all(place.work().join(".github/workflows")).expect("made");
         git(&place.work(), &["init", "-q", "-b", "main"]);
         std::fs::create_dir_all(place.folder.path().join("git/octo")).expect("made");
@@ -203,6 +208,8 @@ impl Place {
         let data = self.data();
         std::fs::create_dir_all(&data).expect("made");
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data).expect("a store"));
+        let (inner, faults) = (Arc::clone(&store), Arc::clone(&self.faults));
+        let faulty: Arc<dyn Store> = Arc::new(FaultyStore { inner, faults });
         let template = format!("file://{}/git/{{owner}}/{{repo}}.git", self.folder.path().display());
         let fetches = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&fetches);
@@ -217,10 +224,10 @@ impl Place {
         });
         let elsewhere = Arc::new(Elsewhere::new());
         let preparer = Arc::new(Preparer {
-            store: Arc::clone(&store),
+            store: Arc::clone(&faulty),
             origin: Arc::clone(&origin),
             actions: elsewhere.clone(),
-            secrets: Arc::new(OneSecret),
+            secrets: Arc::new(OneSecret(Arc::clone(&self.faults))),
             permissions: DefaultPermissions::LimitedRead,
             artifact_days: 90,
         });
@@ -233,7 +240,7 @@ impl Place {
         };
         let logs = Arc::new(LogFolder::new(&data.join("logs")));
         let parts = Parts {
-            store: Arc::clone(&store),
+            store: faulty,
             logs: Arc::clone(&logs),
             preparer,
             worker: worker.clone(),
@@ -305,6 +312,21 @@ impl House {
             }
         };
         tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("run {id} never came to it"))
+    }
+
+    /// Waits until somebody waits to be tried again, and gives the reason.
+    pub(crate) async fn retried(&self) -> String {
+        let look = async {
+            loop {
+                let waits = self.engine.waits().await.expect("asked");
+                let mut reasons = waits.into_iter().map(|wait| wait.reason.to_string());
+                match reasons.find(|reason| reason.starts_with("retry in ")) {
+                    Some(reason) => return reason,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.expect("nobody is tried again")
     }
 
     /// Waits for the end of a run.

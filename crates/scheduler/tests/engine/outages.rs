@@ -8,27 +8,12 @@ use scheduler::queue::{Closed, Limits};
 use scheduler::recipe::Again;
 use store::record::Receipt;
 
-use crate::house::{House, Place, push};
+use crate::house::{Place, push};
 
 const FLOW: &str = "on: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
 
 /// A workflow that calls one of another repository.
 const CALLER: &str = "on: push\njobs: {a: {uses: octo/shared/.github/workflows/echo.yml@v1}, b: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n";
-
-/// Waits until somebody waits to be tried again, and gives the reason.
-async fn retried(house: &House) -> String {
-    let look = async {
-        loop {
-            let waits = house.engine.waits().await.expect("asked");
-            let mut reasons = waits.into_iter().map(|wait| wait.reason.to_string());
-            match reasons.find(|reason| reason.starts_with("retry in ")) {
-                Some(reason) => return reason,
-                None => tokio::task::yield_now().await,
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), look).await.expect("nobody is tried again")
-}
 
 #[tokio::test]
 async fn a_run_whose_commit_was_fetched_needs_no_forge_to_run_again() {
@@ -56,7 +41,7 @@ async fn a_run_that_cannot_be_fetched_stays_queued_and_says_why_until_it_can() {
     std::fs::remove_dir_all(&mirrors).expect("removed");
     std::fs::write(&mirrors, "").expect("written");
     house.engine.limit(|limits| limits.closed = None).await;
-    let reason = retried(&house).await;
+    let reason = house.retried().await;
     assert!(reason.contains("can't use ") && reason.contains("mirrors/octo"), "{reason}");
     let run = house.run_is(1, |_| true).await;
     assert_eq!((run.what.state, run.conclusion), (RunState::Queued, None));
@@ -71,7 +56,7 @@ async fn a_run_whose_called_workflow_cannot_be_reached_stays_queued_and_says_why
     let house = place.house().await;
     house.elsewhere.be_away(true);
     house.deliver("d-1", "push", &push(&sha)).await;
-    let reason = retried(&house).await;
+    let reason = house.retried().await;
     let why =
         "can't get the called workflow octo/shared/.github/workflows/echo.yml@v1 now: Could not resolve host";
     assert!(reason.contains(why), "{reason}");

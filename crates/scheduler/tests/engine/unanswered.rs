@@ -15,7 +15,7 @@ use crate::house::{House, Place, push, repository};
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[tokio::test]
-async fn a_job_that_nobody_lets_in_is_cancelled_after_thirty_days_and_says_so() {
+async fn a_job_that_nobody_lets_in_fails_after_thirty_days_and_says_so() {
     let place = Place::new(FLOW);
     let (house, job) = a_job_waits(&place, approval(&[])).await;
     let worker = house.crash().await;
@@ -27,7 +27,7 @@ async fn a_job_that_nobody_lets_in_is_cancelled_after_thirty_days_and_says_so() 
 
     let house = place.house_with(worker, Limits::default(), 2).await;
     let run = house.ended(1).await;
-    assert_eq!(house.said(&run).await, "build:success deploy:cancelled tell:skipped");
+    assert_eq!(house.said(&run).await, "build:success deploy:failure tell:skipped");
     let reason = house.jobs(&run).await[1].reason.clone();
     assert_eq!(reason.as_deref(), Some("nobody has let it into Production within 30 days"));
     let late = house.engine.review(job, by("mona", Decision::Approve)).await;
@@ -55,7 +55,7 @@ async fn a_job_that_is_asked_about_only_after_its_time_has_thirty_days_from_then
 
     let house = place.house_with(worker, Limits::default(), 2).await;
     let run = house.ended(1).await;
-    assert_eq!(house.said(&run).await, "build:success deploy:cancelled tell:skipped");
+    assert_eq!(house.said(&run).await, "build:success deploy:failure tell:skipped");
     assert_eq!(house.store.settings("asked/").await.expect("read"), [], "what is over is forgotten");
 }
 
@@ -135,7 +135,7 @@ async fn a_job_of_a_clock_that_was_set_back_has_thirty_days_by_this_clock_also_a
 
     let house = place.house_with(worker, Limits::default(), 2).await;
     let run = house.ended(1).await;
-    assert_eq!(house.said(&run).await, "build:success deploy:cancelled tell:skipped");
+    assert_eq!(house.said(&run).await, "build:success deploy:failure tell:skipped");
     assert_eq!(house.store.settings("asked/").await.expect("read"), [], "what is over is forgotten");
 }
 

@@ -78,11 +78,30 @@ pub(super) fn in_words(error: &rusqlite::Error, operation: &str, path: &Path) ->
         None if is_conversion(error) => {
             StoreError::Damaged { path: path.to_owned(), reason: error.to_string() }
         }
-        _ => StoreError::Failed {
-            operation: format!("{operation} in {}", path.display()),
-            reason: error.to_string(),
-        },
+        code => {
+            let (operation, reason) = (format!("{operation} in {}", path.display()), error.to_string());
+            match code.is_some_and(may_pass) {
+                true => StoreError::Unavailable { operation, reason },
+                false => StoreError::Failed { operation, reason },
+            }
+        }
     }
+}
+
+/// Whether the reason is around the database, not in it or in what was asked ([result codes](https://sqlite.org/rescode.html)).
+fn may_pass(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::CannotOpen
+            | ErrorCode::OutOfMemory
+            | ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly
+            | ErrorCode::OperationInterrupted
+    )
 }
 
 fn is_conversion(error: &rusqlite::Error) -> bool {
@@ -91,4 +110,26 @@ fn is_conversion(error: &rusqlite::Error) -> bool {
         error,
         FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hinders_the_database_may_pass_and_what_is_wrong_in_it_does_not() {
+        let told = |code| {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            in_words(&error, "read a run", Path::new("/data/hearth.db"))
+        };
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_READ, ffi::SQLITE_CANTOPEN, ffi::SQLITE_FULL] {
+            assert!(told(code).may_pass(), "{:?}", told(code));
+        }
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_ERROR, ffi::SQLITE_CONSTRAINT] {
+            assert!(!told(code).may_pass(), "{:?}", told(code));
+        }
+        let words = told(ffi::SQLITE_BUSY).to_string();
+        assert!(words.starts_with("can't read a run in /data/hearth.db now: "), "{words}");
+        assert!(!Fault::Damaged("no JSON".to_owned()).into_error("read a run", Path::new("/db")).may_pass());
+    }
 }
