@@ -72,6 +72,8 @@ async fn a_run_that_cannot_be_named_now_can_be_cancelled() {
     place.faults.fail("variables", Fault::Passing, ALL);
     house.deliver("d-1", "push", &push(&sha)).await;
     house.retried().await;
+    let unfit = house.engine.approve(RunId(1), "mona".to_owned()).await.expect_err("nobody knows it yet");
+    assert!(unfit.to_string().ends_with("is not taken up yet: try again"), "{unfit}");
     house.engine.cancel(RunId(1).into(), "enough".to_owned()).await.expect("cancelled");
     let run = house.ended(1).await;
     assert_eq!((run.conclusion, run.what.reason.as_deref()), (Some(Conclusion::Cancelled), Some("enough")));
@@ -136,6 +138,9 @@ async fn a_job_that_is_put_off_can_be_cancelled() {
         (run.conclusion, house.said(&run).await.as_str()),
         (Some(Conclusion::Cancelled), "a:cancelled")
     );
+    let log = house.logs.read(house.jobs(&run).await[0].id);
+    house.crash().await;
+    assert!(log.is_complete().await.expect("read"), "who follows it waits for ever");
 }
 
 #[tokio::test]
