@@ -112,7 +112,8 @@ pub trait Store: Send + Sync {
     /// The steps of a job, in the order in which they began.
     async fn steps(&self, job: JobId) -> Result<Vec<Step>, StoreError>;
 
-    /// The annotations of an attempt, in order.
+    /// The annotations of an attempt, in order. A job that was taken over from an earlier attempt has those of the one
+    /// that ran in its place ([`Job::ran_as`]).
     async fn annotations(&self, run: RunId, attempt: u32) -> Result<Vec<AnnotationOf>, StoreError>;
 
     /// What was last reported of a run.

@@ -102,7 +102,7 @@ pub(super) async fn run(
     let jobs = store.jobs(run.id, shown).await?;
     let mut steps = BTreeMap::new();
     for job in jobs.iter().take(JOBS_WITH_STEPS) {
-        steps.insert(job.id, store.steps(job.id).await?);
+        steps.insert(job.id, store.steps(job.ran_as()).await?);
     }
     let repository = store.repository(run.what.repository).await?;
     let failure = failure(&pages, &jobs, &steps).await?;
@@ -178,7 +178,7 @@ async fn failure(
     let Some((job, step)) = failure::first(jobs, steps) else { return Ok(None) };
     let mut failure = Failure { job: job.clone(), step: step.cloned(), lines: Vec::new(), error: None };
     let Some(step) = step else { return Ok(Some(failure)) };
-    let log = pages.logs().read(job.id);
+    let log = pages.logs().read(job.ran_as());
     let of_job = steps.get(&job.id).map_or(&[][..], Vec::as_slice);
     let next = of_job.iter().map(|other| other.first_line).filter(|first| *first > step.first_line).min();
     let found = log.search(&Pattern::regex(ERROR_PATTERN, false)?, step.first_line, LIKE_ERRORS).await?;
@@ -242,8 +242,7 @@ pub(super) async fn job(
         None => None,
     };
     let steps = store.steps(job.ran_as()).await?;
-    let attempt = ran.as_ref().map_or(job.attempt, |ran| ran.attempt);
-    let annotations = store.annotations(run.id, attempt).await?;
+    let annotations = store.annotations(run.id, job.attempt).await?;
     let log = pages.logs().read(job.ran_as());
     let range = Range::with(which.line, log.count().await?);
     let lines = log.lines(range.from, usize::try_from(PAGE).unwrap_or(0)).await?;
@@ -256,7 +255,7 @@ pub(super) async fn job(
         job: &job,
         steps: &steps,
         ran: ran.as_ref(),
-        annotations: &annotations.into_iter().filter(|of| of.job == job.ran_as()).collect::<Vec<_>>(),
+        annotations: &annotations.into_iter().filter(|of| of.job == job.id).collect::<Vec<_>>(),
         lines: &lines,
         range,
         search: search.as_ref(),

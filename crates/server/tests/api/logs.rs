@@ -53,7 +53,7 @@ async fn a_log_is_read_line_by_line_whole_and_from_any_place() {
 }
 
 #[tokio::test]
-async fn a_job_that_was_taken_over_has_the_log_and_the_steps_of_the_one_that_ran() {
+async fn a_job_that_was_taken_over_has_the_log_the_steps_and_the_annotations_of_the_one_that_ran() {
     let world = World::start().await;
     let reader = world.with(Role::Read).await;
     let (ran, writer) = logged(&world, &["one", "two"]).await;
@@ -81,6 +81,12 @@ async fn a_job_that_was_taken_over_has_the_log_and_the_steps_of_the_one_that_ran
     assert_eq!((&lines["lines"][1]["text"], &lines["is_last"]), (&json!("two"), &json!(true)));
     let steps = reader.get(&format!("/api/v1/jobs/{id}/steps")).await.is(200).json();
     assert_eq!(steps["steps"][0]["name"], "Run make");
+    for (attempt, of) in [(1, ran), (2, id)] {
+        let path = format!("/api/v1/runs/{run}/annotations?attempt={attempt}");
+        let told = reader.get(&path).await.is(200).json();
+        let told: Vec<_> = told["annotations"].as_array().unwrap().iter().map(|one| &one["job_id"]).collect();
+        assert_eq!(told, [&json!(of)], "attempt {attempt}");
+    }
 }
 
 #[tokio::test]

@@ -173,6 +173,24 @@ async fn a_failed_run_shows_its_first_error_with_the_lines_before_it() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_tried_again_shows_what_the_jobs_that_were_left_as_they_were_have_said() {
+    let world = World::new().await;
+    let (run, ran) = failed_run(&world).await;
+    let left = world.leave_as_it_was(run, ran).await;
+    let browser = Browser::signed_in(&world, Role::Read).await;
+    let page = browser.get(&format!("/runs/{run}")).await.text;
+    let (_, panel) = page.split_once("aria-label=\"First error\"").expect("a panel");
+    let (panel, rest) = panel.split_once("</section>").expect("its end");
+    assert!(panel.contains("two is not three") && panel.contains("running 2 tests"), "{panel}");
+    assert!(panel.contains(&format!("/runs/{run}/jobs/{left}?line=4#L5")), "{panel}");
+    assert!(rest.contains("<summary>1 steps</summary>") && rest.contains("<h3>Tests</h3>"), "{rest}");
+    let (_, notes) = rest.split_once("aria-label=\"Annotations\"").expect("its annotations");
+    assert!(notes.contains(&format!("href=\"/runs/{run}/jobs/{left}\"")), "{notes}");
+    let job = browser.get(&format!("/runs/{run}/jobs/{left}")).await.text;
+    assert!(job.contains("aria-label=\"Annotations\""), "{job}");
+}
+
+#[tokio::test]
 async fn a_reader_sees_no_buttons_and_forms_that_are_forged_do_nothing() {
     let world = World::new().await;
     let (run, _) = failed_run(&world).await;

@@ -242,6 +242,27 @@ impl World {
         id
     }
 
+    /// A second attempt of a run, which leaves this job as it was.
+    pub(crate) async fn leave_as_it_was(&self, run: RunId, ran: JobId) -> JobId {
+        let job = self.store.job(ran).await.expect("read").expect("there");
+        let again = json!("failed");
+        let (id, at) = (JobId(ran.0 + 1000), self.now);
+        let left = Job {
+            id,
+            attempt: 2,
+            taken_from: Some(ran),
+            clock: JobClock { queued_at: at, ended_at: Some(at), ..JobClock::default() },
+            ..job
+        };
+        self.apply(vec![
+            Change::AttemptQueued { run, attempt: 2, actor: "ada".to_owned(), again, at },
+            Change::RunStarted { run, plan: json!({}), at },
+            Change::JobCreated(Box::new(left)),
+        ])
+        .await;
+        id
+    }
+
     /// Gives a job its machine: asked for at `secs`, there and speaking soon after.
     pub(crate) async fn begin(&self, job: JobId, secs: u64) {
         let at = |ms: u64| self.ago(secs).after(Duration::from_millis(ms));

@@ -96,7 +96,8 @@ pub(super) fn annotations(
     attempt: u32,
 ) -> Result<Vec<AnnotationOf>, Fault> {
     let mut found = connection.prepare_cached(
-        "SELECT job, annotation FROM annotations JOIN jobs ON jobs.id = job
+        "SELECT jobs.id AS job, annotation
+         FROM jobs JOIN annotations ON annotations.job = coalesce(jobs.taken_from, jobs.id)
          WHERE run = ?1 AND attempt = ?2 ORDER BY annotations.id",
     )?;
     let read = |row: &Row<'_>| {

@@ -27,7 +27,8 @@ pub(in crate::pages) struct Failure {
     pub(in crate::pages) error: Option<u64>,
 }
 
-/// The job that failed first, and the step of it that did.
+/// The job that failed first, and the step of it that did. What ran in this attempt comes before what was left as it
+/// had failed in an earlier one.
 pub(in crate::pages) fn first<'a>(
     jobs: &'a [Job],
     steps: &'a BTreeMap<JobId, Vec<Step>>,
@@ -41,7 +42,7 @@ pub(in crate::pages) fn first<'a>(
         None if job.conclusion == Some(Conclusion::Failure) => Some((job.clock.ended_at, job, None)),
         None => None,
     });
-    let (_, job, step) = failed.min_by_key(|(at, job, _)| (*at, job.id))?;
+    let (_, job, step) = failed.min_by_key(|(at, job, _)| (job.taken_from.is_some(), *at, job.id))?;
     Some((job, step))
 }
 
@@ -109,6 +110,20 @@ mod tests {
         let jobs = [early, late];
         let (job, step) = first(&jobs, &steps).unwrap();
         assert_eq!((job.path.as_str(), step.unwrap().name.as_str()), ("late-end", "test"));
+    }
+
+    #[test]
+    fn what_failed_in_this_attempt_is_told_before_what_was_left_as_it_had_failed() {
+        let failed = |id: u64, path: &str, at: u64| {
+            let mut job = sample::job(id, path);
+            (job.conclusion, job.clock.ended_at) = (Some(Conclusion::Failure), Some(Timestamp(at)));
+            job
+        };
+        let mut left = failed(1, "left", 10);
+        left.taken_from = Some(JobId(7));
+        let jobs = [left, failed(2, "again", 50)];
+        assert_eq!(first(&jobs, &BTreeMap::new()).unwrap().0.path, "again");
+        assert_eq!(first(&jobs[..1], &BTreeMap::new()).unwrap().0.path, "left");
     }
 
     #[test]

@@ -133,13 +133,16 @@ pub(in crate::pages) fn words(clock: &JobClock, now: Timestamp) -> String {
 fn of_step(job: &Job, step: &Step, span: Span, now: Timestamp) -> Markup {
     let word = badge::of_step(step);
     let end = step.ended_at.unwrap_or(now);
+    let ran = ("work", "ran", step.started_at, end);
+    // What ran in an earlier attempt has no place on the time line of this one.
+    let phases = if job.taken_from.is_none() { std::slice::from_ref(&ran) } else { &[] };
     html! {
         li.row data-state=(word) {
             (badge::sign(word))
             a.name href={ "/runs/" (job.run) "/jobs/" (job.id) "?line=" (step.first_line) "#L" (step.first_line + 1) } {
                 (step.name)
             }
-            (bar(&[("work", "ran", step.started_at, end)], span, word))
+            (bar(phases, span, word))
             (format::took(step.started_at, step.ended_at, now))
         }
     }
