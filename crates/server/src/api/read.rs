@@ -105,9 +105,10 @@ where
     Ok((found, next))
 }
 
-/// A number as ids are written: digits only.
+/// A number as ids are written: digits only. There is none beyond `i64::MAX`, to which the store counts.
 pub(super) fn number(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    let is_id = |number: &u64| i64::try_from(*number).is_ok();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok().filter(is_id) } else { None }
 }
 
 /// A word of a closed list.

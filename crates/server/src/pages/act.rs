@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use store::Change;
 use store::record::{Scope, Variable};
 
-use super::asked::Path;
+use super::asked::{Number, Path};
 use super::error::PageError;
 use super::layout::{Page, document};
 use super::run::actions::Action;
@@ -42,7 +42,7 @@ fn allow(principal: &Principal, headers: &HeaderMap, csrf: &str, role: Role) -> 
 pub(super) async fn on_run(
     State(pages): State<Pages>,
     Extension(principal): Extension<Principal>,
-    Path((run, action)): Path<(u64, String)>,
+    Path((Number(run), action)): Path<(Number, String)>,
     headers: HeaderMap,
     Form(form): Form<Plain>,
 ) -> Result<Response, PageError> {
@@ -62,7 +62,7 @@ pub(super) async fn on_run(
 pub(super) async fn on_job(
     State(pages): State<Pages>,
     Extension(principal): Extension<Principal>,
-    Path((run, job, action)): Path<(u64, u64, String)>,
+    Path((Number(run), Number(job), action)): Path<(Number, Number, String)>,
     headers: HeaderMap,
     Form(form): Form<Plain>,
 ) -> Result<Response, PageError> {
@@ -92,7 +92,7 @@ pub(super) async fn on_job(
 pub(super) async fn on_delivery(
     State(pages): State<Pages>,
     Extension(principal): Extension<Principal>,
-    Path(delivery): Path<u64>,
+    Path(Number(delivery)): Path<Number>,
     headers: HeaderMap,
     Form(form): Form<Plain>,
 ) -> Result<Redirect, PageError> {

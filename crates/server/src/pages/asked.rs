@@ -2,7 +2,8 @@
 
 use axum::extract::{FromRequestParts, Path as RawPath, Query as RawQuery};
 use axum::http::request::Parts;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 
 use super::error::PageError;
 
@@ -15,6 +16,19 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
         let read = RawPath::from_request_parts(parts, state).await;
         read.map(|RawPath(value)| Path(value)).map_err(|_| PageError::Missing("page"))
+    }
+}
+
+/// A number in a path, as ids are given: the store counts to `i64::MAX`.
+pub(super) struct Number(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(from)?;
+        match i64::try_from(number) {
+            Ok(_) => Ok(Number(number)),
+            Err(_) => Err(D::Error::custom("no id is that large")),
+        }
     }
 }
 

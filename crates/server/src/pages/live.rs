@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
 
 use super::Pages;
-use super::asked::Path;
+use super::asked::{Number, Path};
 use super::error::PageError;
 use super::log::serve::SIGN_OF_LIFE;
 
@@ -108,7 +108,10 @@ pub(super) async fn runs(State(pages): State<Pages>) -> Result<Response, PageErr
 }
 
 /// `GET /runs/{run}/live`
-pub(super) async fn run(State(pages): State<Pages>, Path(run): Path<u64>) -> Result<Response, PageError> {
+pub(super) async fn run(
+    State(pages): State<Pages>,
+    Path(Number(run)): Path<Number>,
+) -> Result<Response, PageError> {
     // Before the jobs are read, so that none is missed in between.
     let changes = pages.store().subscribe();
     let run = pages.store().run(RunId(run)).await?.ok_or(PageError::Missing("run"))?;

@@ -14,7 +14,7 @@ use store::log::{LogReader, Pattern};
 use store::query::{ArtifactFilter, RunFilter};
 use store::record::{Attempt, Job, Repository, Run, Scope, Step};
 
-use super::asked::{Path, Query};
+use super::asked::{Number, Path, Query};
 use super::badge;
 use super::error::PageError;
 use super::job::Search;
@@ -88,7 +88,7 @@ pub(super) struct WhichAttempt {
 pub(super) async fn run(
     State(pages): State<Pages>,
     Extension(viewer): Extension<Viewer>,
-    Path(run): Path<u64>,
+    Path(Number(run)): Path<Number>,
     Query(which): Query<WhichAttempt>,
 ) -> Result<Markup, PageError> {
     let store = pages.store();
@@ -229,7 +229,7 @@ pub(super) struct WhichLines {
 pub(super) async fn job(
     State(pages): State<Pages>,
     Extension(viewer): Extension<Viewer>,
-    Path((run, job)): Path<(u64, u64)>,
+    Path((Number(run), Number(job))): Path<(Number, Number)>,
     Query(which): Query<WhichLines>,
 ) -> Result<Markup, PageError> {
     let store = pages.store();
@@ -384,7 +384,7 @@ pub(super) async fn deliveries(
 pub(super) async fn delivery(
     State(pages): State<Pages>,
     Extension(viewer): Extension<Viewer>,
-    Path(delivery): Path<u64>,
+    Path(Number(delivery)): Path<Number>,
 ) -> Result<Markup, PageError> {
     let id = DeliveryId(delivery);
     // Those up to it, newest first: without its body, which may have megabytes. The store counts to `i64::MAX`.

@@ -128,6 +128,26 @@ async fn what_can_not_be_asked_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_number_beyond_all_that_are_given_is_of_nothing_that_is_there() {
+    let world = World::start().await;
+    let operator = world.with(Role::Operate).await;
+    failed_run(&*world.store).await;
+    for number in [i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+        for path in ["runs", "jobs", "deliveries"] {
+            operator.get(&format!("/api/v1/{path}/{number}")).await.refused(404);
+        }
+        operator.get(&format!("/api/v1/runs/{number}/artifacts")).await.refused(404);
+        operator.get(&format!("/api/v1/jobs/{number}/log")).await.refused(404);
+        operator.get(&format!("/api/v1/runs/1/artifacts/{number}")).await.refused(404);
+        let runs = operator.get(&format!("/api/v1/runs?before={number}")).await.is(200).json();
+        assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "all are before {number}");
+        for path in ["deliveries", "artifacts", "caches"] {
+            operator.get(&format!("/api/v1/{path}?before={number}")).await.is(200);
+        }
+    }
+}
+
+#[tokio::test]
 async fn repositories_are_there_by_name() {
     let world = World::start().await;
     let reader = world.with(Role::Read).await;

@@ -268,6 +268,11 @@ async fn an_address_that_asks_for_nothing_there_can_be_is_told_on_a_page() {
         (format!("/runs/{run}?attempt=9"), StatusCode::NOT_FOUND, "no such attempt of this run"),
         ("/runs/abc".to_owned(), StatusCode::NOT_FOUND, "no such page"),
         ("/runs/-1".to_owned(), StatusCode::NOT_FOUND, "no such page"),
+        (format!("/runs/{}", u64::MAX), StatusCode::NOT_FOUND, "no such page"),
+        (format!("/runs/{}/jobs/{job}", u64::MAX), StatusCode::NOT_FOUND, "no such page"),
+        (format!("/runs/{run}/jobs/{}", u64::MAX), StatusCode::NOT_FOUND, "no such page"),
+        (format!("/deliveries/{}", u64::MAX), StatusCode::NOT_FOUND, "no such page"),
+        (format!("/deliveries/{}", i64::MAX), StatusCode::NOT_FOUND, "no such delivery"),
         (format!("/runs/{run}/jobs/abc"), StatusCode::NOT_FOUND, "no such page"),
         (format!("/runs/{run}/jobs/{job}?line=abc"), StatusCode::BAD_REQUEST, "?line=abc"),
     ] {
@@ -276,7 +281,9 @@ async fn an_address_that_asks_for_nothing_there_can_be_is_told_on_a_page() {
         assert!(answer.text.contains(words), "{path}: {}", answer.text);
         assert!(answer.text.contains("All runs") && answer.text.contains("Sign out"), "{path}");
     }
-    assert_eq!(browser.get(&format!("/runs/{run}?attempt=1")).await.status, StatusCode::OK);
+    for path in [format!("/runs/{run}?attempt=1"), format!("/deliveries?before={}", u64::MAX)] {
+        assert_eq!(browser.get(&path).await.status, StatusCode::OK, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ pub(super) fn newest(
     before: Option<DeliveryId>,
     limit: usize,
 ) -> Result<Vec<Delivery>, Fault> {
-    let before = before.map_or(i64::MAX as u64, |id| id.0);
+    let before = before.map_or(i64::MAX, |id| i64::try_from(id.0).unwrap_or(i64::MAX));
     let mut found =
         connection.prepare_cached("SELECT * FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT ?2")?;
     let found = found.query_map(params![before, limit.min(PAGE)], read)?.collect::<rusqlite::Result<_>>()?;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use store::log::{Follow, Line, LogReader, PAGE_LINES, Pattern};
 
 use super::line::{self, MARK_PATTERN, Mark};
-use crate::pages::asked::{Path, Query};
+use crate::pages::asked::{Number, Path, Query};
 use crate::pages::error::PageError;
 use crate::pages::{Pages, format};
 
@@ -40,7 +40,7 @@ pub(in crate::pages) struct Ask {
 }
 
 /// The log of a job of a run, if the run has that job.
-async fn log_of(pages: &Pages, (run, job): (u64, u64)) -> Result<LogReader, PageError> {
+async fn log_of(pages: &Pages, (Number(run), Number(job)): (Number, Number)) -> Result<LogReader, PageError> {
     let job = pages.store().job(JobId(job)).await?.filter(|job| job.run == RunId(run));
     let job = job.ok_or(PageError::Missing("job"))?;
     Ok(pages.logs().read(job.ran_as()))
@@ -49,7 +49,7 @@ async fn log_of(pages: &Pages, (run, job): (u64, u64)) -> Result<LogReader, Page
 /// `GET …/log?from=&count=`: lines as markup, one element each.
 pub(in crate::pages) async fn lines(
     State(pages): State<Pages>,
-    Path(of): Path<(u64, u64)>,
+    Path(of): Path<(Number, Number)>,
     Query(ask): Query<Ask>,
 ) -> Result<Response, PageError> {
     let log = log_of(&pages, of).await?;
@@ -101,7 +101,7 @@ fn marked(line: &Line) -> Option<Marked> {
 /// `GET …/log/marks?from=`
 pub(in crate::pages) async fn marks(
     State(pages): State<Pages>,
-    Path(of): Path<(u64, u64)>,
+    Path(of): Path<(Number, Number)>,
     Query(ask): Query<Ask>,
 ) -> Result<Json<Marks>, PageError> {
     let log = log_of(&pages, of).await?;
@@ -119,7 +119,7 @@ pub(in crate::pages) struct Matches {
 /// `GET …/log/search?q=&from=`
 pub(in crate::pages) async fn search(
     State(pages): State<Pages>,
-    Path(of): Path<(u64, u64)>,
+    Path(of): Path<(Number, Number)>,
     Query(ask): Query<Ask>,
 ) -> Result<Json<Matches>, PageError> {
     let log = log_of(&pages, of).await?;
@@ -131,7 +131,7 @@ pub(in crate::pages) async fn search(
 /// The lines themselves are asked for by whoever looks at them.
 pub(in crate::pages) async fn live(
     State(pages): State<Pages>,
-    Path(of): Path<(u64, u64)>,
+    Path(of): Path<(Number, Number)>,
     Query(ask): Query<Ask>,
 ) -> Result<impl IntoResponse, PageError> {
     let permit = pages.watch()?;
@@ -163,7 +163,7 @@ fn counts(follow: Follow) -> impl Stream<Item = Event> {
 /// `GET …/log.txt`: the whole log as text, with times.
 pub(in crate::pages) async fn raw(
     State(pages): State<Pages>,
-    Path(of): Path<(u64, u64)>,
+    Path(of): Path<(Number, Number)>,
 ) -> Result<Response, PageError> {
     let log = log_of(&pages, of).await?;
     let parts = stream::try_unfold((log, 0), async |(log, from)| {
