@@ -259,6 +259,14 @@ pub async fn of_place(store: &dyn Store, place: &str) -> Result<Vec<Environment>
     found.map(read).collect()
 }
 
+/// Whether something is kept as the rules of an environment, be they such that can't be read.
+///
+/// # Errors
+/// The store can't be read.
+pub async fn has_rules(store: &dyn Store, place: &str, name: &str) -> Result<bool, StoreError> {
+    Ok(store.setting(&key(place, name)).await?.is_some())
+}
+
 /// Sets the rules of an environment.
 #[must_use]
 pub fn set(place: &str, environment: &Environment) -> Change {

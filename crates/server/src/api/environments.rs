@@ -45,20 +45,21 @@ pub(super) async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The environment goes with all that is in it, as on GitHub.
+/// The environment goes with all that is in it, as on GitHub. Rules that can't be read, its own or another's, go or stay
+/// like any others: a newer version may have written them.
 pub(super) async fn remove(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, wanted)): Path<(String, String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let place = place(&shared, &owner, &name).await?;
-    let all = environment::of_place(&*shared.store, &place).await?;
+    let has_rules = environment::has_rules(&*shared.store, &place, &wanted).await?;
     let scope = Scope::Environment(place.clone(), wanted.clone());
     let within = |name| Change::SecretRemoved { scope: scope.clone(), name };
     let secrets = shared.store.secrets(&scope).await?.into_iter().map(|secret| within(secret.name));
     let within = |name| Change::VariableRemoved { scope: scope.clone(), name };
     let variables = shared.store.variables(&scope).await?.into_iter().map(|variable| within(variable.name));
     let mut changes: Vec<Change> = secrets.chain(variables).collect();
-    if changes.is_empty() && environment::named(&all, &wanted).is_none() {
+    if changes.is_empty() && !has_rules {
         return Err(ApiError::missing(format!("environment {wanted:?} of {owner}/{name}")));
     }
     changes.push(environment::remove(&place, &wanted));

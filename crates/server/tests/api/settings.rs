@@ -3,8 +3,8 @@
 use model::Secret;
 use serde_json::json;
 use server::auth::Role;
-use store::Store;
 use store::record::Scope;
+use store::{Change, Store};
 
 use crate::fixture::World;
 
@@ -133,6 +133,24 @@ async fn an_environment_gets_its_rules_and_loses_them_with_all_that_is_in_it() {
     let left = admin.get("/api/v1/secrets?scope=octo/hello@Production%20EU").await.is(200).json();
     assert_eq!(left["secrets"], json!([]), "its secrets go with it");
     admin.delete(&path).await.refused(404);
+}
+
+#[tokio::test]
+async fn an_environment_is_removed_although_its_rules_or_those_of_another_can_not_be_read() {
+    let world = World::start().await;
+    let admin = world.with(Role::Admin).await;
+    crate::sample::failed_run(&*world.store).await;
+    let all = "/api/v1/repositories/octo/hello/environments";
+    admin.put(&format!("{all}/staging"), json!({"approval": true})).await.is(204);
+    let key = "environment/octo/hello/production".to_owned();
+    let newer = json!({"name": "production", "word_of_a_newer_version": true});
+    world.store.apply(vec![Change::Setting { key, value: newer }]).await.unwrap();
+    admin.get(all).await.refused(503);
+    admin.delete(&format!("{all}/nowhere")).await.refused(404);
+    admin.delete(&format!("{all}/Staging")).await.is(204);
+    admin.delete(&format!("{all}/Production")).await.is(204);
+    assert_eq!(admin.get(all).await.is(200).json()["environments"], json!([]));
+    admin.delete(&format!("{all}/production")).await.refused(404);
 }
 
 #[tokio::test]
