@@ -207,7 +207,7 @@ pub struct Job {
     pub machine: Option<String>,
     /// It could have begun, had there been a machine; the first time.
     pub queued_at: Timestamp,
-    /// It could have begun once more, after its last machine had failed it.
+    /// It could have begun once more: its machine had failed, or the server had stopped or died.
     pub retried_at: Option<Timestamp>,
     /// A machine was asked for.
     pub leased_at: Option<Timestamp>,

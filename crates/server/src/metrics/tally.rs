@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use model::{Conclusion, JobId, JobState, RunId, RunState, StepRef, Timestamp};
 use store::Change;
+use store::change::Requeue;
 use store::record::{Job, Run};
 
 use super::Metrics;
@@ -104,9 +105,11 @@ impl Tally {
                     families.first_line.change(&[], |histogram| histogram.observe(waited));
                 }
             }
-            Change::JobRequeued { job, at, .. } => {
+            Change::JobRequeued { job, requeue, at, .. } => {
                 self.go(*job, JobState::Queued, *at);
-                families.infrastructure.change(&[], |counter| counter.0 += 1);
+                if *requeue == Requeue::Machine {
+                    families.infrastructure.change(&[], |counter| counter.0 += 1);
+                }
             }
             Change::JobEnded { job, result, at, .. } => {
                 count_job(metrics, Some(result.conclusion));
@@ -170,4 +173,22 @@ fn count_run(metrics: &Metrics, conclusion: Option<Conclusion>) {
 fn count_job(metrics: &Metrics, conclusion: Option<Conclusion>) {
     let label = conclusion.map_or("none", Conclusion::as_str);
     metrics.0.jobs_ended.change(&[label], |counter| counter.0 += 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_is_queued_again_counts_a_failed_machine_only_where_its_machine_failed() {
+        let metrics = Metrics::default();
+        let mut tally = Tally::default();
+        for requeue in [Requeue::Machine, Requeue::Interrupted, Requeue::HandedBack] {
+            let change =
+                Change::JobRequeued { job: JobId(1), reason: "x".to_owned(), requeue, at: Timestamp(1) };
+            tally.hear(&change, &metrics);
+        }
+        let text = metrics.text();
+        assert!(text.contains("\nhearth_infrastructure_failures_total 1\n"), "{text}");
+    }
 }
