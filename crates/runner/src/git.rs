@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 /// What a git command may print: the file list of a repository with some hundred thousand paths.
 const OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
 
-/// What is kept of standard error; the last line of it is what people need.
-const STDERR_BYTES: u64 = 64 * 1024;
+/// What is kept of standard error: its end, where the reason stands behind what a server said of its progress.
+const STDERR_BYTES: usize = 64 * 1024;
 
 /// Time for commands that only read the local repository: ample for a cold disk and a huge index.
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(120);
@@ -208,10 +208,10 @@ impl Git {
         };
         let (((), stdout), stderr) = tokio::join!(
             async { tokio::join!(feed, read_bounded(child.stdout.take(), OUTPUT_BYTES)) },
-            read_bounded(child.stderr.take(), STDERR_BYTES),
+            read_end(child.stderr.take(), STDERR_BYTES),
         );
         let stdout = stdout.map_err(pipe_error(&self.name))?;
-        let stderr = stderr.map_err(pipe_error(&self.name))?.unwrap_or_default();
+        let stderr = stderr.map_err(pipe_error(&self.name))?;
         let Some(stdout) = stdout else { return Err(GitError::TooMuch { command: self.name }) };
         let status = child.wait().await.map_err(pipe_error(&self.name))?;
         group.disarm();
@@ -249,12 +249,32 @@ async fn read_bounded(from: Option<impl AsyncRead + Unpin>, limit: u64) -> io::R
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
+/// Reads to the end, and gives the last `limit` bytes.
+async fn read_end(from: Option<impl AsyncRead + Unpin>, limit: usize) -> io::Result<Vec<u8>> {
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; 4096]);
+    let Some(mut from) = from else { return Ok(bytes) };
+    loop {
+        let count = from.read(&mut piece).await?;
+        if count == 0 {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(&piece[..count]);
+        bytes.drain(..bytes.len().saturating_sub(limit));
+    }
+}
+
+/// Whether a server says with this line how far it is.
+fn is_progress(line: &str) -> bool {
+    line.starts_with("remote: ") && line.contains(" objects: ")
+}
+
 /// The line of standard error that tells the cause: what LFS says of a file, else the last `fatal:` or `error:` that
 /// is not a general remark on what failed before, else the first line that is no frame around others.
 pub(crate) fn last_line(stderr: &[u8], otherwise: &str) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let mut lines =
-        text.lines().map(|line| line.trim().trim_matches('@').trim()).filter(|line| !line.is_empty());
+    // How far a server is stands in one line that is written over and over.
+    let lines = text.split(['\n', '\r']).map(|line| line.trim().trim_matches('@').trim());
+    let mut lines = lines.filter(|line| !line.is_empty() && !is_progress(line));
     let remarks = ["Could not read from remote repository", "external filter", "smudge filter lfs failed"];
     let telling = |line: &&str| {
         ["fatal:", "error:"].iter().any(|mark| line.starts_with(mark))
@@ -273,6 +293,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = Git::new("rev-parse").dir(dir.path()).arg("HEAD").output().await.unwrap_err();
         assert!(error.to_string().starts_with("git rev-parse: fatal: not a git repository"), "{error}");
+    }
+
+    #[test]
+    fn the_reason_is_found_behind_what_a_server_said_of_its_progress() {
+        let said = b"remote: Counting objects:  50% (1/2)        \rremote: Counting objects: 100% (2/2)        \rfatal: early EOF\n";
+        assert_eq!(last_line(said, "status 128"), "fatal: early EOF");
+    }
+
+    #[tokio::test]
+    async fn what_was_said_last_is_told_of_a_command_that_says_much() {
+        let says_much = "!for i in $(seq 9000); do echo \"remote: Counting $i\" >&2; done; echo 'fatal: it broke' >&2; exit 1";
+        let error =
+            Git::with_settings("much", &[&format!("alias.much={says_much}")]).output().await.unwrap_err();
+        assert_eq!(error.to_string(), "git much: fatal: it broke");
     }
 
     #[tokio::test]

@@ -19,8 +19,9 @@ const MAX_STDERR: usize = 16 * 1024;
 /// Addresses that git may use; `ext::` and the like would run programs.
 const PROTOCOLS: &str = "file:http:https:ssh";
 
-/// Settings of every git here. A server that sends nothing for a minute hangs. One that is busy packing a large repository
-/// sends five bytes every five seconds, which is slow and no reason to end it
+/// Settings of every git here. A server that sends nothing for a minute hangs. One that packs a large repository keeps the
+/// connection alive with five bytes every five seconds, which curl counts as nothing; so fetches ask it to say how far it
+/// is (`--progress`), which is some dozen bytes a second
 /// (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-uploadpackkeepAlive>).
 const SETTINGS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),

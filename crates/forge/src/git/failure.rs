@@ -106,7 +106,7 @@ impl Failure {
         let all = stderr.to_lowercase();
         // What the server says of its own repository is no fault of the mirror.
         let own: String =
-            all.lines().filter(|line| !line.starts_with("remote:")).collect::<Vec<_>>().join("\n");
+            lines(&all).filter(|line| !line.starts_with("remote:")).collect::<Vec<_>>().join("\n");
         let said = |failure: Failure, words: &[&str]| {
             let text = if failure == Failure::Damaged { &own } else { &all };
             words.iter().any(|word| text.contains(word))
@@ -115,11 +115,16 @@ impl Failure {
     }
 }
 
+/// What git wrote, line by line. How far a server is stands in one line that is written over and over.
+fn lines(stderr: &str) -> impl DoubleEndedIterator<Item = &str> {
+    stderr.split(['\n', '\r'])
+}
+
 /// The line of git's output that says most: the last fatal one, else the last.
 pub(super) fn cause(stderr: &str) -> String {
     /// Characters of git's output that an error quotes.
     const MAX_CAUSE: usize = 300;
-    let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = || lines(stderr).map(str::trim).filter(|line| !line.is_empty());
     // What git says last then is that the other side has gone.
     let first = lines().find(|line| line.contains("dubious ownership"));
     let fatal =
@@ -163,6 +168,17 @@ mod tests {
             \tgit config --global --add safe.directory /srv/a.git\nfatal: Could not read from remote repository.";
         assert_eq!(Failure::of(said), Failure::Ownership);
         assert_eq!(cause(said), "detected dubious ownership in repository at '/srv/a.git'");
+    }
+
+    #[test]
+    fn the_reason_is_found_behind_what_a_server_said_of_its_progress() {
+        let said = "remote: Counting objects:  50% (1/2)        \rremote: Counting objects: 100% (2/2), done.        \n\
+            remote: Compressing objects:   1% (1/90)        \rfatal: early EOF\n\
+            fatal: the pack file is odd\rremote: Compressing objects:   2% (2/90)        \r";
+        assert_eq!(cause(said), "the pack file is odd");
+        assert_eq!(Failure::of(said), Failure::Unreachable);
+        let damaged = "remote: Compressing objects:   1% (1/90)        \rfatal: loose object aa is corrupt\n";
+        assert_eq!(Failure::of(damaged), Failure::Damaged);
     }
 
     #[test]

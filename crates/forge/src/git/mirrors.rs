@@ -293,8 +293,9 @@ impl Fetch<'_> {
         let server = server_of(&self.remote.url);
         let mut git = self.mirror.git(self.timeout, MAX_SAID);
         git.auth = self.remote.auth.as_ref().map(|token| (server, token));
-        let flags = ["fetch", "--quiet", "--prune", "--no-tags", "--force", "--no-write-fetch-head"];
-        let mut args = flags.to_vec();
+        // Quiet itself, it has the server say how far it is: see the settings of every git here.
+        let flags = ["fetch", "--quiet", "--progress", "--prune", "--no-tags", "--force"];
+        let mut args = [&flags[..], &["--no-write-fetch-head"]].concat();
         args.extend(["--end-of-options", &self.remote.url]);
         args.extend(specs.iter().map(String::as_str));
         let answer = git.run(&args, b"").await;

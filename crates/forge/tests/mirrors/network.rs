@@ -38,6 +38,14 @@ async fn a_private_repository_is_fetched_with_a_token_that_stays_out_of_the_mirr
 }
 
 #[tokio::test]
+async fn a_server_that_packs_is_asked_how_far_it_is_so_that_it_is_not_silent() {
+    let place = Place::new();
+    let server = Server::start(&place.origin.root(), None).await;
+    place.mirrors.fetch(&remote(&server, None), &[]).await.unwrap();
+    assert_eq!(server.told(), 1);
+}
+
+#[tokio::test]
 async fn a_repository_that_is_not_given_says_what_to_do_and_asks_nobody() {
     let place = Place::new();
     let server = Server::start(&place.origin.root(), Some(&authorization())).await;

@@ -34,6 +34,8 @@ struct State {
     fault: Mutex<Fault>,
     /// Each request: its line, and whether it came with a token.
     seen: Mutex<Vec<(String, bool)>>,
+    /// Answers in which the server said how far it was with its pack.
+    told: Mutex<usize>,
     hung_up: Notify,
 }
 
@@ -46,6 +48,7 @@ impl Server {
             authorization: authorization.map(str::to_owned),
             fault: Mutex::new(Fault::None),
             seen: Mutex::default(),
+            told: Mutex::default(),
             hung_up: Notify::new(),
         });
         let shared = state.clone();
@@ -69,6 +72,10 @@ impl Server {
     /// Waits until a client that got no answer has gone.
     pub(crate) async fn hung_up(&self) {
         self.state.hung_up.notified().await;
+    }
+
+    pub(crate) fn told(&self) -> usize {
+        *self.state.told.lock().unwrap()
     }
 
     pub(crate) fn seen(&self) -> Vec<(String, bool)> {
@@ -99,6 +106,9 @@ impl State {
             }
             fault => {
                 let mut answer = self.backend(&line, &headers, &body).await;
+                let progress = b"Enumerating objects";
+                let is_told = answer.windows(progress.len()).any(|words| words == progress);
+                *self.told.lock().unwrap() += usize::from(is_told);
                 if fault == Fault::Cut && line.contains("git-upload-pack HTTP") {
                     answer.truncate(answer.len() - 40);
                 }

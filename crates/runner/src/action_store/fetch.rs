@@ -18,10 +18,15 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 /// Most that one action may unpack to: some hundred times the usual ones.
 const LARGEST_TREE: TreeBound = TreeBound { bytes: 4 * 1024 * 1024 * 1024, entries: 500_000 };
 
-/// A server that sends nothing for a minute is taken for dead. One that packs a large repository sends five bytes every
-/// five seconds (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-uploadpackkeepAlive>).
+/// A server that sends nothing for a minute is taken for dead. One that packs a large repository keeps the connection
+/// alive with five bytes every five seconds, which curl counts as nothing: [`TRANSFER_FLAGS`] have it say more
+/// (<https://git-scm.com/docs/git-config#Documentation/git-config.txt-uploadpackkeepAlive>).
 pub(crate) const TRANSFER_SETTINGS: [&str; 4] =
     ["protocol.version=2", "http.lowSpeedLimit=1", "http.lowSpeedTime=60", "fetch.writeCommitGraph=false"];
+
+/// Arguments of every fetch: quiet itself, it has the server say how far it is, some dozen bytes a second.
+pub(crate) const TRANSFER_FLAGS: [&str; 4] =
+    ["--quiet", "--progress", "--no-tags", "--no-recurse-submodules"];
 
 /// What git says when the remote has answered, and the answer is no.
 const REFUSALS: [&str; 13] = [
@@ -187,7 +192,7 @@ impl Fetch<'_> {
             remote(self.url, Git::with_settings("fetch", &TRANSFER_SETTINGS))
                 .dir(repository)
                 .timeout(FETCH_TIMEOUT)
-                .args(["--quiet", "--no-tags", "--no-recurse-submodules"])
+                .args(TRANSFER_FLAGS)
                 .args(depth)
                 .args(["--", self.url])
                 .arg(what)
@@ -313,6 +318,28 @@ mod tests {
         let why = "can't unpack the commit: it is larger than 1048576 bytes or has more than 10 files";
         assert_eq!(error.reason, why);
         export(&fetched, &commit, LARGEST_TREE).expect("it is not too large for that");
+    }
+
+    #[test]
+    fn a_server_that_packs_is_asked_how_far_it_is_so_that_it_is_not_silent() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let git = |args: &[&str]| {
+            let author = ["-c", "user.name=mona", "-c", "user.email=mona@example.com"];
+            let mut git = std::process::Command::new("git");
+            let output = git.args(author).args(args).current_dir(folder.path()).output().expect("git");
+            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        git(&["init", "-q", "work"]);
+        git(&["-C", "work", "commit", "-q", "--allow-empty", "-m", "Begin"]);
+        git(&["init", "-q", "--bare", "mine"]);
+        let url = format!("file://{}", folder.path().join("work").display());
+        let fetch = remote(&url, Git::with_settings("fetch", &TRANSFER_SETTINGS))
+            .dir(&folder.path().join("mine"))
+            .args(TRANSFER_FLAGS)
+            .args(["--", &url, "HEAD"]);
+        let output = fetch.into_std().output().expect("git");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("remote: Enumerating objects"), "{said}");
     }
 
     #[test]

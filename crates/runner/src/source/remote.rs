@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use tokio::io::AsyncRead;
 
 use crate::action_store::MirrorTemplate;
-use crate::action_store::fetch::{RemoteError, TRANSFER_SETTINGS, describe, remote, upload_pack};
+use crate::action_store::fetch::{
+    RemoteError, TRANSFER_FLAGS, TRANSFER_SETTINGS, describe, remote, upload_pack,
+};
 use crate::action_store::reference::{is_reference, is_repository_name};
 use crate::git::{Git, GitError};
 use crate::scratch::{self, Scratch};
@@ -256,7 +258,8 @@ impl<'a> Wanted<'a> {
             remote(url, git)
                 .dir(clone)
                 .timeout(FETCH_TIMEOUT)
-                .args(["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"])
+                .args(TRANSFER_FLAGS)
+                .arg("--no-write-fetch-head")
                 .args(depth)
                 .args(filter.clone())
                 .args(["--", "origin"])
@@ -291,7 +294,7 @@ impl<'a> Wanted<'a> {
             .dir(&files)
             .timeout(FETCH_TIMEOUT)
             .env("GIT_TEMPLATE_DIR", templates)
-            .args(["--quiet", "update", "--init", "--force"])
+            .args(["--quiet", "update", "--progress", "--init", "--force"])
             .args((depth > 0).then(|| format!("--depth={depth}")))
             .args((self.request.submodules == "recursive").then_some("--recursive"));
         let let_in = |git: Git, settings: &[(String, String)]| {
