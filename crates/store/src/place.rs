@@ -3,9 +3,14 @@
 //! People name repositories as these are called now. What is kept for one stays where it was first put
 //! ([`Repository::place`]), so that a rename takes it along, and whoever has an old name next finds nothing there.
 
+use model::RepositoryId;
+
 use crate::error::StoreError;
 use crate::record::{Repository, Scope};
 use crate::store::Store;
+
+/// The settings that tell which repository had a name: `former/octo/hello`, in lower case, with its id.
+pub(crate) const FORMER: &str = "former/";
 
 impl Repository {
     /// Where its own secrets and variables are kept.
@@ -39,7 +44,10 @@ pub async fn of(store: &dyn Store, named: &Scope) -> Result<Result<Scope, String
             _ => repository.scope(),
         }));
     }
-    Ok(match all.into_iter().find(|one| one.place.eq_ignore_ascii_case(name)) {
+    let had_it = store.setting(&format!("{FORMER}{}", name.to_ascii_lowercase())).await?;
+    let had_it = had_it.and_then(|id| id.as_u64()).map(RepositoryId);
+    let is_renamed = |one: &Repository| one.place.eq_ignore_ascii_case(name) || had_it == Some(one.id);
+    Ok(match all.into_iter().find(is_renamed) {
         Some(renamed) => Err(renamed.facts.full_name),
         None => Ok(named.clone()),
     })

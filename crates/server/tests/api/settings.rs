@@ -200,25 +200,28 @@ async fn under_the_former_name_of_a_repository_nothing_is_found_or_set_and_the_p
     let world = World::start().await;
     let admin = world.with(Role::Admin).await;
     crate::sample::seen(&*world.store, "octo/hello", 7).await;
+    crate::sample::seen(&*world.store, "octo/hey", 7).await;
     crate::sample::seen(&*world.store, "octo/hi", 7).await;
-    let (environments, rules) = ("/api/v1/repositories/octo/hello/environments", json!({"approval": true}));
-    let one = format!("{environments}/production");
-    let mut refused = vec![
-        admin.get(environments).await,
-        admin.put(&one, rules).await,
-        admin.delete(&one).await,
-        admin.get("/api/v1/caches?repository=octo/hello").await,
-        admin.delete("/api/v1/caches?repository=octo/hello&key=npm").await,
-    ];
-    for kind in ["secrets", "variables"] {
-        let one = format!("/api/v1/{kind}/KEY?scope=octo/hello");
-        refused.push(admin.get(&format!("/api/v1/{kind}?scope=octo/hello")).await);
-        refused.push(admin.put(&one, json!({"value": "x"})).await);
-        refused.push(admin.delete(&one).await);
-    }
-    for answer in refused {
-        let reason = answer.refused(409);
-        assert_eq!(reason, "octo/hello is called octo/hi now");
+    for former in ["octo/hello", "octo/hey"] {
+        let (environments, rules) =
+            (format!("/api/v1/repositories/{former}/environments"), json!({"approval": true}));
+        let one = format!("{environments}/production");
+        let mut refused = vec![
+            admin.get(&environments).await,
+            admin.put(&one, rules).await,
+            admin.delete(&one).await,
+            admin.get(&format!("/api/v1/caches?repository={former}")).await,
+            admin.delete(&format!("/api/v1/caches?repository={former}&key=npm")).await,
+        ];
+        for kind in ["secrets", "variables"] {
+            let one = format!("/api/v1/{kind}/KEY?scope={former}");
+            refused.push(admin.get(&format!("/api/v1/{kind}?scope={former}")).await);
+            refused.push(admin.put(&one, json!({"value": "x"})).await);
+            refused.push(admin.delete(&one).await);
+        }
+        for answer in refused {
+            assert_eq!(answer.refused(409), format!("{former} is called octo/hi now"));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use model::{RepositoryId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::fault::Fault;
+use crate::place::FORMER;
 use crate::record::{Repository, RepositoryFacts};
 
 /// Remembers a repository by the forge's number for it; where the forge gives none, by its name.
@@ -27,11 +28,27 @@ pub(super) fn seen(
         )?
         .execute(params![facts.forge, facts.full_name, known])?;
     match known {
-        Some(id) => renew(connection, id, facts)?,
+        Some(id) => {
+            keep_former_name(connection, id, facts)?;
+            renew(connection, id, facts)?;
+        }
         None => insert(connection, facts, at)?,
     }
     let id = known.unwrap_or_else(|| connection.last_insert_rowid().unsigned_abs());
     Ok(RepositoryId(id))
+}
+
+/// Of a repository that is called otherwise now, its old name is remembered: nothing is set under it any more, which
+/// whoever has it next would have. A name with a `~` was given by Hearth itself.
+fn keep_former_name(connection: &Connection, id: u64, facts: &RepositoryFacts) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO settings (key, value)
+             SELECT ?3 || lower(full_name), CAST(id AS TEXT) FROM repositories
+             WHERE id = ?1 AND full_name <> ?2 AND instr(full_name, '~') = 0",
+        )?
+        .execute(params![id, facts.full_name, FORMER])?;
+    Ok(())
 }
 
 fn renew(connection: &Connection, id: u64, facts: &RepositoryFacts) -> Result<(), Fault> {
@@ -55,14 +72,15 @@ fn renew(connection: &Connection, id: u64, facts: &RepositoryFacts) -> Result<()
 }
 
 fn insert(connection: &Connection, facts: &RepositoryFacts, at: Timestamp) -> Result<(), Fault> {
-    // A place that was another's is not given again.
+    // A place that was another's is not given again, nor one under a name that was another's.
     connection
         .prepare_cached(
             "INSERT INTO repositories
                (forge, full_name, place, forge_id, default_branch, is_private, clone_url, installation, first_seen)
              VALUES
                (:forge, :full_name,
-                :full_name || iif(EXISTS (SELECT 1 FROM repositories WHERE forge = :forge AND place = :full_name),
+                :full_name || iif(EXISTS (SELECT 1 FROM repositories WHERE forge = :forge AND place = :full_name)
+                    OR EXISTS (SELECT 1 FROM settings WHERE key = :former || lower(:full_name)),
                   '~' || coalesce(:forge_id, :at), ''),
                 :forge_id, :default_branch, :is_private, :clone_url, :installation, :at)",
         )?
@@ -75,6 +93,7 @@ fn insert(connection: &Connection, facts: &RepositoryFacts, at: Timestamp) -> Re
             ":clone_url": facts.clone_url,
             ":installation": facts.installation,
             ":at": at.0,
+            ":former": FORMER,
         })?;
     Ok(())
 }

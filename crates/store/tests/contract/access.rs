@@ -119,6 +119,17 @@ pub(crate) async fn a_repository_that_was_renamed_is_the_same_and_keeps_its_plac
         Err("mona/hi".to_owned()),
         "nobody sets anything for a name that is nobody's"
     );
+    let twice = RepositoryFacts { full_name: "mona/hey".to_owned(), ..facts("octo/hello") };
+    assert_eq!(store.repository_seen(twice, later(6)).await.expect("seen"), id);
+    for former in ["octo/hello", "Mona/Hi"] {
+        let told = place::of(&*store, &secret(former)).await.expect("read");
+        assert_eq!(told, Err("mona/hey".to_owned()), "{former}");
+    }
+    let taken = RepositoryFacts { forge_id: Some(9), ..facts("mona/hi") };
+    let taken = store.repository_seen(taken, later(8)).await.expect("seen");
+    let taken = store.repository(taken).await.expect("read").expect("there");
+    assert_eq!(taken.place, "mona/hi~9", "what was put under the name before is not its own");
+    assert_eq!(place::of(&*store, &secret("mona/hi")).await.expect("read"), Ok(secret("mona/hi~9")));
     let again = RepositoryFacts { forge_id: Some(8), ..facts("octo/hello") };
     let next = store.repository_seen(again, later(9)).await.expect("seen");
     let next = store.repository(next).await.expect("read").expect("there");
