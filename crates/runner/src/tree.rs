@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// so nothing leads out of the tree. What git would not find there is not there.
 #[must_use]
 pub fn file_of_tree(tree: &Path, path: &Path) -> Option<PathBuf> {
-    let tree = tree.canonicalize().ok()?;
+    // No path at all is the folder that one is in.
+    let tree = Path::new(".").join(tree).canonicalize().ok()?;
     let file = tree.join(path);
     (file.starts_with(tree) && file.is_file() && file.canonicalize().ok()? == file).then_some(file)
 }
@@ -40,5 +41,6 @@ mod tests {
         assert!(!found("tree", absolute.to_str().unwrap()));
         assert!(found("tree", "w/own.yml"));
         assert!(found("known-as", "w/own.yml"), "where the tree itself lies is not the tree's to say");
+        assert!(file_of_tree(Path::new(""), Path::new("Cargo.toml")).is_some());
     }
 }

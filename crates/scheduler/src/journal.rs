@@ -143,7 +143,8 @@ impl EventSink for Journal {
             }
             JobEvent::Contacted { contact, times } => {
                 let step = StepRef { index: 0, phase: StepPhase::Complete };
-                self.line(step, Stream::Hearth, now, &format!("network: {contact} ({times} times)"));
+                let how_often = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+                self.line(step, Stream::Hearth, now, &format!("network: {contact} ({how_often})"));
             }
             // The end is the scheduler's to write, with the plan; outputs are in it.
             JobEvent::Output { .. } | JobEvent::JobFinished { .. } => {}
