@@ -143,7 +143,7 @@ impl EventSink for Journal {
             }
             JobEvent::Contacted { contact, times } => {
                 let step = StepRef { index: 0, phase: StepPhase::Complete };
-                let how_often = if times == 1 { "once".to_owned() } else { format!("{times} times") };
+                let how_often = crate::retry::how_often(times);
                 self.line(step, Stream::Hearth, now, &format!("network: {contact} ({how_often})"));
             }
             // The end is the scheduler's to write, with the plan; outputs are in it.

@@ -69,13 +69,18 @@ pub fn after_result(policy: Policy, job: JobId, result: &JobResult, failed: u32,
 pub fn after_failure(policy: Policy, job: JobId, why: &str, failed: u32, now: Timestamp) -> Verdict {
     if failed >= policy.further_tries {
         let tries = failed.saturating_add(1);
-        let times = if tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+        let how_often = how_often(tries.into());
         return Verdict::GivenUp {
-            reason: format!("infrastructure error: it was tried {times}, in the end: {why}"),
+            reason: format!("infrastructure error: it was tried {how_often}, in the end: {why}"),
         };
     }
     let wait = wait(policy, job.0, failed);
     Verdict::Again(Retry { not_before: now.after(wait), after: why.to_owned() })
+}
+
+/// A number of times in words: `once`, `3 times`.
+pub(crate) fn how_often(times: u64) -> String {
+    if times == 1 { "once".to_owned() } else { format!("{times} times") }
 }
 
 /// What a run's plan needs can't be had now. `failed` counts the tries before this one that ended so.

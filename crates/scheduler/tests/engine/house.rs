@@ -383,6 +383,19 @@ pub(crate) fn push(sha: &str) -> Json {
     })
 }
 
+/// The payload of a pull request from the fork of somebody whom the repository does not know.
+pub(crate) fn strangers_pull(head: &str, base: &str) -> Json {
+    json!({
+        "action": "opened", "number": 7, "repository": repository(), "sender": {"login": "eve", "id": 9},
+        "pull_request": {
+            "number": 7, "title": "Nice change", "merged": false, "author_association": "NONE",
+            "user": {"login": "eve", "id": 9},
+            "head": {"ref": "patch", "sha": head, "repo": {"id": 5, "full_name": "eve/hello", "fork": true}},
+            "base": {"ref": "main", "sha": base, "repo": repository()},
+        },
+    })
+}
+
 pub(crate) fn repository() -> Json {
     json!({
         "id": 1, "name": "hello", "full_name": "octo/hello", "private": false, "fork": false,

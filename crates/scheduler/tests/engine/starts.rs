@@ -7,7 +7,7 @@ use scheduler::worker::fake::Deed;
 use serde_json::json;
 use store::record::Receipt;
 
-use crate::house::{Place, push, repository};
+use crate::house::{Place, push, repository, strangers_pull};
 
 const CHAIN: &str = "\
 name: CI
@@ -148,15 +148,7 @@ async fn a_fork_of_a_stranger_waits_for_approval_and_gets_no_secret() {
     let place = Place::new("on: pull_request\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n");
     let (head, base) = place.pull();
     let house = place.house().await;
-    let payload = json!({
-        "action": "opened", "number": 7, "repository": repository(), "sender": {"login": "eve", "id": 9},
-        "pull_request": {
-            "number": 7, "title": "Nice change", "merged": false, "author_association": "NONE",
-            "user": {"login": "eve", "id": 9},
-            "head": {"ref": "patch", "sha": head, "repo": {"id": 5, "full_name": "eve/hello", "fork": true}},
-            "base": {"ref": "main", "sha": base, "repo": repository()},
-        },
-    });
+    let payload = strangers_pull(&head, &base);
     house.deliver("d-1", "pull_request", &payload).await;
     let run = house.run_is(1, |run| run.what.group.is_none()).await;
     assert_eq!((run.what.state, run.what.trust), (RunState::Waiting, Trust::Untrusted));

@@ -6,11 +6,11 @@ use model::{Conclusion, JobId, RunId, RunState, Timestamp};
 use scheduler::engine::{Decision, EngineError};
 use scheduler::environment::{Environment, LONGEST_WAIT_MINUTES};
 use scheduler::queue::Limits;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use store::record::Run;
 
 use crate::environments::{FLOW, approval, by, time_passes, timed, waiting, with};
-use crate::house::{House, Place, push, repository};
+use crate::house::{House, Place, push, strangers_pull};
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -153,15 +153,7 @@ async fn a_job_waits(place: &Place, rules: Environment) -> (House, JobId) {
 fn a_stranger() -> (Place, Json) {
     let place = Place::new("on: pull_request\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: x}]}}\n");
     let (head, base) = place.pull();
-    let payload = json!({
-        "action": "opened", "number": 7, "repository": repository(), "sender": {"login": "eve", "id": 9},
-        "pull_request": {
-            "number": 7, "title": "Nice change", "merged": false, "author_association": "NONE",
-            "user": {"login": "eve", "id": 9},
-            "head": {"ref": "patch", "sha": head, "repo": {"id": 5, "full_name": "eve/hello", "fork": true}},
-            "base": {"ref": "main", "sha": base, "repo": repository()},
-        },
-    });
+    let payload = strangers_pull(&head, &base);
     (place, payload)
 }
 
