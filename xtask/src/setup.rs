@@ -20,6 +20,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("ip", "iproute2"),
     ("sqfstar", "squashfs-tools"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
     ("chromium", "chromium"),
     // Clocks that jump, in tests of the server.
     ("faketime", "faketime"),

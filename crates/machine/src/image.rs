@@ -15,6 +15,7 @@ mod initrd;
 mod manifest;
 mod modules;
 mod oci;
+mod packed;
 mod program;
 mod renewal;
 pub(crate) mod scratch;

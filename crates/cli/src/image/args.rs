@@ -44,7 +44,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, conflicts_with_all = ["from_tar", "from_oci"])]
     pub(crate) bare: bool,
 
-    /// Root file system from a tar file, as `docker export` writes it
+    /// Root file system from a tar file, as `docker export` writes it; may be packed with gzip, xz, or zstd
     #[arg(long, value_name = "FILE", conflicts_with = "from_oci")]
     pub(crate) from_tar: Option<PathBuf>,
 

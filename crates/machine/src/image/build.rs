@@ -240,14 +240,14 @@ impl Builder<'_> {
             }
             Base::Tar(path) => {
                 let found = hash::of_file(path)?;
-                self.stage(Stage::Base, &["tar", &found.sha256], |_, folder, _| {
-                    base::from_tar(path, &found.sha256, folder)
+                self.stage(Stage::Base, &["tar", &found.sha256], |tools, folder, _| {
+                    base::from_tar(tools, path, &found.sha256, folder)
                 })
             }
             Base::Oci(folder) => {
                 let layout = Layout::open(folder)?;
-                self.stage(Stage::Base, &["oci", layout.digest()], |_, folder, _| {
-                    base::from_oci(&layout, folder)
+                self.stage(Stage::Base, &["oci", layout.digest()], |tools, folder, _| {
+                    base::from_oci(tools, &layout, folder)
                 })
             }
         }

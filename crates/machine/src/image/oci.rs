@@ -4,15 +4,16 @@
 //! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ImageError;
 use super::hash;
+use super::packed::Packing;
+use super::program::Tools;
 use super::tree::{Tree, Whiteouts};
 
 /// Largest document that is read: registries refuse manifests of more.
@@ -114,11 +115,11 @@ impl Layout {
     }
 
     /// All layers as one tree. They are unpacked into `scratch`, which must outlive nothing of it.
-    pub(crate) fn flatten(&self, scratch: &Path) -> Result<Tree, ImageError> {
+    pub(crate) fn flatten(&self, tools: &Tools, scratch: &Path) -> Result<Tree, ImageError> {
         let mut tree = Tree::default();
         for (number, (layer, diff_id)) in self.layers.iter().enumerate() {
             let path = scratch.join(format!("layer-{number}.tar"));
-            self.unpack(layer, diff_id, &path)?;
+            self.unpack(tools, layer, diff_id, &path)?;
             let file = File::open(&path).map_err(ImageError::io("opening", &path))?;
             tree.add_layer(file, Whiteouts::Obeyed, &format!("layer {}", layer.digest))?;
         }
@@ -126,29 +127,17 @@ impl Layout {
     }
 
     /// Verifies a layer as it is kept and as it is unpacked.
-    fn unpack(&self, layer: &Descriptor, diff_id: &str, to: &Path) -> Result<(), ImageError> {
+    fn unpack(&self, tools: &Tools, layer: &Descriptor, diff_id: &str, to: &Path) -> Result<(), ImageError> {
         let at = format!("layer {}", layer.digest);
         let blob = blob_path(&self.folder, layer)?;
         let found = hash::of_file(&blob)?;
         check(layer, &found.sha256, found.bytes)?;
         let packed = File::open(&blob).map_err(ImageError::io("opening", &blob))?;
-        let mut packed: Box<dyn Read> = match layer.media_type.rsplit(['.', '+']).next() {
-            Some("gzip") => Box::new(MultiGzDecoder::new(packed)),
-            Some("tar") => Box::new(packed),
-            _ => {
-                let reason = format!(
-                    "is of the type {}; copy the image with gzip (skopeo copy --dest-compress-format gzip)",
-                    layer.media_type
-                );
-                return Err(ImageError::refused(at, reason));
-            }
-        };
-        let mut file = File::create_new(to).map_err(ImageError::io("making", to))?;
-        let unpacked = hash::copy(&mut packed.by_ref().take(MAX_LAYER_BYTES), &mut file);
-        let unpacked = unpacked.map_err(|error| match error.kind() {
-            io::ErrorKind::StorageFull => ImageError::io("writing", to)(error),
-            _ => ImageError::refused(&at, format!("can't be unpacked ({error})")),
+        let packing = Packing::of_layer(&layer.media_type).ok_or_else(|| {
+            ImageError::refused(&at, format!("is of the unknown type {}", layer.media_type))
         })?;
+        let mut file = File::create_new(to).map_err(ImageError::io("making", to))?;
+        let unpacked = packing.unpack(tools, &at, packed, MAX_LAYER_BYTES, &mut file)?;
         if format!("sha256:{}", unpacked.sha256) != diff_id {
             return Err(ImageError::refused(
                 at,

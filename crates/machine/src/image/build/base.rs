@@ -1,15 +1,14 @@
 //! The first stage: any root file system, as one tar file.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
-
-use flate2::read::MultiGzDecoder;
 
 use super::super::apt::{self, Suite};
 use super::super::error::ImageError;
 use super::super::hash;
 use super::super::oci::Layout;
+use super::super::packed::Packing;
 use super::super::program::{APT_CONFIG, Call, MMDEBSTRAP, Tools};
 
 /// The file that the stage leaves.
@@ -100,20 +99,13 @@ pub(super) fn from_packages(
 }
 
 /// Takes a copy of a tar file, which must still be what was hashed.
-pub(super) fn from_tar(from: &Path, sha256: &str, folder: &Path) -> Result<(), ImageError> {
+pub(super) fn from_tar(tools: &Tools, from: &Path, sha256: &str, folder: &Path) -> Result<(), ImageError> {
     let mut source = File::open(from).map_err(ImageError::io("opening", from))?;
     let path = folder.join(TAR);
     let mut copy = File::create_new(&path).map_err(ImageError::io("making", &path))?;
-    let mut magic = [0; 2];
-    let is_gzip = source.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-    source.rewind().map_err(ImageError::io("reading", from))?;
-    let found = if is_gzip {
-        let unpacked = io::copy(&mut MultiGzDecoder::new(source), &mut copy);
-        unpacked.map_err(|error| unpack_error(from, &path, error))?;
-        hash::of_file(from)?
-    } else {
-        hash::copy(&mut source, &mut copy).map_err(ImageError::io("copying to", &path))?
-    };
+    let packing = Packing::of_file(&mut source).map_err(ImageError::io("reading", from))?;
+    let unpacked = packing.unpack(tools, &from.display().to_string(), source, u64::MAX, &mut copy)?;
+    let found = if packing == Packing::Plain { unpacked } else { hash::of_file(from)? };
     if found.sha256 != sha256 {
         return Err(ImageError::refused(
             from.display().to_string(),
@@ -123,18 +115,11 @@ pub(super) fn from_tar(from: &Path, sha256: &str, folder: &Path) -> Result<(), I
     Ok(())
 }
 
-fn unpack_error(from: &Path, to: &Path, error: io::Error) -> ImageError {
-    if error.kind() == io::ErrorKind::StorageFull {
-        return ImageError::io("writing", to)(error);
-    }
-    ImageError::refused(from.display().to_string(), format!("can't be unpacked ({error})"))
-}
-
 /// Puts the layers of an image together.
-pub(super) fn from_oci(layout: &Layout, folder: &Path) -> Result<(), ImageError> {
+pub(super) fn from_oci(tools: &Tools, layout: &Layout, folder: &Path) -> Result<(), ImageError> {
     let layers = folder.join("layers");
     std::fs::create_dir(&layers).map_err(ImageError::io("making", &layers))?;
-    let tree = layout.flatten(&layers)?;
+    let tree = layout.flatten(tools, &layers)?;
     let path = folder.join(TAR);
     let file = File::create_new(&path).map_err(ImageError::io("making", &path))?;
     let mut out = BufWriter::new(file);

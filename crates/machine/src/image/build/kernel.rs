@@ -4,15 +4,13 @@
 //! RAM disk of their own, and a root that is no Debian can't install it at all.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-
-use flate2::read::MultiGzDecoder;
 
 use super::super::error::ImageError;
 use super::super::initrd::Module;
 use super::super::modules::{Found, WANTED, canonical, load_order, needs};
-use super::super::program::{APT_CACHE, APT_GET, Call, DPKG_DEB, Program, Tools, XZ, ZSTD};
+use super::super::packed::Packing;
+use super::super::program::{APT_CACHE, APT_GET, Call, DPKG_DEB, Program, Tools};
 use super::super::store::KERNEL;
 use super::super::tree::{Tree, Whiteouts};
 
@@ -23,6 +21,8 @@ const IMAGE: &str = "linux-image-";
 /// Files that the stage leaves beside the kernel.
 const VERSION: &str = "version";
 const ORDER: &str = "order";
+/// Largest module, unpacked: many times the largest of Debian's.
+const MAX_MODULE_BYTES: u64 = 256 * 1024 * 1024;
 /// Where a kernel's package has its modules; Debian 13 has moved them.
 const MODULE_FOLDERS: [&str; 2] = ["usr/lib/modules", "lib/modules"];
 
@@ -101,7 +101,7 @@ fn take_out(tools: &Tools, tree: &Tree, package: &str, folder: &Path) -> Result<
         let Some(path) = kernel.file(name) else {
             return Ok(if kernel.has_built_in(name) { Found::BuiltIn } else { Found::Missing });
         };
-        let content = uncompressed(tools, &path, read(tree, package, &path)?)?;
+        let content = uncompressed(tools, &path, &read(tree, package, &path)?)?;
         let found = needs(&content)
             .ok_or_else(|| ImageError::refused(package, format!("{} is no module", path.display())))?;
         files.push((name.to_owned(), content));
@@ -153,29 +153,11 @@ fn name_of(path: &Path) -> Option<String> {
     ["", ".xz", ".zst", ".gz"].contains(&rest).then(|| canonical(name))
 }
 
-fn uncompressed(tools: &Tools, path: &Path, content: Vec<u8>) -> Result<Vec<u8>, ImageError> {
-    let with = |program: Program| {
-        let mut output = tempfile::tempfile().map_err(ImageError::io("making a file for", path))?;
-        let input = |to: &mut dyn Write| to.write_all(&content);
-        let call = Call::new(program).args(["-dc"]);
-        tools.run(&call, Some(&output), Some(&input), &mut |_| {})?;
-        let mut module = Vec::new();
-        std::io::Seek::rewind(&mut output)
-            .and_then(|()| output.read_to_end(&mut module))
-            .map_err(ImageError::io("reading", path))?;
-        Ok(module)
-    };
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("xz") => with(XZ),
-        Some("zst") => with(ZSTD),
-        Some("gz") => {
-            let mut module = Vec::new();
-            let read = MultiGzDecoder::new(content.as_slice()).read_to_end(&mut module);
-            read.map_err(ImageError::io("unpacking", path))?;
-            Ok(module)
-        }
-        _ => Ok(content),
-    }
+fn uncompressed(tools: &Tools, path: &Path, content: &[u8]) -> Result<Vec<u8>, ImageError> {
+    let mut module = Vec::new();
+    let packing = Packing::of_name(path);
+    packing.unpack(tools, &path.display().to_string(), content, MAX_MODULE_BYTES, &mut module)?;
+    Ok(module)
 }
 
 /// An apt with folders of its own: what it fetches touches nothing of the host's.

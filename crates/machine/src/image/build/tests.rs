@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::modules::WANTED;
 use super::super::modules::tests::module_file;
+use super::super::packed::tests::pack;
+use super::super::program::{XZ, ZSTD};
 use super::super::tree::tests::{FILE, Member, tar_of};
 use super::super::verify::Depth;
 use super::*;
@@ -246,6 +248,11 @@ fn a_tar_file_becomes_an_image_and_its_package_programs_are_not_asked() {
     fs::write(&tar, &whole).unwrap();
     let unpacked = bench.build(&recipe(Base::Tar(tar.clone())), b"agent").0.unwrap();
     assert_eq!(plain.id, unpacked.id);
+    for program in [XZ, ZSTD] {
+        fs::write(&tar, pack(program, &tar_of(&system()))).unwrap();
+        let unpacked = bench.build(&recipe(Base::Tar(tar.clone())), b"agent").0.unwrap();
+        assert_eq!(plain.id, unpacked.id, "{program:?}");
+    }
     for (bytes, said) in [
         (&whole[..whole.len() - 20], "can't be unpacked"),
         (&tar_of(&system())[..1024], "it is truncated"),

@@ -3,6 +3,8 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::super::packed::tests::pack;
+use super::super::program::ZSTD;
 use super::super::tree::tests::{FILE, Member, tar_of};
 use super::*;
 
@@ -52,9 +54,18 @@ impl Made {
         self.document("application/vnd.oci.image.manifest.v1+json", &manifest)
     }
 
+    /// An index of an image with one layer, whatever it is of.
+    fn index_of_layer(&self, media_type: &str, content: &[u8]) {
+        let layer = self.blob(media_type, content);
+        let diff_id = format!("sha256:{}", hash::of_bytes(&tar_of(LOWER)));
+        let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": [diff_id]}});
+        let config = self.document("config", &config);
+        self.index(&[self.document("manifest", &json!({"config": config, "layers": [layer]}))]);
+    }
+
     fn flatten(&self) -> Result<Tree, ImageError> {
         let scratch = tempfile::tempdir().unwrap();
-        Layout::open(self.folder.path())?.flatten(scratch.path())
+        Layout::open(self.folder.path())?.flatten(&Tools::of_host(), scratch.path())
     }
 
     fn error(&self) -> String {
@@ -145,13 +156,27 @@ fn members_that_climb_out_and_unknown_kinds_of_layers_are_refused() {
     let made = Made::new();
     made.index(&[made.image("amd64", &[LOWER, &[("../../evil", FILE, 0o644, 0, "x")]])]);
     assert!(made.error().contains("../../evil: climbs out"), "{}", made.error());
+    made.index_of_layer("application/vnd.oci.image.layer.v1.tar+lz5", &tar_of(LOWER));
+    assert!(made.error().contains("is of the unknown type application/vnd"), "{}", made.error());
+}
+
+#[test]
+fn layers_of_every_packing_that_registries_have_are_unpacked() {
     let tar = tar_of(LOWER);
-    let layer = made.blob("application/vnd.oci.image.layer.v1.tar+zstd", &tar);
-    let diff_id = format!("sha256:{}", hash::of_bytes(&tar));
-    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"diff_ids": [diff_id]}});
-    let config = made.document("config", &config);
-    made.index(&[made.document("manifest", &json!({"config": config, "layers": [layer]}))]);
-    assert!(made.error().contains("copy the image with gzip"), "{}", made.error());
+    for (kind, packed) in [
+        ("vnd.oci.image.layer.v1.tar", tar.clone()),
+        ("vnd.oci.image.layer.v1.tar+gzip", gzip(&tar)),
+        ("vnd.docker.image.rootfs.diff.tar.gzip", gzip(&tar)),
+        ("vnd.oci.image.layer.v1.tar+zstd", pack(ZSTD, &tar)),
+    ] {
+        let made = Made::new();
+        made.index_of_layer(&format!("application/{kind}"), &packed);
+        assert!(made.flatten().unwrap().get(Path::new("etc/a")).is_some(), "{kind}");
+        if kind != "vnd.oci.image.layer.v1.tar" {
+            made.index_of_layer(&format!("application/{kind}"), &packed[..packed.len() - 6]);
+            assert!(made.error().contains("can't be unpacked"), "{}", made.error());
+        }
+    }
 }
 
 #[test]
