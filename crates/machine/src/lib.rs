@@ -20,6 +20,7 @@ mod canary;
 mod driver;
 mod lock_file;
 mod processes;
+mod programs;
 mod snapshot;
 mod vm;
 

@@ -41,7 +41,7 @@ use crate::vm::spawn::{Spawner, as_path};
 use crate::vm::{Doing, Failure, check_sizes, scratch_disk};
 use crate::{
     Capabilities, Driver, Isolation, Machine, MachineError, MachineSpec, Network, Probe, Snapshot,
-    SnapshotId, agent_binary,
+    SnapshotId, agent_binary, programs,
 };
 use accel::Choice;
 use arguments::{Accel, Configuration, PORT, Ram, Wire};
@@ -51,7 +51,7 @@ use qmp::Qmp;
 
 const NAME: &str = "qemu";
 
-/// The program, looked up in `PATH`.
+/// The program, looked up on this host.
 const PROGRAM: &str = "qemu-system-x86_64";
 
 /// How long a machine may take until its agent has answered: emulated, on a host that is busy
@@ -110,6 +110,11 @@ impl QemuDriver {
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// Where the program is now; only its name where there is none.
+    fn program(&self) -> PathBuf {
+        programs::find(&self.program).unwrap_or_else(|| self.program.clone())
     }
 
     /// How machines run here; found out once.
@@ -235,7 +240,7 @@ impl QemuDriver {
             inherited.push(wire);
             network
         });
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(self.program());
         command.args(configuration.arguments()).current_dir(folder.path()).env_clear().process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let begin = Instant::now();

@@ -33,13 +33,20 @@ impl Place {
         self.0.path().join(path)
     }
 
+    /// With programs in `bin` before the host's.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         // On a host that was made for the tests it lies elsewhere than where it was built.
         let program = std::env::var_os("HEARTH_TEST_PROGRAM");
         let mut command =
             Command::new(program.unwrap_or_else(|| OsString::from(env!("CARGO_BIN_EXE_hearth"))));
         command.args(words).current_dir(self.path("repository"));
-        command.env("HEARTH_DATA", self.path("data")).env("XDG_CONFIG_HOME", self.path("config"));
+        let mut path = self.path("bin").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap());
+        command
+            .env("PATH", path)
+            .env("HEARTH_DATA", self.path("data"))
+            .env("XDG_CONFIG_HOME", self.path("config"));
         command
     }
 

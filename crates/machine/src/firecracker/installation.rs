@@ -7,6 +7,7 @@ use tokio::process::Command;
 
 use super::FOUND_IN;
 use super::version::Version;
+use crate::programs;
 
 /// How long `--version` may take; it takes milliseconds.
 const VERSION_DEADLINE: Duration = Duration::from_secs(10);
@@ -27,7 +28,7 @@ impl Installation {
     pub(super) async fn find(firecracker: Option<&Path>, jailer: Option<&Path>) -> Result<Self, String> {
         let firecracker = match firecracker {
             Some(path) => path.to_owned(),
-            None => in_path("firecracker").ok_or_else(|| {
+            None => programs::find("firecracker").ok_or_else(|| {
                 format!("no `firecracker` in PATH: install it, or name it in the configuration; {FOUND_IN}")
             })?,
         };
@@ -49,7 +50,7 @@ async fn find_jailer(firecracker: &Path, version: Version, named: Option<&Path>)
     let found = named
         .map(Path::to_owned)
         .or_else(|| beside.is_file().then_some(beside))
-        .or_else(|| in_path("jailer"));
+        .or_else(|| programs::find("jailer"));
     let jailer = found.ok_or("there is no jailer beside it, nor in PATH; it comes with each release")?;
     let named = |reason: String| format!("{}: {reason}", jailer.display());
     let own = version_of(&jailer, "Jailer").await.map_err(named)?;
@@ -66,9 +67,4 @@ async fn version_of(program: &Path, name: &str) -> Result<Version, String> {
     let output = output.map_err(|_| "`--version` does not end".to_owned())?;
     let output = output.map_err(|error| format!("can't be run: {error}"))?;
     Version::read(name, &String::from_utf8_lossy(&output.stdout))
-}
-
-fn in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|candidate| candidate.is_file())
 }

@@ -10,14 +10,13 @@ use std::process::{Command, Stdio};
 use rustix::io::FdFlags;
 
 use super::error::ImageError;
+use crate::programs;
 use crate::vm::spawn::as_path;
 
 /// Lines of a failed program that its error shows.
 const LAST_WORDS: usize = 12;
 /// A line is cut here: no line that says something is as long.
 const MAX_LINE: u64 = 8 * 1024;
-/// Where administrators' programs are, which an ordinary user's PATH may lack.
-const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// A program, and the Debian package that has it.
 #[derive(Clone, Copy, Debug)]
@@ -99,9 +98,7 @@ pub(crate) type Input<'a> = &'a (dyn Fn(&mut dyn Write) -> io::Result<()> + Sync
 impl Tools {
     /// Those of the host.
     pub(crate) fn of_host() -> Self {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(&path).chain(SYSTEM_FOLDERS.map(PathBuf::from)).collect();
-        Self { folders }
+        Self { folders: programs::folders() }
     }
 
     /// Those in one folder alone.
@@ -121,11 +118,7 @@ impl Tools {
     /// Where a program is.
     pub(crate) fn find(&self, program: Program) -> Result<PathBuf, ImageError> {
         let missing = || ImageError::Missing { program: program.name, package: program.package };
-        self.folders
-            .iter()
-            .map(|folder| folder.join(program.name))
-            .find(|path| path.is_file())
-            .ok_or_else(missing)
+        programs::find_in(&self.folders, program.name).ok_or_else(missing)
     }
 
     /// Says which program is missing, before anything is begun that needs it.

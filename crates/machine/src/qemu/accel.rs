@@ -71,7 +71,7 @@ async fn canary(driver: &QemuDriver) -> Option<String> {
     let memo = driver.data.join("qemu-canary.json");
     if let Some(found) = remembered(&memo)
         && found.boot_id == boot_id
-        && found.program == driver.program
+        && found.program == driver.program()
     {
         return found.refusal;
     }
@@ -90,7 +90,7 @@ async fn canary(driver: &QemuDriver) -> Option<String> {
         Ok(Err(failure)) => Some(format!("a machine with {DEVICE} does not start: {failure}")),
         Err(_) => Some(format!("a machine with {DEVICE} has not answered in {CANARY_DEADLINE:?}")),
     };
-    let found = Found { boot_id, program: driver.program.clone(), refusal };
+    let found = Found { boot_id, program: driver.program(), refusal };
     let _ = fs::write(&memo, serde_json::to_vec(&found).unwrap_or_default());
     found.refusal
 }

@@ -42,7 +42,7 @@ pub(super) async fn probe(driver: &QemuDriver) -> Probe {
 /// What the program calls itself.
 pub(super) async fn version(driver: &QemuDriver) -> Result<String, String> {
     let name = driver.program.display();
-    let mut command = tokio::process::Command::new(&driver.program);
+    let mut command = tokio::process::Command::new(driver.program());
     let output = command.arg("--version").kill_on_drop(true).output().await;
     let output = output.map_err(|error| format!("{name}: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

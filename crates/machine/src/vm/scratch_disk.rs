@@ -2,19 +2,18 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio::process::Command;
 
-/// Makes file systems; where a search path of an ordinary user does not look.
-const PROGRAMS: [&str; 3] = ["/usr/sbin/mke2fs", "/sbin/mke2fs", "/usr/bin/mke2fs"];
+use crate::programs;
 
 /// The smallest disk: below, ext4 has hardly room for itself.
 const LEAST_MIB: u64 = 16;
 
 /// Makes `path` a disk of this size. `None`: this host can't make file systems.
 pub(crate) async fn make(path: &Path, mib: u64) -> io::Result<Option<()>> {
-    let Some(program) = PROGRAMS.iter().map(PathBuf::from).find(|program| program.exists()) else {
+    let Some(program) = programs::find("mke2fs") else {
         return Ok(None);
     };
     File::create_new(path)?.set_len(mib.max(LEAST_MIB).saturating_mul(1024 * 1024))?;
