@@ -76,6 +76,7 @@ fn result(conclusion: Conclusion) -> JobResult {
     JobResult {
         conclusion,
         infrastructure_error: None,
+        decided: None,
         outputs: vec![("o".to_owned(), "[\"ä\", 1]".to_owned())],
         environment_url: None,
         steps: Vec::new(),

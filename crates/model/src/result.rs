@@ -55,10 +55,23 @@ pub struct JobResult {
     /// Set when the machine or Hearth failed rather than a step: why.
     /// The conclusion is then `Failure`, and the job may be tried again.
     pub infrastructure_error: Option<String>,
+    /// What the job had come to by itself, whatever became of it then: `Failure` when a step of it failed, `Cancelled`
+    /// when its time was up. Another try could only hide that. `None`: neither was so.
+    #[serde(skip)]
+    pub decided: Option<Conclusion>,
     /// Outputs by name; one that holds a secret is left out, with a warning event.
     pub outputs: Vec<(String, String)>,
     /// `environment.url`, evaluated.
     pub environment_url: Option<String>,
     /// Each step of the file, in order.
     pub steps: Vec<StepResult>,
+}
+
+impl JobResult {
+    /// Whether it is final: the job has succeeded, or failed or been cancelled by its own doing.
+    pub fn is_decided(&self) -> bool {
+        self.decided.is_some()
+            || self.conclusion == Conclusion::Success
+            || self.conclusion == Conclusion::Failure && self.infrastructure_error.is_none()
+    }
 }

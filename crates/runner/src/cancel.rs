@@ -1,5 +1,8 @@
 //! How a job is stopped from outside.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio_util::sync::CancellationToken;
 
 /// Stops a job, on two levels. Clones share their state.
@@ -7,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Cancellation {
     cancel: CancellationToken,
     kill: CancellationToken,
+    /// Set before it is cancelled because the job's time was up.
+    expired: Arc<AtomicBool>,
 }
 
 impl Cancellation {
@@ -19,6 +24,17 @@ impl Cancellation {
     /// cancellation, and post steps, still do.
     pub fn cancel(&self) {
         self.cancel.cancel();
+    }
+
+    /// Cancels the job because its time is up.
+    pub(crate) fn expire(&self) {
+        self.expired.store(true, Ordering::SeqCst);
+        self.cancel();
+    }
+
+    /// Whether it was cancelled because its time was up.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.load(Ordering::SeqCst)
     }
 
     /// Ends everything now: no step runs any more.
@@ -49,6 +65,10 @@ impl Cancellation {
 
     /// One that follows this one and can be stopped apart from it.
     pub(crate) fn child(&self) -> Cancellation {
-        Cancellation { cancel: self.cancel.child_token(), kill: self.kill.child_token() }
+        Cancellation {
+            cancel: self.cancel.child_token(),
+            kill: self.kill.child_token(),
+            expired: Arc::default(),
+        }
     }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Fixed {
 pub(crate) struct Progress {
     /// How the job stands.
     pub(crate) status: Conclusion,
+    /// Whether a step has failed, whatever its status became then.
+    pub(crate) has_failed: bool,
     /// The job's environment: its own layers and what steps added.
     pub(crate) env: Variables,
     /// Folders for `PATH`, in the order in which they were added.
@@ -210,7 +212,7 @@ async fn watch(
         () = tokio::time::sleep(rest) => {
             let minutes = Value::Number(timeout.as_secs_f64() / 60.0).to_text();
             log.error(SET_UP, format!("The job has exceeded the maximum execution time of {minutes} minutes."));
-            cancellation.cancel();
+            cancellation.expire();
         }
     }
     tokio::time::sleep(cancel_timeout).await;
@@ -273,6 +275,7 @@ fn not_started(job: &Job, conclusion: Conclusion, error: Option<WorkError>) -> J
             Some(WorkError::Machine(failure)) => Some(format!("job '{}', Set up job: {failure}", job.name)),
             Some(WorkError::Step(_)) | None => None,
         },
+        decided: None,
         outputs: Vec::new(),
         environment_url: None,
         steps: job.steps.iter().map(skipped).collect(),

@@ -247,6 +247,7 @@ impl JobRun<'_> {
         if at.phase != StepPhase::Post {
             self.register_post(at.index);
         }
+        self.progress.has_failed |= end.conclusion == Conclusion::Failure;
         self.note_cancellation();
         match end.conclusion {
             Conclusion::Failure if self.progress.status == Conclusion::Success => {

@@ -225,6 +225,7 @@ fn of_record(job: &Job, conclusion: model::Conclusion) -> JobResult {
     JobResult {
         conclusion,
         infrastructure_error: job.infrastructure_error.clone(),
+        decided: None,
         outputs: job.outputs.clone(),
         environment_url: job.environment_url.clone(),
         steps: Vec::new(),

@@ -59,7 +59,9 @@ pub enum Verdict {
 #[must_use]
 pub fn after_result(policy: Policy, job: JobId, result: &JobResult, failed: u32, now: Timestamp) -> Verdict {
     match &result.infrastructure_error {
-        Some(why) if result.conclusion == Conclusion::Failure => after_failure(policy, job, why, failed, now),
+        Some(why) if result.conclusion == Conclusion::Failure && !result.is_decided() => {
+            after_failure(policy, job, why, failed, now)
+        }
         _ => Verdict::Ended,
     }
 }
@@ -149,6 +151,7 @@ mod tests {
         JobResult {
             conclusion,
             infrastructure_error: why.map(str::to_owned),
+            decided: None,
             outputs: Vec::new(),
             environment_url: None,
             steps: Vec::new(),
@@ -166,6 +169,9 @@ mod tests {
     #[test]
     fn a_step_that_failed_is_never_tried_again() {
         let failed = result(Conclusion::Failure, None);
+        assert_eq!(after_result(Policy::default(), JobId(1), &failed, 0, NOW), Verdict::Ended);
+        let failed = result(Conclusion::Failure, Some("its log has a hole"));
+        let failed = JobResult { decided: Some(Conclusion::Failure), ..failed };
         assert_eq!(after_result(Policy::default(), JobId(1), &failed, 0, NOW), Verdict::Ended);
     }
 

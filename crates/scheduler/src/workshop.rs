@@ -110,6 +110,7 @@ impl Worker for Workshop {
             let result = JobResult {
                 conclusion,
                 infrastructure_error,
+                decided: None,
                 outputs: Vec::new(),
                 environment_url: None,
                 steps: Vec::new(),

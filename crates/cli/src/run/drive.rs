@@ -201,6 +201,7 @@ pub(crate) fn ended_without_running(
     JobResult {
         conclusion,
         infrastructure_error,
+        decided: None,
         outputs: Vec::new(),
         environment_url: None,
         steps: Vec::new(),

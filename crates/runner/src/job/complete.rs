@@ -17,6 +17,7 @@ impl JobRun<'_> {
         let mut result = JobResult {
             conclusion: self.progress.status,
             infrastructure_error: None,
+            decided: self.decided(),
             outputs: Vec::new(),
             environment_url: None,
             steps: self.step_results(),
@@ -29,9 +30,9 @@ impl JobRun<'_> {
         if let Some(failure) = failure {
             let message = format!("job '{}': {failure}", self.job.name);
             self.log.error(COMPLETE, format!("The machine failed: {message}"));
-            // A job whose steps had failed before has failed whatever becomes of its machine: another try, which
-            // this error is to lead to, could only hide that.
-            if result.conclusion != Conclusion::Failure {
+            // What the job had come to before stands whatever becomes of its machine: another try, which this error
+            // is to lead to, could only hide that.
+            if result.decided.is_none() {
                 result.conclusion = Conclusion::Failure;
                 result.infrastructure_error = Some(self.log.masker.mask(&message).into_owned());
             }
@@ -39,6 +40,14 @@ impl JobRun<'_> {
         }
         self.log.step_finished(COMPLETE, outcome, outcome, begun.elapsed());
         result
+    }
+
+    fn decided(&self) -> Option<Conclusion> {
+        match (self.progress.has_failed, self.cancellation.has_expired()) {
+            (true, _) => Some(Conclusion::Failure),
+            (false, true) => Some(Conclusion::Cancelled),
+            (false, false) => None,
+        }
     }
 
     /// Each step of the file; those that were never reached are skipped.
@@ -88,6 +97,7 @@ impl JobRun<'_> {
                 self.log.error(COMPLETE, message);
                 if result.conclusion == Conclusion::Success {
                     result.conclusion = Conclusion::Failure;
+                    result.decided = Some(Conclusion::Failure);
                 }
                 Ok(())
             }

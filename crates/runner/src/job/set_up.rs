@@ -59,6 +59,7 @@ impl<'a> JobRun<'a> {
             Evaluator { guest: guest.clone(), workspace: place.workspace.clone(), home: place.home.clone() };
         let progress = Progress {
             status: Conclusion::Success,
+            has_failed: false,
             env: Variables::new(),
             paths: Vec::new(),
             matchers: Matchers::default(),

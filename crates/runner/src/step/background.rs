@@ -357,6 +357,7 @@ impl<'a> JobRun<'a> {
         background.wait_for(&open).await;
         for started in &mut background.started {
             let conclusion = self.settle(started, frame)?;
+            self.progress.has_failed |= conclusion == Conclusion::Failure;
             if conclusion == Conclusion::Failure && self.progress.status == Conclusion::Success {
                 self.progress.status = Conclusion::Failure;
             }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use model::Conclusion::{Failure, Skipped};
+use model::Conclusion::{Cancelled, Failure, Skipped, Success};
 use model::{JobEvent, StepPhase, StepRef};
 
-use crate::bench::{Bench, StepExt, job, run};
+use crate::bench::{Bench, StepExt, job, run, uses};
 
 #[tokio::test]
 async fn a_stream_cut_in_mid_step_is_an_infrastructure_error() {
@@ -36,6 +37,49 @@ async fn a_step_that_failed_before_the_machine_did_has_decided_the_job() {
     assert_eq!(outcome.result.conclusion, Failure);
     assert_eq!(outcome.result.infrastructure_error, None, "it would be tried again, and might succeed");
     assert!(outcome.all().contains("The machine failed: job 'build'"), "{}", outcome.all());
+}
+
+#[tokio::test]
+async fn a_machine_that_dies_after_the_jobs_time_was_up_changes_nothing_of_that() {
+    for (first, decided) in [("exit 0", Cancelled), ("exit 3", Failure)] {
+        let bench = Bench::new();
+        let steps = vec![
+            run(first),
+            run("sleep 60").when("success() || failure()"),
+            run("echo ready; sleep 60").when("always()"),
+        ];
+        let mut job = job(steps);
+        job.timeout = Duration::from_millis(2000);
+        let cut = async {
+            bench.wait_for("ready").await;
+            bench.cut();
+        };
+        let (outcome, ()) = tokio::join!(bench.run(job), cut);
+        assert_eq!(outcome.result.infrastructure_error, None, "it would be tried again: {}", outcome.all());
+        assert_eq!(outcome.result.conclusion, Cancelled, "{}", outcome.all());
+        assert_eq!(outcome.result.decided, Some(decided));
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_failed_has_decided_a_job_that_is_ended_in_the_next_one() {
+    let bench = Bench::new();
+    for (name, post) in
+        [("slow", "console.log('ready'); setTimeout(() => {}, 60000)"), ("bad", "process.exit(1)")]
+    {
+        let action = "name: a\nruns: { using: node20, main: m.js, post: p.js }";
+        bench.write(&format!("store/octo/{name}/action.yml"), action);
+        bench.write(&format!("store/octo/{name}/m.js"), "");
+        bench.write(&format!("store/octo/{name}/p.js"), post);
+    }
+    let kill = async {
+        bench.wait_for("ready").await;
+        bench.cancel.kill();
+    };
+    let steps = vec![uses("octo/slow@v1", &[]), uses("octo/bad@v1", &[])];
+    let (outcome, ()) = tokio::join!(bench.run(job(steps)), kill);
+    assert_eq!(outcome.conclusions(), [Success, Success], "{}", outcome.all());
+    assert_eq!(outcome.result.decided, Some(Failure), "{}", outcome.all());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What still runs when the server is asked to stop is given back, for the next life to run.
 
-use model::{Conclusion, JobId, JobResult, Timestamp};
+use model::{JobId, JobResult, Timestamp};
 use runner::Cancellation;
 use store::Change;
 use store::change::Requeue;
@@ -15,17 +15,7 @@ const WHY: &str = "the server was stopped while it ran";
 
 /// Whether the log of a job that was ended may get more lines, by its next try.
 pub(super) fn leaves_log_open(cancellation: &Cancellation, result: &JobResult) -> bool {
-    cancellation.is_killed() && is_open(result)
-}
-
-/// Whether what has become of a job until it was ended leaves open how it would have. A step that has failed has
-/// decided that: another try could only hide it.
-fn is_open(result: &JobResult) -> bool {
-    result.conclusion != Conclusion::Success && !has_failed(result)
-}
-
-fn has_failed(result: &JobResult) -> bool {
-    result.steps.iter().any(|step| step.conclusion == Conclusion::Failure)
+    cancellation.is_killed() && !result.is_decided()
 }
 
 impl Core {
@@ -41,7 +31,7 @@ impl Core {
     }
 
     /// Queues a job again that was ended by [`hand_back`](Core::hand_back). One that has succeeded all the same has, and
-    /// one of which a step had failed has failed.
+    /// one of which a step had failed, or whose time was up, is not tried again.
     pub(super) async fn taken_back(&mut self, id: JobId, result: &mut JobResult) -> bool {
         let Some(job) = self.live.get_mut(&run_of(id)).and_then(|live| live.jobs.get_mut(&id)) else {
             return false;
@@ -49,11 +39,9 @@ impl Core {
         if !std::mem::take(&mut job.is_handed_back) {
             return false;
         }
-        if !is_open(result) {
+        if result.is_decided() {
             // It was ended, and that is not what became of it.
-            if has_failed(result) {
-                result.conclusion = Conclusion::Failure;
-            }
+            result.conclusion = result.decided.unwrap_or(result.conclusion);
             return false;
         }
         let now = Timestamp::now();

@@ -390,6 +390,7 @@ pub(super) fn without_machine(conclusion: Conclusion, infrastructure_error: Opti
     JobResult {
         conclusion,
         infrastructure_error,
+        decided: None,
         outputs: Vec::new(),
         environment_url: None,
         steps: Vec::new(),

@@ -133,15 +133,16 @@ fn untold(result: &JobResult) -> Option<&str> {
     }
 }
 
-/// The result, unless its record has a hole: who can't be watched has not succeeded.
+/// The result, unless its record has a hole: who can't be watched has not succeeded. A job that had failed before has
+/// failed all the same: another try could only hide that.
 fn unless(result: JobResult, written: Result<(), String>) -> JobResult {
-    match written {
-        Ok(()) => result,
-        Err(reason) => JobResult {
-            conclusion: model::Conclusion::Failure,
-            infrastructure_error: Some(result.infrastructure_error.unwrap_or(reason)),
-            ..result
-        },
+    let Err(reason) = written else { return result };
+    let has_succeeded = result.conclusion == model::Conclusion::Success;
+    JobResult {
+        decided: result.decided.or((result.is_decided() && !has_succeeded).then_some(result.conclusion)),
+        conclusion: if has_succeeded { model::Conclusion::Failure } else { result.conclusion },
+        infrastructure_error: Some(result.infrastructure_error.unwrap_or(reason)),
+        ..result
     }
 }
 
@@ -150,6 +151,23 @@ mod tests {
     use model::{Conclusion, StepResult};
 
     use super::*;
+
+    #[test]
+    fn a_log_with_a_hole_fails_who_has_succeeded_and_gives_no_other_try_to_who_has_failed() {
+        let ended = |conclusion| super::super::without_machine(conclusion, None);
+        let hole = || Err("the disk is full".to_owned());
+        for (conclusion, becomes, is_final) in [
+            (Conclusion::Success, Conclusion::Failure, false),
+            (Conclusion::Failure, Conclusion::Failure, true),
+            (Conclusion::Cancelled, Conclusion::Cancelled, false),
+        ] {
+            assert_eq!(unless(ended(conclusion), Ok(())), ended(conclusion));
+            let result = unless(ended(conclusion), hole());
+            assert_eq!(result.conclusion, becomes);
+            assert_eq!(result.is_decided(), is_final, "{conclusion}");
+            assert_eq!(result.infrastructure_error.as_deref(), Some("the disk is full"));
+        }
+    }
 
     #[test]
     fn what_a_runner_has_said_of_a_machine_is_not_said_again_but_its_last_words_are() {

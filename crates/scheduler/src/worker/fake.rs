@@ -27,6 +27,8 @@ pub enum Deed {
     Hang,
     /// A step of it fails, and one that runs all the same does so until it is cancelled.
     FailAndHang,
+    /// It runs until it is cancelled, and its machine dies of that.
+    DieWhenCancelled,
     /// It is never run, for this reason.
     Refuse(String),
 }
@@ -97,6 +99,7 @@ impl Worker for FakeWorker {
         let mut result = JobResult {
             conclusion: Conclusion::Success,
             infrastructure_error: None,
+            decided: None,
             outputs: Vec::new(),
             environment_url: None,
             steps: Vec::new(),
@@ -123,8 +126,16 @@ impl Worker for FakeWorker {
             Deed::FailAndHang => {
                 let failed = Conclusion::Failure;
                 result.steps = vec![StepResult { id: String::new(), outcome: failed, conclusion: failed }];
+                result.decided = Some(failed);
                 cancellation.cancelled().await;
                 result.conclusion = Conclusion::Cancelled;
+            }
+            Deed::DieWhenCancelled => {
+                let failed = Conclusion::Failure;
+                result.steps = vec![StepResult { id: String::new(), outcome: failed, conclusion: failed }];
+                cancellation.cancelled().await;
+                result.conclusion = failed;
+                result.infrastructure_error = Some("the machine is gone".to_owned());
             }
             Deed::MachineFails(_) | Deed::Refuse(_) => {}
         }

@@ -91,6 +91,22 @@ async fn a_job_with_a_failed_step_is_not_given_back_to_succeed_later() {
 }
 
 #[tokio::test]
+async fn a_job_whose_machine_dies_as_the_server_is_stopped_runs_in_the_next_life() {
+    let place = Place::new(FLOW);
+    let sha = place.commit("a.txt", "1");
+    let house = place.house().await;
+    house.worker.tell("first", [Deed::DieWhenCancelled, Deed::End(Conclusion::Success)]);
+    house.deliver("d-1", "push", &push(&sha)).await;
+    house.worker.has_begun(1).await;
+    house.engine.limit(|limits: &mut Limits| limits.closed = Some(Closed::Draining)).await;
+    house.engine.hand_back().await;
+    let worker = house.crash().await;
+    let house = place.house_with(worker, Limits::default(), 2).await;
+    let run = house.ended(1).await;
+    assert_eq!(house.said(&run).await, "first:success second:success third:success");
+}
+
+#[tokio::test]
 async fn the_log_of_a_job_that_is_cancelled_before_its_next_try_has_an_end() {
     for is_handed_back in [false, true] {
         let place = Place::new(FLOW);

@@ -202,6 +202,7 @@ impl World {
         let result = JobResult {
             conclusion,
             infrastructure_error: broke.map(str::to_owned),
+            decided: None,
             outputs: Vec::new(),
             environment_url: None,
             steps: Vec::new(),

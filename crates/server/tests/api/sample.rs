@@ -108,6 +108,7 @@ async fn story(store: &dyn Store) -> (RunId, JobId, Vec<Change>) {
     let result = JobResult {
         conclusion: Conclusion::Failure,
         infrastructure_error: None,
+        decided: None,
         outputs: Vec::new(),
         environment_url: None,
         steps: Vec::new(),

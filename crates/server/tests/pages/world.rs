@@ -278,6 +278,7 @@ impl World {
         let result = JobResult {
             conclusion,
             infrastructure_error: None,
+            decided: None,
             outputs: Vec::new(),
             environment_url: None,
             steps: Vec::new(),

@@ -92,6 +92,7 @@ pub(crate) fn result(conclusion: Conclusion) -> JobResult {
     JobResult {
         conclusion,
         infrastructure_error: None,
+        decided: None,
         outputs: vec![("version".to_owned(), "1.2".to_owned()), ("a".to_owned(), "b".to_owned())],
         environment_url: Some("https://app.test".to_owned()),
         steps: Vec::new(),

@@ -181,6 +181,7 @@ fn success() -> JobResult {
     JobResult {
         conclusion: Conclusion::Success,
         infrastructure_error: None,
+        decided: None,
         outputs: Vec::new(),
         environment_url: None,
         steps: Vec::new(),

@@ -160,6 +160,7 @@ pub(super) fn result(conclusion: Conclusion, outputs: &[(&str, &str)]) -> JobRes
     JobResult {
         conclusion,
         infrastructure_error: None,
+        decided: None,
         outputs: outputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         environment_url: None,
         steps: Vec::new(),

@@ -115,6 +115,7 @@ impl Stage {
         let result = JobResult {
             conclusion,
             infrastructure_error: None,
+            decided: None,
             outputs: Vec::new(),
             environment_url: None,
             steps: Vec::new(),
