@@ -41,11 +41,16 @@ impl Core {
             changes.push(Change::Fulfilled { delivery, reason: what_runs_again(&wish.runs, &attempts), at });
         }
         self.parts.store.apply(changes).await?;
+        let mut admitted = Ok(attempts);
         for (id, _) in wish.runs {
-            let run = self.queued_again(id).await?.ok_or(EngineError::Missing(id.into()))?;
-            self.admit(run).await;
+            match self.queued_again(id).await {
+                Ok(Some(run)) => self.admit(run).await,
+                // The others run again all the same: they are written down, and nobody asks for them another time.
+                Ok(None) => admitted = Err(EngineError::Missing(id.into())),
+                Err(error) => admitted = Err(error.into()),
+            }
         }
-        Ok(attempts)
+        admitted
     }
 
     /// Reads a run that was just written, however long that can't be: nobody else would look for it in this life.

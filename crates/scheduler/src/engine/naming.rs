@@ -37,6 +37,10 @@ impl Core {
         };
         match self.write(vec![named]).await {
             true => Ok(()),
+            // It is for the next life.
+            false if self.stop.is_cancelled() => {
+                Err(PrepareError::Unreadable("the server is stopped".to_owned()))
+            }
             false => Err("what it is called can't be written down".to_owned().into()),
         }
     }

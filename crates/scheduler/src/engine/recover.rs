@@ -29,7 +29,7 @@ impl Core {
         for run in runs {
             match run.started_at {
                 None => self.admit(run).await,
-                Some(_) => self.go_on(run).await?,
+                Some(_) => self.go_on(run).await,
             }
         }
         Ok(())
@@ -37,19 +37,18 @@ impl Core {
 
     /// Goes on with a run that was put off when it should have.
     pub(super) async fn go_on_later(&mut self, run: Run) {
-        let id = run.id;
-        self.waiting.remove(&id);
-        if let Err(error) = self.go_on(run).await {
-            self.cannot_go_on(id, &error.to_string()).await;
-        }
+        self.waiting.remove(&run.id);
+        self.go_on(run).await;
     }
 
-    /// Goes on with a run, or puts it off while the store can't be read for it, or ends it where that lasts.
-    async fn go_on(&mut self, run: Run) -> Result<(), StoreError> {
+    /// Goes on with a run, or puts it off while the store can't be read for it, or ends it where that lasts: one run
+    /// whose records are damaged keeps no other from going on.
+    async fn go_on(&mut self, run: Run) {
         let id = run.id;
         let revived = match self.revive(&run).await {
+            Ok(revived) => revived,
             Err(error) if error.may_pass() => Err(error.into()),
-            revived => revived?,
+            Err(error) => Err(PrepareError::Wrong(error.to_string())),
         };
         match revived {
             Ok(()) => {
@@ -64,7 +63,6 @@ impl Core {
                 self.cannot_go_on(id, &reason).await;
             }
         }
-        Ok(())
     }
 
     async fn cannot_go_on(&mut self, run: RunId, reason: &str) {

@@ -216,9 +216,11 @@ async fn a_job_whose_secrets_nobody_can_open_ends_with_the_reason() {
 
 #[tokio::test]
 async fn a_run_whose_records_nobody_can_read_after_a_restart_ends_with_the_reason() {
-    let place = Place::new(FLOW);
-    let house = revived(&place, "repository", Fault::Lasting).await;
-    let reason = failed(&house).await;
-    assert!(reason.contains("can't go on after a restart"), "{reason}");
-    assert!(reason.contains("its repository are no JSON"), "{reason}");
+    for call in ["repository", "attempts", "plan_inputs", "jobs"] {
+        let place = Place::new(FLOW);
+        let house = revived(&place, call, Fault::Lasting).await;
+        let reason = failed(&house).await;
+        assert!(reason.contains("can't go on after a restart"), "{call}: {reason}");
+        assert!(reason.contains(&format!("its {call} are no JSON")), "{reason}");
+    }
 }

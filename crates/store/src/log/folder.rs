@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::JobId;
+use rustix::io::Errno;
 
 use super::live::LiveLogs;
 use super::reader::LogReader;
@@ -91,9 +92,37 @@ pub(super) fn failed(operation: &str, job: JobId, error: &io::Error) -> StoreErr
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             StoreError::Full { what: format!("the log of job {job}") }
         }
+        // The host's bounds of open files and memory, and its disk: nothing of this log.
+        _ if is_of_the_host(error) => StoreError::Unavailable {
+            operation: format!("{operation} the log of job {job}"),
+            reason: error.to_string(),
+        },
         _ => StoreError::Failed {
             operation: format!("{operation} the log of job {job}"),
             reason: error.to_string(),
         },
+    }
+}
+
+fn is_of_the_host(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_of_the_host_may_pass_and_what_is_wrong_with_a_log_does_not() {
+        for (errno, may) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::IO, true),
+            (Errno::NOSPC, true),
+            (Errno::ISDIR, false),
+        ] {
+            let error = failed("open", JobId(7), &errno.into());
+            assert_eq!(error.may_pass(), may, "{error}");
+        }
     }
 }
