@@ -30,8 +30,9 @@ use super::hash;
 use super::initrd;
 use super::manifest::{Content, Files, Manifest, RootKind};
 use super::oci::Layout;
+use super::packed::Packing;
 use super::program::{
-    APT_CACHE, APT_CONFIG, APT_GET, DPKG_DEB, MMDEBSTRAP, NEWUIDMAP, Program, SQFSTAR, Tools,
+    APT_CACHE, APT_CONFIG, APT_GET, DPKG_DEB, MMDEBSTRAP, NEWUIDMAP, Program, SQFSTAR, Tools, XZ,
 };
 use super::scratch::{make_private, try_lock};
 use super::store::{INITRD, Image, ImageStore, KERNEL, MANIFEST, ROOT};
@@ -169,7 +170,7 @@ fn build_with(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Image, ImageError> {
     super::store::check_name(&recipe.name)?;
-    tools.must_have(&needed(&recipe.base, rustix::process::geteuid().is_root()))?;
+    tools.must_have(&needed(recipe, rustix::process::geteuid().is_root()))?;
     let folder = store.build_folder();
     make_private(&folder)?;
     let lock = folder.join("lock");
@@ -190,13 +191,26 @@ fn build_with(
     }
 }
 
-/// The programs that a build needs in any case, so that none is missed after minutes.
-fn needed(base: &Base, is_root: bool) -> Vec<Program> {
+/// The programs that a build needs, so that none is missed after minutes. A base that can't be read is the base's stage's
+/// to tell.
+fn needed(recipe: &Recipe, is_root: bool) -> Vec<Program> {
     let mut all = vec![APT_CONFIG, APT_GET, APT_CACHE, DPKG_DEB, SQFSTAR];
-    if matches!(base, Base::Packages { .. }) {
-        all.push(MMDEBSTRAP);
-        // mmdebstrap's own way to many ids for a user who may not just take them.
-        all.extend((!is_root).then_some(NEWUIDMAP));
+    // Its modules are packed.
+    all.extend((recipe.kernel == Suite::Trixie).then_some(XZ));
+    match &recipe.base {
+        Base::Packages { .. } => {
+            all.push(MMDEBSTRAP);
+            // mmdebstrap's own way to many ids for a user who may not just take them.
+            all.extend((!is_root).then_some(NEWUIDMAP));
+        }
+        Base::Tar(path) => {
+            let packing = File::open(path).and_then(|mut file| Packing::of_file(&mut file));
+            all.extend(packing.ok().and_then(Packing::program));
+        }
+        Base::Oci(folder) => {
+            let layout = Layout::open(folder).ok();
+            all.extend(layout.iter().flat_map(Layout::programs));
+        }
     }
     all
 }

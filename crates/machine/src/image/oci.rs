@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::error::ImageError;
 use super::hash;
 use super::packed::Packing;
-use super::program::Tools;
+use super::program::{Program, Tools};
 use super::tree::{Tree, Whiteouts};
 
 /// Largest document that is read: registries refuse manifests of more.
@@ -112,6 +112,11 @@ impl Layout {
     /// What names all of its content.
     pub(crate) fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The programs that its layers are unpacked by.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = Program> {
+        self.layers.iter().filter_map(|(layer, _)| Packing::of_layer(&layer.media_type)?.program())
     }
 
     /// All layers as one tree. They are unpacked into `scratch`, which must outlive nothing of it.

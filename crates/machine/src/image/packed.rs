@@ -64,6 +64,15 @@ impl Packing {
         }
     }
 
+    /// The program that unpacks it, where that is not done here.
+    pub(crate) fn program(self) -> Option<Program> {
+        match self {
+            Self::Plain | Self::Gzip => None,
+            Self::Xz => Some(XZ),
+            Self::Zstd => Some(ZSTD),
+        }
+    }
+
     /// Writes what `from` unpacks to, `limit` bytes at most; hash and size of it. `name` is what errors call it.
     ///
     /// # Errors
@@ -87,11 +96,12 @@ impl Packing {
             }
             Ok(copied)
         };
-        let program = match self {
-            Self::Plain => return copy(&mut { from }),
-            Self::Gzip => return copy(&mut MultiGzDecoder::new(from)),
-            Self::Xz => XZ,
-            Self::Zstd => ZSTD,
+        let Some(program) = self.program() else {
+            return if self == Self::Gzip {
+                copy(&mut MultiGzDecoder::new(from))
+            } else {
+                copy(&mut { from })
+            };
         };
         by_program(tools, program, from, &mut copy).map_err(|error| match error {
             ImageError::Program { .. } => ImageError::refused(name, format!("can't be unpacked ({error})")),

@@ -3,6 +3,7 @@
 //! Nothing is unpacked: owners, devices, and extended attributes need no rights this way, and no
 //! name in an archive can reach a file of the host. Contents stay where the layers have them.
 
+mod bounded;
 mod read;
 mod write;
 
@@ -29,6 +30,7 @@ pub(crate) struct Tree {
     contents: Vec<Content>,
     layers: Vec<File>,
     members: usize,
+    attribute_bytes: usize,
 }
 
 /// One name.

@@ -138,10 +138,28 @@ fn a_build_says_which_program_is_missing_before_it_begins() {
 #[test]
 fn only_a_user_who_installs_packages_and_is_not_root_needs_the_package_for_ids() {
     let packages =
-        |base: Base, is_root| needed(&base, is_root).iter().any(|needed| needed.package == "uidmap");
+        |base: Base, is_root| needed(&recipe(base), is_root).iter().any(|needed| needed.package == "uidmap");
     assert!(packages(bare().base, false));
     assert!(!packages(bare().base, true));
     assert!(!packages(Base::Tar("root.tar".into()), false));
+}
+
+#[test]
+fn a_build_needs_the_programs_that_unpack_what_it_is_made_of() {
+    let bench = Bench::new();
+    let tar = bench.path("given.tar");
+    let unpackers = |recipe: &Recipe| {
+        let all = needed(recipe, true).into_iter().map(|program| program.name);
+        all.filter(|name| ["xz", "zstd"].contains(name)).collect::<Vec<_>>()
+    };
+    assert!(unpackers(&bare()).is_empty());
+    assert_eq!(unpackers(&Recipe { kernel: Suite::Trixie, ..bare() }), ["xz"], "for its modules");
+    for program in [XZ, ZSTD] {
+        fs::write(&tar, pack(program, &tar_of(&system()))).unwrap();
+        assert_eq!(unpackers(&recipe(Base::Tar(tar.clone()))), [program.name]);
+    }
+    fs::write(&tar, tar_of(&system())).unwrap();
+    assert!(unpackers(&recipe(Base::Tar(tar))).is_empty());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use tar::{Archive, Entry, EntryType};
 
 use super::super::error::ImageError;
+use super::bounded::Bounded;
 use super::{Content, Kind, MAX_MEMBERS, Meta, Node, Tree};
 
 /// The unit of tar files.
@@ -16,6 +17,10 @@ const BLOCK: u64 = 512;
 /// Marks of OCI layers: <https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts>.
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Longest path of a file, on Linux.
+const PATH_BYTES: usize = 4096;
+/// Most that all extended attributes are together; images have them for a few dozen files.
+const ATTRIBUTES_BYTES: usize = 256 * 1024 * 1024;
 /// How extended attributes are called in tar files.
 const ATTRIBUTE: &str = "SCHILY.xattr.";
 
@@ -49,9 +54,11 @@ impl Tree {
         if whiteouts == Whiteouts::Obeyed {
             // They mean the layers below only, wherever in the file they stand.
             start(&mut layer)?;
-            for entry in Archive::new(&layer).entries_with_seek().map_err(failed)? {
+            let bounded = Bounded::new(&layer);
+            for entry in Archive::new(&bounded).entries_with_seek().map_err(failed)? {
                 let name = member_name(&entry.map_err(failed)?, origin)?;
                 self.white_out(&name);
+                bounded.next();
             }
         }
         start(&mut layer)?;
@@ -59,8 +66,10 @@ impl Tree {
         let number = self.layers.len();
         self.layers.push(layer);
         let mut end = 0;
-        for entry in Archive::new(&handle).entries_with_seek().map_err(failed)? {
+        let bounded = Bounded::new(&handle);
+        for entry in Archive::new(&bounded).entries_with_seek().map_err(failed)? {
             let mut entry = entry.map_err(failed)?;
+            bounded.next();
             end = entry.raw_file_position() + entry.size().next_multiple_of(BLOCK);
             let name = member_name(&entry, origin)?;
             self.members += 1;
@@ -80,7 +89,7 @@ impl Tree {
 
     fn member(
         &mut self,
-        entry: &mut Entry<'_, &File>,
+        entry: &mut Entry<'_, impl Read>,
         name: &Path,
         layer: usize,
         origin: &str,
@@ -93,6 +102,13 @@ impl Tree {
         }
         let path = self.place(name).ok_or_else(|| refused("has no name"))?;
         let meta = meta(entry).map_err(broken)?;
+        self.attribute_bytes +=
+            meta.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if self.attribute_bytes > ATTRIBUTES_BYTES {
+            return Err(refused(
+                "is one of too many with extended attributes: they are more than 256 MiB together",
+            ));
+        }
         let header = entry.header();
         let number = |field: io::Result<Option<u32>>| field.ok().flatten().unwrap_or(0);
         let device = (number(header.device_major()), number(header.device_minor()));
@@ -161,7 +177,7 @@ fn is_whiteout(name: &Path) -> bool {
     last.strip_prefix(WHITEOUT).is_some_and(|hidden| !hidden.is_empty())
 }
 
-fn member_name(entry: &Entry<'_, &File>, origin: &str) -> Result<PathBuf, ImageError> {
+fn member_name(entry: &Entry<'_, impl Read>, origin: &str) -> Result<PathBuf, ImageError> {
     inside(&entry.path_bytes(), origin)
 }
 
@@ -172,6 +188,13 @@ fn inside(name: &[u8], origin: &str) -> Result<PathBuf, ImageError> {
         let member = String::from_utf8_lossy(name);
         ImageError::refused(format!("{origin}: {member}"), reason)
     };
+    if name.len() > PATH_BYTES {
+        let begins = String::from_utf8_lossy(&name[..60]);
+        return Err(ImageError::refused(
+            format!("{origin}: {begins}…"),
+            "has a longer name than any file has",
+        ));
+    }
     let mut path = PathBuf::new();
     for component in Path::new(OsStr::from_bytes(name)).components() {
         match component {
@@ -183,12 +206,15 @@ fn inside(name: &[u8], origin: &str) -> Result<PathBuf, ImageError> {
     Ok(path)
 }
 
-fn target(entry: &Entry<'_, &File>, origin: &str) -> Result<Vec<u8>, ImageError> {
+fn target(entry: &Entry<'_, impl Read>, origin: &str) -> Result<Vec<u8>, ImageError> {
     let target = entry.link_name_bytes().ok_or_else(|| ImageError::refused(origin, "links to nothing"))?;
+    if target.len() > PATH_BYTES {
+        return Err(ImageError::refused(origin, "leads to a longer path than any file has"));
+    }
     Ok(target.into_owned())
 }
 
-fn meta(entry: &mut Entry<'_, &File>) -> io::Result<Meta> {
+fn meta(entry: &mut Entry<'_, impl Read>) -> io::Result<Meta> {
     let header = entry.header();
     let mode = header.mode()? & 0o7777;
     let (uid, gid, mtime) = (header.uid()?, header.gid()?, header.mtime()?);

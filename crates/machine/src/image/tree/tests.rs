@@ -56,6 +56,41 @@ fn text(tree: &Tree, path: &str) -> Option<String> {
     tree.content(Path::new(path)).unwrap().map(|content| String::from_utf8(content).unwrap())
 }
 
+/// A tar file with one file, before which stand these bytes of this kind.
+fn tar_after(kind: tar::EntryType, bytes: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(bytes.len() as u64);
+    header.set_cksum();
+    archive.append(&header, bytes).unwrap();
+    let mut file = tar::Header::new_gnu();
+    file.set_path("a").unwrap();
+    file.set_size(0);
+    file.set_mode(0o644);
+    file.set_uid(0);
+    file.set_gid(0);
+    file.set_mtime(7);
+    file.set_cksum();
+    archive.append(&file, [].as_slice()).unwrap();
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn names_and_attributes_that_no_file_has_are_refused_before_they_fill_the_memory() {
+    use tar::EntryType::{GNULongLink, GNULongName, XHeader};
+    for whiteouts in [Whiteouts::Plain, Whiteouts::Obeyed] {
+        let add = |tar: &[u8]| Tree::default().add_layer(file_of(tar), whiteouts, "layer");
+        for kind in [GNULongName, GNULongLink, XHeader] {
+            let error = add(&tar_after(kind, &vec![b'n'; 8 << 20])).unwrap_err().to_string();
+            assert!(error.contains("names and attributes of more than 4 MiB"), "{kind:?}: {error}");
+        }
+        let error = add(&tar_after(GNULongName, &[b'n'; 5000])).unwrap_err().to_string();
+        assert!(error.contains("has a longer name than any file has"), "{error}");
+        add(&tar_after(GNULongName, &b"folder/".repeat(500))).unwrap();
+    }
+}
+
 #[test]
 fn what_is_read_is_written_with_owners_links_devices_and_attributes() {
     let long = format!("usr/{}/{}", "d".repeat(90), "f".repeat(90));
