@@ -9,10 +9,13 @@ use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use tar::{Builder, EntryType, Header};
 
 const PERMISSIONS: u32 = 0o7777;
+/// Most that is read of a file that says it is empty, as those of `/proc` and `/sys` do.
+const UNSAID_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Packs `root` as a tar stream: a file under its own name, a directory as all that is below
 /// it. Names are relative, in order; links are packed as links; sockets, pipes, and devices are
 /// left out. A file that changes meanwhile is cut or filled with zeros to the size it had.
+/// One that is packed by itself and says that it is empty, as those of `/proc` do, is packed with what it holds.
 ///
 /// # Errors
 /// When a file can't be read (the message names it), or `to` can't be written.
@@ -77,15 +80,25 @@ fn listed(folder: &Path, prefix: &Path) -> io::Result<Vec<PathBuf>> {
 fn pack_file(tar: &mut Builder<impl Write>, path: &Path, name: &Path, follow: bool) -> io::Result<()> {
     // Between the look and this it may have become a link or a pipe.
     let flags = O_NONBLOCK | if follow { 0 } else { O_NOFOLLOW };
-    let file =
+    let mut file =
         File::options().read(true).custom_flags(flags).open(path).map_err(|error| about(path, &error))?;
     let found = file.metadata().map_err(|error| about(path, &error))?;
     if !found.is_file() {
         return Err(about(path, &io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
     let mut header = header_of(&found, EntryType::Regular);
-    header.set_size(found.len());
-    let filled = file.chain(io::repeat(0)).take(found.len());
+    let mut unsaid = Vec::new();
+    if follow && found.len() == 0 {
+        let read = Read::by_ref(&mut file).take(UNSAID_BYTES + 1).read_to_end(&mut unsaid);
+        read.map_err(|error| about(path, &error))?;
+        if unsaid.len() as u64 > UNSAID_BYTES {
+            let reason = format!("says that it is empty, and holds more than {UNSAID_BYTES} bytes");
+            return Err(about(path, &io::Error::other(reason)));
+        }
+    }
+    let length = found.len().max(unsaid.len() as u64);
+    header.set_size(length);
+    let filled = unsaid.as_slice().chain(file).chain(io::repeat(0)).take(length);
     tar.append_data(&mut header, name, filled)
 }
 

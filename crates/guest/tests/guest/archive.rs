@@ -221,6 +221,15 @@ async fn a_tree_comes_back_as_it_was_sent() {
     }
 }
 
+#[test]
+fn a_file_that_only_says_that_it_is_empty_is_packed_with_what_it_holds() {
+    let (folder, mut tar) = (tempfile::tempdir().unwrap(), Vec::new());
+    guest::archive::pack(Path::new("/proc/version"), &mut tar).unwrap();
+    unpack(folder.path(), Cursor::new(tar)).unwrap();
+    let packed = std::fs::read_to_string(folder.path().join("version")).unwrap();
+    assert_eq!(packed, std::fs::read_to_string("/proc/version").unwrap());
+}
+
 #[tokio::test]
 async fn a_single_file_is_packed_under_its_name() {
     let agent = Agent::start().await;
