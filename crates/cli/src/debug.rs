@@ -3,46 +3,65 @@
 mod shell;
 
 use anyhow::{Context, Result, bail};
-use model::{MachineId, Timestamp};
+use model::{MachineId, RunId, Timestamp};
 use runner::Surroundings;
 
 use crate::args::DebugArgs;
 use crate::config::Config;
 use crate::data::DataFolder;
-use crate::kept::{Kept, clean, prune};
+use crate::kept::{Found, Kept, Unreadable, clean, none_of, prune};
 use crate::run::given;
 use crate::run::machines;
 use crate::table::Table;
-use crate::told::told;
 use crate::{exit, terminal};
 
 /// Does what is asked for. Returns the exit code.
 pub(crate) async fn debug(args: DebugArgs) -> Result<u8> {
-    let config = Config::load(args.places.config.as_deref())?;
-    let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
     if args.list {
+        let (_, data) = places(&args)?;
         prune(&data)?;
         list(&data)?;
         return Ok(exit::SUCCESS);
     }
     let run = args.run.context("which run? `hearth debug --list` shows the machines that are kept")?;
-    let kept = Kept::wanted(&data, run)?;
     if args.remove {
-        for one in kept.iter().filter(|one| args.job.as_ref().is_none_or(|job| is_called(one, job))) {
-            one.remove(&data)?;
-            clean(&data, one.job.run)?;
-            say!("{} {}", one.job.run, one.job.name);
-        }
+        let (_, data) = places(&args)?;
+        remove(&data, run, args.job.as_deref())?;
         return Ok(exit::SUCCESS);
     }
-    let chosen = choose(kept, args.job.as_deref())?;
-    match open(&args, &data, &config, &chosen).await {
-        Ok(code) => Ok(code),
-        Err(error) => {
-            eprintln!("hearth: {}", told(&error));
-            Ok(exit::NOT_THE_COMMAND)
-        }
+    Ok(exit::of_command(enter(&args, run).await))
+}
+
+fn places(args: &DebugArgs) -> Result<(Config, DataFolder)> {
+    let config = Config::load(args.places.config.as_deref())?;
+    let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
+    Ok((config, data))
+}
+
+/// Removes the kept machines of a run, or that of a job, also if they can't be read.
+fn remove(data: &DataFolder, run: u64, job: Option<&str>) -> Result<()> {
+    let found = Found::of_run(data, RunId(run))?;
+    if found.is_empty() {
+        return Err(none_of(run));
     }
+    for one in found.kept.iter().filter(|one| job.is_none_or(|job| is_called(one, job))) {
+        one.remove(data)?;
+        say!("{run} {}", one.job.name);
+    }
+    // Nobody knows what their jobs are called.
+    let names = found.unreadable.iter().map(|one| one.name);
+    for name in names.filter(|name| job.is_none_or(|job| name.job.to_string() == job)) {
+        name.remove(data)?;
+        say!("{run} {}", name.snapshot());
+    }
+    clean(data, RunId(run))
+}
+
+/// Runs the command, or a shell, in the machine of the job that is meant. Returns its exit code.
+async fn enter(args: &DebugArgs, run: u64) -> Result<u8> {
+    let (config, data) = places(args)?;
+    let chosen = choose(Kept::wanted(&data, run)?.kept, args.job.as_deref())?;
+    open(args, &data, &config, &chosen).await
 }
 
 /// Whether a job goes by this: its key, its name, or its id.
@@ -66,14 +85,22 @@ fn choose(mut kept: Vec<Kept>, job: Option<&str>) -> Result<Kept> {
     }
 }
 
+/// Lists the kept machines, and says which can't be read.
 fn list(data: &DataFolder) -> Result<()> {
+    let found = Found::all(data)?;
     let mut table = Table::new(&["RUN", "JOB", "FAILED STEP", "KEPT"], 2).then(&[1]);
-    for kept in Kept::all(data)? {
-        let Kept { job, checkpoint, .. } = &kept;
+    for kept in &found.kept {
+        let Kept { job, checkpoint, .. } = kept;
         let cells = [job.run.to_string(), job.name.clone(), checkpoint.title()];
         table.row_at(cells, Timestamp(kept.kept_unix_ms));
     }
     table.list();
+    for Unreadable { name, why } in &found.unreadable {
+        eprintln!(
+            "hearth: the machine of job {} of run {} is kept, but of no use: {why}",
+            name.job, name.run
+        );
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use model::Conclusion;
 use server::client::ClientError;
 
 use crate::remote::RemoteError;
+use crate::told::told;
 
 /// Everything that was asked for succeeded.
 pub(crate) const SUCCESS: u8 = 0;
@@ -32,6 +33,14 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
         None => error.downcast_ref::<ClientError>(),
     };
     if error.is_some_and(may_pass) { UNREACHABLE } else { USAGE }
+}
+
+/// The code of a command in a machine. Where Hearth failed, says why: its own codes may be the command's.
+pub(crate) fn of_command(ended: anyhow::Result<u8>) -> u8 {
+    ended.unwrap_or_else(|error| {
+        eprintln!("hearth: {}", told(&error));
+        NOT_THE_COMMAND
+    })
 }
 
 /// Whether a server may answer otherwise in a moment.

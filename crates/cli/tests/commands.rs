@@ -1,7 +1,8 @@
 //! The commands that run nothing, as a user meets them: exit code, standard output, standard error.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value as Json, json};
 
@@ -11,6 +12,8 @@ fn hearth(folder: &Path, args: &[&str]) -> Output {
         .current_dir(folder)
         .env("HEARTH_DATA", folder.join("data"))
         .env("XDG_CONFIG_HOME", folder.join("config"))
+        .env_remove("HEARTH_TOKEN")
+        .env_remove("HEARTH_API")
         .output()
         .expect("the binary runs")
 }
@@ -300,10 +303,16 @@ fn a_driver_that_cannot_snapshot_keeps_no_machine_and_says_what_does() {
 #[test]
 fn a_run_without_a_kept_machine_can_be_neither_entered_nor_resumed() {
     let folder = repository(GOOD);
-    for words in [&["debug", "5"][..], &["debug", "--rm", "5"], &["run", "--resume", "5"]] {
+    // What a command was to end with in the machine must not be taken for its own.
+    for (words, code) in [
+        (&["debug", "5"][..], 125),
+        (&["debug", "5", "--", "true"], 125),
+        (&["debug", "--rm", "5"], 2),
+        (&["run", "--resume", "5"], 2),
+    ] {
         let refused = hearth(folder.path(), words);
         let said = text(&refused.stderr);
-        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert_eq!(refused.status.code(), Some(code), "{said}");
         assert!(
             said.contains("no machine of run 5 is kept") && said.contains("--debug-on-failure"),
             "{said}"
@@ -311,6 +320,88 @@ fn a_run_without_a_kept_machine_can_be_neither_entered_nor_resumed() {
     }
     let nothing = hearth(folder.path(), &["debug", "--list"]);
     assert_eq!((nothing.status.code(), text(&nothing.stdout)), (Some(0), String::new()));
+}
+
+/// A kept machine whose record is of another version, and whose manifest says this; its folder was changed then.
+fn kept_machine(folder: &Path, name: &str, manifest: &str, changed: SystemTime) -> PathBuf {
+    let place = folder.join("data/snapshots").join(name);
+    std::fs::create_dir_all(&place).expect("folders");
+    std::fs::write(place.join("ram"), "secret").expect("a file");
+    std::fs::write(place.join("manifest.json"), manifest).expect("a file");
+    let times = std::fs::File::open(&place).and_then(|opened| opened.set_modified(changed));
+    times.expect("the folder is ours");
+    place
+}
+
+/// The manifest of a snapshot that was made then.
+fn manifest(name: &str, made: SystemTime) -> String {
+    let made = made.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
+    let layout = json!({"home": "/h", "work": "/w", "temp": "/t", "tool_cache": "/o"});
+    let manifest = json!({
+        "id": name, "driver": "qemu", "image": "i", "vcpus": 1, "memory_mib": 1, "disk_mib": 1, "layout": layout,
+        "network": "none", "made_unix_ms": u64::try_from(made).expect("soon enough"), "version": "QEMU", "files": {},
+    });
+    manifest.to_string()
+}
+
+/// The record of a kept machine as an earlier version wrote it.
+fn record(folder: &Path, run: u64, name: &str) -> PathBuf {
+    let jobs = folder.join(format!("data/runs/{run}/debug/jobs"));
+    std::fs::create_dir_all(&jobs).expect("folders");
+    std::fs::write(jobs.join(name), r#"{"format": 1}"#).expect("a file");
+    jobs.join(name)
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[test]
+fn kept_machines_go_after_a_week_also_where_nothing_of_them_can_be_read() {
+    let folder = repository(GOOD);
+    let now = SystemTime::now();
+    let old = now - 30 * DAY;
+    let recorded = record(folder.path(), 7, "1-1.json");
+    let gone = [
+        kept_machine(folder.path(), "debug-7-1-1", &manifest("debug-7-1-1", old), now),
+        kept_machine(folder.path(), "debug-8-1-1", r#"{"from": "tomorrow"}"#, old),
+        kept_machine(folder.path(), "debug-whatever", "", old),
+        kept_machine(folder.path(), "template-1", "", old),
+    ];
+    record(folder.path(), 9, "1-1.json");
+    let stays = [
+        kept_machine(folder.path(), "debug-9-1-1", &manifest("debug-9-1-1", now - 6 * DAY), old),
+        kept_machine(folder.path(), "template-2", "", now - 6 * DAY),
+        kept_machine(folder.path(), "template-3", &manifest("template-3", old), old),
+    ];
+    let listed = hearth(folder.path(), &["debug", "--list"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", text(&listed.stderr));
+    assert!(!recorded.exists(), "its record goes along");
+    for place in gone {
+        assert!(!place.exists(), "{}", place.display());
+    }
+    for place in stays {
+        assert!(place.exists(), "{}", place.display());
+    }
+}
+
+#[test]
+fn a_kept_machine_that_can_t_be_read_is_listed_as_that_and_can_be_removed() {
+    let folder = repository(GOOD);
+    let now = SystemTime::now();
+    let recorded = record(folder.path(), 7, "1-1.json");
+    let place = kept_machine(folder.path(), "debug-7-1-1", &manifest("debug-7-1-1", now), now);
+    let other = kept_machine(folder.path(), "debug-77-1-1", "", now);
+    let listed = hearth(folder.path(), &["debug", "--list"]);
+    let said = text(&listed.stderr);
+    assert_eq!(listed.status.code(), Some(0), "{said}");
+    assert!(said.contains("1-1.json") && said.contains("`hearth debug --rm 7`"), "{said}");
+    let refused = hearth(folder.path(), &["run", "--resume", "7"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("1-1.json") && said.contains("`hearth debug --rm 7`"), "{said}");
+    let removed = hearth(folder.path(), &["debug", "--rm", "7"]);
+    assert_eq!(removed.status.code(), Some(0), "{}", text(&removed.stderr));
+    assert_eq!(text(&removed.stdout), "7 debug-7-1-1\n");
+    assert!(!place.exists() && !recorded.exists() && other.exists());
 }
 
 #[test]

@@ -27,4 +27,4 @@ mod vm;
 pub use agent_binary::agent_binary;
 pub use agent_program::AgentProgram;
 pub use driver::*;
-pub use snapshot::{FileFacts, Snapshot, SnapshotError, SnapshotId, Staging};
+pub use snapshot::{FileFacts, Snapshot, SnapshotError, SnapshotId, SnapshotPlace, Staging};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -75,6 +76,17 @@ pub struct FileFacts {
     pub sha256: Option<String>,
 }
 
+/// A folder among the snapshots, also one that can't be used any more.
+#[derive(Debug)]
+pub struct SnapshotPlace {
+    /// What the folder is called, and with it the snapshot.
+    pub id: SnapshotId,
+    /// When it was made, in milliseconds since 1970: as its manifest says, or else when the folder was last changed.
+    pub made_unix_ms: u64,
+    /// The snapshot, or why its manifest can't be read.
+    pub snapshot: Result<Snapshot, SnapshotError>,
+}
+
 /// Why a snapshot can't be kept, found, or used.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
@@ -132,15 +144,22 @@ impl Snapshot {
     /// # Errors
     /// When the folder can't be read.
     pub fn list(data: &Path) -> io::Result<Vec<Self>> {
+        let places = Self::places(data)?;
+        Ok(places.into_iter().filter_map(|place| place.snapshot.ok()).collect())
+    }
+
+    /// All folders of snapshots, by id, whether or not they can be read. Those in the making are none yet.
+    ///
+    /// # Errors
+    /// When the folder of all can't be read.
+    pub fn places(data: &Path) -> io::Result<Vec<SnapshotPlace>> {
         let entries = match fs::read_dir(Self::all(data)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut snapshots: Vec<Self> =
-            names.filter_map(|name| Self::open(data, &SnapshotId(name)).ok()).collect();
-        snapshots.sort_by(|one, other| one.id.cmp(&other.id));
-        Ok(snapshots)
+        let mut places: Vec<SnapshotPlace> = entries.filter_map(|entry| place(data, &entry.ok()?)).collect();
+        places.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(places)
     }
 
     /// Removes a snapshot; fine if there is none. Machines that run from it are not concerned.
@@ -238,6 +257,22 @@ impl Staging {
         self.scratch.rename(&self.place).map_err(io("moving to", &self.place))?;
         Ok(Snapshot { folder: self.place, ..snapshot })
     }
+}
+
+/// The snapshot's place that an entry of their folder is, if it is one.
+fn place(data: &Path, entry: &fs::DirEntry) -> Option<SnapshotPlace> {
+    let id = SnapshotId(entry.file_name().into_string().ok()?);
+    let found = entry.metadata().ok().filter(fs::Metadata::is_dir)?;
+    check_id(&id).ok()?;
+    let snapshot = Snapshot::open(data, &id);
+    let made_unix_ms = match &snapshot {
+        Ok(snapshot) => snapshot.made_unix_ms,
+        Err(_) => {
+            let since = found.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        }
+    };
+    Some(SnapshotPlace { id, made_unix_ms, snapshot })
 }
 
 fn facts(path: &Path) -> io::Result<FileFacts> {

@@ -305,7 +305,7 @@ fn lock(data: &DataFolder, run: RunId) -> Result<File> {
 /// Removes the record of a run that has no kept machine and does not go on.
 pub(crate) fn clean(data: &DataFolder, run: RunId) -> Result<()> {
     let folder = folder(data, run);
-    if !folder.exists() || !super::Kept::of_run(data, run)?.is_empty() {
+    if !folder.exists() || !super::Found::of_run(data, run)?.is_empty() {
         return Ok(());
     }
     let Ok(_lock) = lock(data, run) else { return Ok(()) };

@@ -21,12 +21,15 @@ use crate::config::Config;
 use crate::data::DataFolder;
 use crate::debug::is_called;
 use crate::exit;
-use crate::kept::{Kept, Machines, RunLog, RunRecord, results_of};
+use crate::kept::{Found, Kept, Machines, RunLog, RunRecord, Unreadable, results_of};
 
 /// Goes on with a run: with the jobs named, or with all that did not succeed. Returns the exit code.
 pub(super) async fn resume(mut args: RunArgs, config: Config, run: u64) -> Result<u8> {
     let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
-    let kept = Kept::wanted(&data, run)?;
+    let Found { kept, unreadable } = Kept::wanted(&data, run)?;
+    for Unreadable { name, why } in unreadable {
+        eprintln!("hearth: the machine of job {} is of no use: {why}", name.job);
+    }
     let record = RunRecord::read(&data, RunId(run))?;
     let named = named(&kept, &args.jobs, run)?;
     if named.is_empty() && record.conclusion == Some(Conclusion::Success) {
