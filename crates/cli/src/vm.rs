@@ -18,7 +18,6 @@ use server::machines::wire::{
 
 use crate::args::{VmArgs, VmStartArgs, VmTokenArgs, VmWhat};
 use crate::table::Table;
-use crate::told::told;
 use crate::{exit, json, serve};
 
 /// No body.
@@ -26,51 +25,45 @@ const NOTHING: Option<&()> = None;
 
 /// Does what is asked for, on the server.
 pub(crate) async fn vm(args: VmArgs) -> Result<u8> {
-    if let VmWhat::Token(wanted) = &args.what {
-        return token(wanted);
-    }
-    let client = client(&args)?;
-    match args.what {
-        VmWhat::Exec(wanted) => return Ok(of_command(exec::exec(&client, wanted).await)),
-        VmWhat::Shell { id, command } => {
-            return Ok(of_command(shell::shell(&client, &id, command.as_deref()).await));
+    let VmArgs { api, token: given, what } = args;
+    let client = || client(&api, given.as_deref());
+    match what {
+        VmWhat::Token(wanted) => return token(&wanted),
+        VmWhat::Exec(wanted) => {
+            let ended = async { exec::exec(&client()?, wanted).await };
+            return Ok(exit::of_command(ended.await));
         }
-        VmWhat::Start(wanted) => start(&client, wanted).await?,
-        VmWhat::Ls { json } => list(&client, json).await?,
-        VmWhat::Inspect { id } => show(&client, &machine(&id)).await?,
-        VmWhat::Pool => show(&client, "/api/pool").await?,
-        VmWhat::Cp { from, to } => copy::copy(&client, &from, &to).await?,
-        VmWhat::Logs { id } => logs(&client, &id).await?,
+        VmWhat::Shell { id, command } => {
+            let ended = async { shell::shell(&client()?, &id, command.as_deref()).await };
+            return Ok(exit::of_command(ended.await));
+        }
+        VmWhat::Start(wanted) => start(&client()?, wanted).await?,
+        VmWhat::Ls { json } => list(&client()?, json).await?,
+        VmWhat::Inspect { id } => show(&client()?, &machine(&id)).await?,
+        VmWhat::Pool => show(&client()?, "/api/pool").await?,
+        VmWhat::Cp { from, to } => copy::copy(&client()?, &from, &to).await?,
+        VmWhat::Logs { id } => logs(&client()?, &id).await?,
         VmWhat::Snapshot { id, name, description } => {
             let path = format!("{}/snapshots", machine(&id));
             let wanted = NewSnapshot { name, description };
-            let taken: SnapshotTaken = client.call(Method::POST, &path, Some(&wanted)).await?;
+            let taken: SnapshotTaken = client()?.call(Method::POST, &path, Some(&wanted)).await?;
             say!("{}", taken.snapshot_id);
         }
-        VmWhat::Snapshots { id } => snapshots(&client, &id).await?,
+        VmWhat::Snapshots { id } => snapshots(&client()?, &id).await?,
         VmWhat::Rollback { id, snapshot } => {
             let path = format!("{}/rollback/{}", machine(&id), escaped(&snapshot));
-            let _: VmStatus = client.call(Method::POST, &path, NOTHING).await?;
+            let _: VmStatus = client()?.call(Method::POST, &path, NOTHING).await?;
         }
-        VmWhat::Rm { ids } => return remove(&client, &ids).await,
-        VmWhat::Token(_) => {}
+        VmWhat::Rm { ids } => return remove(&client()?, &ids).await,
     }
     Ok(exit::SUCCESS)
 }
 
-/// The exit code of a command, or that there was none.
-fn of_command(ended: Result<u8>) -> u8 {
-    ended.unwrap_or_else(|error| {
-        eprintln!("hearth: {}", told(&error));
-        exit::NOT_THE_COMMAND
-    })
-}
-
-fn client(args: &VmArgs) -> Result<Client> {
-    let token = args.token.as_deref().filter(|token| !token.is_empty()).context(
+fn client(api: &str, token: Option<&str>) -> Result<Client> {
+    let token = token.filter(|token| !token.is_empty()).context(
         "no token: put one into HEARTH_TOKEN; who has the server's key makes one with: hearth vm token",
     )?;
-    Ok(Client::new(&args.api, Some(token))?)
+    Ok(Client::new(api, Some(token))?)
 }
 
 /// The path of a machine.

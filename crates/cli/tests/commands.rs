@@ -405,6 +405,24 @@ fn a_kept_machine_that_can_t_be_read_is_listed_as_that_and_can_be_removed() {
 }
 
 #[test]
+fn what_a_command_in_a_machine_ends_with_is_not_what_hearth_fails_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for words in [
+        &["vm", "exec", "x", "--", "true"][..],
+        &["vm", "shell", "x"],
+        &["vm", "--token", "t", "--api", "nonsense", "exec", "x", "--", "true"],
+        &["vm", "--token", "t", "--api", "nonsense", "shell", "x"],
+        &["debug", "7", "--config", "none.toml", "--", "true"],
+    ] {
+        let failed = hearth(folder.path(), words);
+        assert_eq!(failed.status.code(), Some(125), "{words:?}: {}", text(&failed.stderr));
+        assert!(text(&failed.stderr).starts_with("hearth: "));
+    }
+    let listed = hearth(folder.path(), &["vm", "ls"]);
+    assert_eq!(listed.status.code(), Some(2), "no command is run there");
+}
+
+#[test]
 fn a_list_of_hosts_is_refused_by_a_driver_that_would_not_hold_to_it() {
     let folder = repository(GOOD);
     let config = folder.path().join("config/hearth");
