@@ -67,6 +67,7 @@ impl Keeper {
         halted: Halted,
     ) -> Result<String> {
         let id = Name::of_job(job).snapshot();
+        machine.guard.check_restorable().await?;
         let snapshot = driver.snapshot(machine, &id).await?;
         let before = Kept::of_job(&self.data, job.run, path)?;
         let kept = Kept {

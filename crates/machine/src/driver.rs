@@ -248,6 +248,15 @@ pub trait MachineGuard: Any + Send + Sync {
     async fn last_words(&mut self) -> Option<String> {
         None
     }
+
+    /// Makes sure that what a snapshot of the machine is restored from is there, before [`Driver::snapshot`] ends
+    /// the machine. It goes on as before.
+    ///
+    /// # Errors
+    /// When a snapshot could not be restored.
+    async fn check_restorable(&self) -> Result<(), MachineError> {
+        Ok(())
+    }
 }
 
 impl Machine {

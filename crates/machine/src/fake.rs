@@ -49,9 +49,10 @@ struct Knobs {
     freezable: AtomicBool,
     restore_failure: Mutex<Option<String>>,
     snapshot_failure: Mutex<Option<String>>,
+    unrestorable: Mutex<Option<String>>,
     frozen: AtomicU64,
     started: AtomicUsize,
-    alive: Arc<AtomicUsize>,
+    alive: AtomicUsize,
 }
 
 impl FakeDriver {
@@ -68,6 +69,11 @@ impl FakeDriver {
     /// Makes snapshots fail with this reason, after the machine has ended, or not any more.
     pub fn fail_snapshots(&self, reason: Option<&str>) {
         *lock(&self.knobs.snapshot_failure) = reason.map(str::to_owned);
+    }
+
+    /// Makes machines say with this reason that their snapshots could not be restored, or not any more.
+    pub fn make_unrestorable(&self, reason: Option<&str>) {
+        *lock(&self.knobs.unrestorable) = reason.map(str::to_owned);
     }
 
     /// Makes restores fail with this reason, or not any more.
@@ -140,7 +146,7 @@ impl FakeDriver {
         for folder in [&layout.home, &layout.work, &layout.temp, &layout.tool_cache] {
             std::fs::create_dir_all(folder).map_err(|error| format!("{folder}: {error}"))?;
         }
-        let (stream, guard) = self.start_agent();
+        let (stream, guard) = self.start_agent(&spec.id);
         let guest = Guest::connect(stream).await.map_err(|error| error.to_string())?;
         Ok(Machine {
             id: spec.id.clone(),
@@ -165,7 +171,7 @@ impl FakeDriver {
         }
     }
 
-    fn start_agent(&self) -> (CutStream<tokio::io::DuplexStream>, FakeGuard) {
+    fn start_agent(&self, id: &MachineId) -> (CutStream<tokio::io::DuplexStream>, FakeGuard) {
         let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
         let mut options = Options::new(Scope::Library);
         options.full_disk = Some(Arc::clone(&self.knobs.full_disk));
@@ -180,7 +186,8 @@ impl FakeDriver {
         self.knobs.alive.fetch_add(1, Ordering::Relaxed);
         let cut = lock(&self.knobs.streams).child_token();
         let left = *lock(&self.knobs.cut_after);
-        let guard = FakeGuard { agent: AbortOnDropHandle::new(agent), alive: Arc::clone(&self.knobs.alive) };
+        let (agent, knobs) = (AbortOnDropHandle::new(agent), Arc::clone(&self.knobs));
+        let guard = FakeGuard { id: id.clone(), agent, knobs };
         let silent = lock(&self.knobs.silent).child_token();
         (CutStream::new(ours, left, cut, silent), guard)
     }
@@ -270,8 +277,9 @@ fn failed(machine: MachineId, operation: &'static str, reason: String) -> Machin
 
 /// Owns the agent's task. Dropping it drops the agent, which kills its processes.
 struct FakeGuard {
+    id: MachineId,
     agent: AbortOnDropHandle<()>,
-    alive: Arc<AtomicUsize>,
+    knobs: Arc<Knobs>,
 }
 
 #[async_trait]
@@ -281,11 +289,16 @@ impl MachineGuard for FakeGuard {
         let _ = (&mut self.agent).await;
         Ok(())
     }
+
+    async fn check_restorable(&self) -> Result<(), MachineError> {
+        let reason = lock(&self.knobs.unrestorable).clone();
+        reason.map_or(Ok(()), |reason| Err(failed(self.id.clone(), "looking for its image", reason)))
+    }
 }
 
 impl Drop for FakeGuard {
     fn drop(&mut self) {
-        self.alive.fetch_sub(1, Ordering::Relaxed);
+        self.knobs.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

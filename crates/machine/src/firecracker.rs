@@ -39,13 +39,13 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::image::{DEFAULT_NAME, Image, ImageStore};
+use crate::image::{DEFAULT_NAME, Image};
 use crate::network::{NetworkPolicy, user};
 use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::renewal;
 use crate::vm::spawn::Spawner;
-use crate::vm::{Doing, Failure, check_sizes, host_life, scratch_disk};
+use crate::vm::{self, Doing, Failure, check_sizes, host_life, scratch_disk};
 use crate::{
     Capabilities, Driver, Isolation, Layout, Machine, MachineError, MachineSpec, Network, Probe, Snapshot,
     SnapshotId,
@@ -166,10 +166,7 @@ impl FirecrackerDriver {
     }
 
     async fn image(&self, name: Option<&str>) -> Result<Image, Failure> {
-        let (data, name) = (self.data.clone(), name.unwrap_or(DEFAULT_NAME).to_owned());
-        let found =
-            tokio::task::spawn_blocking(move || ImageStore::open(&data)?.ready(&name, crate::agent_binary()));
-        found.await.doing("looking for its image")?.doing("looking for its image")
+        vm::image(&self.data, name.unwrap_or(DEFAULT_NAME)).await
     }
 
     /// Starts a machine from its image.
@@ -286,6 +283,7 @@ impl FirecrackerDriver {
     async fn place(&self, spec: &MachineSpec, facts: &Facts) -> Result<files::Place, Failure> {
         let installation = self.installation().await?.clone();
         let folder = Folder::make(&self.data, &spec.id.0).doing("making its folder")?;
+        folder.note_image(&facts.image).doing("noting its image")?;
         let jailer = match (&installation.jailer, rustix::process::geteuid().is_root()) {
             (Ok(jailer), true) => Ok(jailer.clone()),
             (Ok(_), false) => Err("Hearth does not run as root".to_owned()),

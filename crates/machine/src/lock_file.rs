@@ -30,3 +30,17 @@ pub(crate) fn take(path: &Path) -> io::Result<Option<File>> {
     }
     Ok(None)
 }
+
+/// Whether somebody holds the lock of the file at `path`. Where it is not there, nobody does.
+pub(crate) fn is_held(path: &Path) -> io::Result<bool> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    // Shared, so that two who ask do not take each other for the holder.
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+        Ok(()) => Ok(false),
+    }
+}

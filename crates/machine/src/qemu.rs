@@ -32,16 +32,16 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use crate::image::{DEFAULT_NAME, Image, ImageStore};
+use crate::image::{DEFAULT_NAME, Image};
 use crate::network::user::{self, UserNetwork};
 use crate::vm::folder::{self, Folder};
 use crate::vm::guest_side::{self, Scratch};
 use crate::vm::renewal::{fresh_mac, renewal};
 use crate::vm::spawn::{Spawner, as_path};
-use crate::vm::{Doing, Failure, check_sizes, scratch_disk};
+use crate::vm::{self, Doing, Failure, check_sizes, scratch_disk};
 use crate::{
     Capabilities, Driver, Isolation, Machine, MachineError, MachineSpec, Network, Probe, Snapshot,
-    SnapshotId, agent_binary, programs,
+    SnapshotId, programs,
 };
 use accel::Choice;
 use arguments::{Accel, Configuration, PORT, Ram, Wire};
@@ -135,10 +135,7 @@ impl QemuDriver {
     }
 
     async fn image(&self, name: Option<&str>) -> Result<Image, Failure> {
-        let (data, name) = (self.data.clone(), name.unwrap_or(DEFAULT_NAME).to_owned());
-        let found =
-            tokio::task::spawn_blocking(move || ImageStore::open(&data)?.ready(&name, agent_binary()));
-        found.await.doing("looking for its image")?.doing("looking for its image")
+        vm::image(&self.data, name.unwrap_or(DEFAULT_NAME)).await
     }
 
     async fn bring_up(&self, spec: &MachineSpec) -> Result<Machine, Failure> {
@@ -155,6 +152,7 @@ impl QemuDriver {
         let image = self.image(spec.image.as_deref()).await?;
         let facts = Facts::of(spec, &image);
         let folder = Folder::make(&self.data, &spec.id.0).doing("making its folder")?;
+        folder.note_image(&facts.image).doing("noting its image")?;
         let mut notes = Vec::new();
         let scratch = self.scratch(&folder, &facts, &mut notes).await?;
         let ram = memory(facts.memory_mib).doing("reserving its memory")?;

@@ -11,15 +11,25 @@ pub(crate) mod sparse;
 pub(crate) mod spawn;
 pub(crate) mod trouble;
 
+use std::path::Path;
 use std::{fs, io};
 
 use model::MachineId;
 
-use crate::{MachineError, MachineSpec};
+use crate::image::{Image, ImageStore};
+use crate::{MachineError, MachineSpec, agent_binary};
 
 /// Names the time since this host was started. In the next, processor and kernel may be others.
 pub(crate) fn host_life() -> io::Result<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
+}
+
+/// The image of this name or id in a data folder, as machines boot it.
+pub(crate) async fn image(data: &Path, name: &str) -> Result<Image, Failure> {
+    const LOOK: &str = "looking for its image";
+    let (data, name) = (data.to_owned(), name.to_owned());
+    let found = tokio::task::spawn_blocking(move || ImageStore::open(&data)?.ready(&name, agent_binary()));
+    found.await.doing(LOOK)?.doing(LOOK)
 }
 
 /// Refuses sizes that no machine of a VMM has.

@@ -5,7 +5,7 @@ use model::MachineId;
 
 use super::vmm::Vmm;
 use super::{Facts, NAME};
-use crate::{MachineError, MachineGuard};
+use crate::{MachineError, MachineGuard, vm};
 
 /// Owns a Firecracker. Dropping it ends the machine.
 #[derive(Debug)]
@@ -30,5 +30,11 @@ impl MachineGuard for FirecrackerMachine {
 
     async fn last_words(&mut self) -> Option<String> {
         self.vmm.last_words().await
+    }
+
+    async fn check_restorable(&self) -> Result<(), MachineError> {
+        let Some(data) = self.vmm.data() else { return Ok(()) };
+        let found = vm::image(data, &self.facts.image).await;
+        found.map(drop).map_err(|failure| failure.of(self.id.clone(), NAME))
     }
 }

@@ -251,6 +251,11 @@ impl Vmm {
         Some(format!("Firecracker has ended ({status})\n{}", self.console.last_words()))
     }
 
+    /// The data folder that its machine's folder is in, while it has one.
+    pub(super) fn data(&self) -> Option<&Path> {
+        self.folder.as_ref().map(Folder::data)
+    }
+
     /// Firecracker's working folder.
     pub(super) fn root(&self) -> &Path {
         &self.root

@@ -18,6 +18,7 @@ use super::manifest::{ImageId, MAX_MANIFEST_BYTES, Manifest};
 use super::scratch::{Scratch, make_private};
 use super::verify::{self, Depth};
 use crate::templates;
+use crate::vm::folder;
 
 /// The image that machines boot when nothing else is asked for.
 pub const DEFAULT_NAME: &str = "default";
@@ -199,7 +200,7 @@ impl ImageStore {
     /// Removes a name, and with its last name the image; an id removes the image with all its names.
     ///
     /// # Errors
-    /// When there is no such image, when a snapshot needs it, and when it can't be removed.
+    /// When there is no such image, when a machine or a snapshot needs it, and when it can't be removed.
     pub fn remove(&self, name_or_id: &str) -> Result<Removed, ImageError> {
         let id = self.resolve(name_or_id)?;
         let mut names = self.names_of(&id)?;
@@ -318,16 +319,18 @@ impl ImageStore {
         Ok(names)
     }
 
-    /// Refuses while a snapshot holds the memory of a machine whose root the image is. Templates are no
-    /// reason, since they can be made again: these are returned.
+    /// Refuses while a machine lives whose root the image is, or a snapshot holds the memory of one. Templates are
+    /// no reason, since they can be made again: these are returned.
     fn templates_unless_needed(&self, id: &ImageId) -> Result<Vec<PathBuf>, ImageError> {
         #[derive(serde::Deserialize)]
         struct Snapshot {
             image: String,
         }
-        let Ok(snapshots) = fs::read_dir(self.data.join("snapshots")) else { return Ok(Vec::new()) };
-        let (mut users, mut again) = (Vec::new(), Vec::new());
-        for entry in snapshots.flatten() {
+        let machines = folder::machines_of(&self.data, id.as_str());
+        let machines = machines.map_err(ImageError::io("looking for machines in", &self.data))?;
+        let mut users: Vec<String> = machines.iter().map(|machine| format!("machine {machine}")).collect();
+        let mut again = Vec::new();
+        for entry in fs::read_dir(self.data.join("snapshots")).into_iter().flatten().flatten() {
             let manifest = fs::read(entry.path().join(MANIFEST)).unwrap_or_default();
             if serde_json::from_slice::<Snapshot>(&manifest).is_ok_and(|found| found.image == id.as_str()) {
                 match entry.file_name().to_string_lossy() {

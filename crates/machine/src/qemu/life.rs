@@ -26,7 +26,7 @@ use crate::vm::guest_side::usual_layout;
 use crate::vm::renewal::fresh_word;
 use crate::vm::spawn::Spawner;
 use crate::vm::trouble::Trouble;
-use crate::vm::{Doing, Failure};
+use crate::vm::{self, Doing, Failure};
 use crate::{Layout, MachineError, MachineGuard, MachineSpec, Network};
 
 /// How long the agent has to write its empty line before it is taken for one that has not noticed that its
@@ -296,6 +296,11 @@ impl MachineGuard for QemuMachine {
     async fn last_words(&mut self) -> Option<String> {
         tokio::time::timeout(DEATH_DEADLINE, self.child.wait()).await.ok()?.ok()?;
         Some(self.epitaph().await)
+    }
+
+    async fn check_restorable(&self) -> Result<(), MachineError> {
+        let found = vm::image(self.folder.data(), &self.facts.image).await;
+        found.map(drop).map_err(|failure| failure.of(self.facts.id.clone(), NAME))
     }
 }
 

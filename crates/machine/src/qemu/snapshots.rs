@@ -178,6 +178,7 @@ pub(super) async fn restore(
     let version = version(driver).await?;
     let image = driver.image(Some(&snapshot.image)).await?;
     let folder = Folder::make(&driver.data, &spec.id.0).doing("making its folder")?;
+    folder.note_image(&snapshot.image).doing("noting its image")?;
     let (whole, place) = (snapshot.clone(), folder.path().to_owned());
     let opened = tokio::task::spawn_blocking(move || open(&whole, &version, &place));
     let Opened { state, has_disk, has_ram } = opened.await.doing(READ)??;

@@ -19,12 +19,15 @@ use crate::processes::{Life, wait_for_end};
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
 /// Where the processes of the machine are noted.
 const PROCESSES: &str = "processes.json";
+/// Where the id of the machine's image is noted.
+const IMAGE: &str = "image";
 /// Longest machine id: a host name's limit.
 const MAX_ID: usize = 64;
 
 /// The folder of one machine, locked. Dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Folder {
+    data: PathBuf,
     path: PathBuf,
     lock_path: PathBuf,
     _lock: File,
@@ -47,17 +50,27 @@ impl Folder {
         DirBuilder::new().recursive(true).mode(0o700).create(&vms)?;
         let lock_path = vms.join(format!("{id}.lock"));
         let Some(lock) = lock_file::take(&lock_path)? else { return Ok(None) };
-        Ok(Some(Folder { path: vms.join(id), lock_path, _lock: lock }))
+        Ok(Some(Folder { data: data.to_owned(), path: vms.join(id), lock_path, _lock: lock }))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The data folder that it is in.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Notes processes, for a later life to end them.
     pub(crate) fn note_processes(&self, pids: &[u32]) -> io::Result<()> {
         let lives: Vec<Life> = pids.iter().filter_map(|pid| Life::of(pid.cast_signed())).collect();
         fs::write(self.path.join(PROCESSES), serde_json::to_vec(&lives)?)
+    }
+
+    /// Notes the image that the machine is of: it is needed for as long as the machine lives.
+    pub(crate) fn note_image(&self, id: &str) -> io::Result<()> {
+        fs::write(self.path.join(IMAGE), id)
     }
 
     /// Ends what the noted processes are, and removes the folder. Whether there was one.
@@ -82,6 +95,25 @@ impl Drop for Folder {
         let _ = fs::remove_dir_all(&self.path);
         let _ = fs::remove_file(&self.lock_path);
     }
+}
+
+/// The machines of this image that are alive, by id.
+pub(crate) fn machines_of(data: &Path, image: &str) -> io::Result<Vec<String>> {
+    let mut machines = Vec::new();
+    let entries = match fs::read_dir(data.join("vms")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(machines),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(id) = entry.file_name().into_string() else { continue };
+        let is_of = fs::read_to_string(entry.path().join(IMAGE)).is_ok_and(|noted| noted == image);
+        if is_of && lock_file::is_held(&data.join("vms").join(format!("{id}.lock")))? {
+            machines.push(id);
+        }
+    }
+    machines.sort();
+    Ok(machines)
 }
 
 /// Removes what dead machines left, and snapshots whose makers died. Says what it was.
@@ -150,6 +182,23 @@ mod tests {
         assert_eq!(left_behind.try_wait().unwrap().map(|status| status.success()), Some(false));
         assert_eq!(reap(data.path()).unwrap(), Vec::<String>::new());
         assert!(living.path().exists());
+    }
+
+    #[test]
+    fn only_machines_that_live_and_are_of_an_image_need_it() {
+        let data = tempfile::tempdir().unwrap();
+        assert!(machines_of(data.path(), "one").unwrap().is_empty());
+        let [living, other] = ["living", "other"].map(|id| Folder::make(data.path(), id).unwrap());
+        living.note_image("one").unwrap();
+        other.note_image("two").unwrap();
+        let dead = data.path().join("vms/dead");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join(IMAGE), "one").unwrap();
+        assert_eq!(machines_of(data.path(), "one").unwrap(), ["living"]);
+        fs::write(data.path().join("vms/dead.lock"), "").unwrap();
+        assert_eq!(machines_of(data.path(), "one").unwrap(), ["living"], "nobody holds the lock");
+        drop(living);
+        assert!(machines_of(data.path(), "one").unwrap().is_empty());
     }
 
     #[test]

@@ -127,6 +127,11 @@ impl Service {
         let mut held = hold(&vm)?;
         let service = Arc::clone(self);
         self.finish(async move {
+            if let Some(up) = &*held {
+                // Freezing ends it.
+                let restorable = up.machine.guard.check_restorable().await;
+                restorable.map_err(|error| ApiError::machine(&error))?;
+            }
             let up_now = held.take().ok_or_else(|| not_running(&vm))?;
             vm.set_status(Status::Snapshotting);
             let driver = service.source.driver();

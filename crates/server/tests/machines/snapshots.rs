@@ -64,6 +64,20 @@ async fn a_machine_that_is_in_use_is_not_frozen() {
 }
 
 #[tokio::test]
+async fn a_machine_that_could_not_be_restored_is_not_frozen_and_goes_on() {
+    let server = able().await;
+    let ann = server.ann();
+    let id = ann.vm().await;
+    server.driver.make_unrestorable(Some("no image abc"));
+    let refused = ann.post(&format!("/api/vms/{id}/snapshots"), json!({})).await.refused(503);
+    assert!(refused.contains("no image abc"), "{refused}");
+    assert_eq!(ann.get(&format!("/api/vms/{id}")).await.ok(200).json()["status"], "running");
+    assert_eq!(ann.output(&id, "echo alive").await, "alive\n");
+    server.driver.make_unrestorable(None);
+    ann.post(&format!("/api/vms/{id}/snapshots"), json!({})).await.ok(201);
+}
+
+#[tokio::test]
 async fn a_restore_that_fails_is_told_and_a_roll_back_brings_the_machine_back() {
     let server = able().await;
     let ann = server.ann();

@@ -117,6 +117,28 @@ fn an_image_that_a_snapshot_needs_stays() {
 }
 
 #[test]
+fn an_image_that_a_running_machine_needs_stays_and_the_machine_is_named() {
+    let (data, store) = store();
+    let image = store.put(&made(&store, b"root", 1)).unwrap();
+    store.name("one", &image.id).unwrap();
+    store.name("two", &image.id).unwrap();
+    let machine = data.path().join("vms/vm-1");
+    fs::create_dir_all(&machine).unwrap();
+    fs::write(machine.join("image"), image.id.as_str()).unwrap();
+    let lock = File::create(data.path().join("vms/vm-1.lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(store.remove("one").unwrap().image, None, "another name is left");
+    for wanted in ["two", image.id.as_str()] {
+        let error = store.remove(wanted).unwrap_err().to_string();
+        assert!(error.contains("in use by machine vm-1"), "{error}");
+    }
+    assert!(store.get("two").is_ok());
+    // As after SIGKILL: the folder is there, and nobody holds its lock.
+    drop(lock);
+    store.remove("two").unwrap();
+}
+
+#[test]
 fn templates_of_an_image_go_with_it_and_others_stay() {
     let (data, store) = store();
     let image = store.put(&made(&store, b"root", 1)).unwrap();
