@@ -23,7 +23,7 @@ mod frozen;
 mod host_check;
 mod installation;
 mod jail;
-mod kernel;
+pub(crate) mod kernel;
 mod machine;
 mod network;
 mod plan;

@@ -19,7 +19,7 @@ mod packed;
 mod program;
 mod renewal;
 pub(crate) mod scratch;
-mod store;
+pub(crate) mod store;
 mod transfer;
 mod tree;
 mod verify;

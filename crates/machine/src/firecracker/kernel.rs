@@ -3,8 +3,8 @@
 //! The header of a `bzImage` says where the packed kernel is
 //! (<https://docs.kernel.org/arch/x86/boot.html>, `payload_offset`).
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,27 +38,96 @@ const PACKERS: [(&[u8], &str); 4] =
     [(b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x1f\x8b", "gzip"), (b"BZh", "bzip2")];
 const LZ4_LEGACY: &[u8] = b"\x02\x21\x4c\x18";
 
+/// What ends the names of unpacked kernels: `<SHA-256 of the packed one>-<bytes>.elf`.
+const EXTENSION: &str = ".elf";
+
 /// The unpacked kernel of an image, in `<data>/kernels`, where it is kept from its first use on.
 pub(super) async fn kept(data: &Path, image: &Image) -> Result<PathBuf, Failure> {
     const OPERATION: &str = "unpacking its kernel";
-    let folder = data.join("kernels");
-    let path = folder.join(format!("{}.elf", image.manifest.files.kernel.sha256));
-    let kernel = image.kernel();
+    let folder = folder(data);
+    let (kernel, hash) = (image.kernel(), image.manifest.files.kernel.sha256.clone());
     let kept = tokio::task::spawn_blocking(move || {
-        if path.exists() {
-            return Ok(path);
+        let before = of_kernel(&folder, &hash).doing(OPERATION)?;
+        if let Some(whole) = before.iter().find(|path| is_whole(path)) {
+            return Ok(whole.clone());
         }
         let packed = fs::read(&kernel).doing(OPERATION)?;
         let unpacked =
             elf(&packed).map_err(|reason| format!("{} {reason}", kernel.display())).doing(OPERATION)?;
-        fs::create_dir_all(&folder).doing(OPERATION)?;
-        // Two may unpack at once: whoever is last moves the same bytes to the same place.
-        let mut file = tempfile::NamedTempFile::new_in(&folder).doing(OPERATION)?;
-        file.write_all(&unpacked).doing(OPERATION)?;
-        file.persist(&path).doing(OPERATION)?;
+        let path = folder.join(format!("{hash}-{}{EXTENSION}", unpacked.len()));
+        keep(&path, &unpacked).doing(OPERATION)?;
+        for damaged in before.iter().filter(|damaged| **damaged != path) {
+            fs::remove_file(damaged).or_else(gone_already).doing(OPERATION)?;
+        }
         Ok(path)
     });
     kept.await.doing(OPERATION)?
+}
+
+/// Removes the unpacked kernels of all but these packed ones, named by their SHA-256.
+pub(crate) fn forget_others(data: &Path, hashes: &[String]) -> io::Result<()> {
+    for (path, hash) in unpacked(&folder(data))? {
+        if !hashes.contains(&hash) {
+            fs::remove_file(path).or_else(gone_already)?;
+        }
+    }
+    Ok(())
+}
+
+fn folder(data: &Path) -> PathBuf {
+    data.join("kernels")
+}
+
+/// The unpacked kernels in their folder, each with the hash of the packed one.
+fn unpacked(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_suffix(EXTENSION)) else { continue };
+        let hash = name.split_once('-').map_or(name, |(hash, _)| hash);
+        found.push((entry.path(), hash.to_owned()));
+    }
+    Ok(found)
+}
+
+/// The files that are, or were, this kernel unpacked.
+fn of_kernel(folder: &Path, hash: &str) -> io::Result<Vec<PathBuf>> {
+    let found = unpacked(folder)?.into_iter();
+    Ok(found.filter(|(_, of)| of == hash).map(|(path, _)| path).collect())
+}
+
+/// Whether a file has the size in its name, and begins as an ELF file: what was cut off, or lost with the power, has
+/// not. Files of before, which have no size in their names, are unpacked again.
+fn is_whole(path: &Path) -> bool {
+    let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.split_once('-'));
+    let bytes = name.and_then(|(_, bytes)| bytes.parse::<u64>().ok());
+    let mut begin = [0; ELF.len()];
+    let read = File::open(path).and_then(|mut file| {
+        file.read_exact(&mut begin)?;
+        file.metadata()
+    });
+    read.is_ok_and(|found| Some(found.len()) == bytes) && begin == ELF
+}
+
+/// Writes a file whole, and not only into the memory of this host.
+fn keep(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder)?;
+    // Two may unpack at once: whoever is last moves the same bytes to the same place.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn gone_already(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// The ELF file in a kernel. The error says what the file is instead.
@@ -152,6 +221,8 @@ fn unpack_by(program: &str, packed: &[u8]) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::ImageStore;
+    use crate::image::store::tests::made_of;
 
     /// A `bzImage` as far as its header goes, around this payload.
     fn image(payload: &[u8]) -> Vec<u8> {
@@ -209,5 +280,46 @@ mod tests {
             let error = elf(&kernel).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
+    }
+    /// An image of this store with this kernel.
+    fn image_with(store: &ImageStore, kernel: &[u8]) -> Image {
+        store.put(&made_of(store, kernel, b"root", b"initrd", 1)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_unpacked_kernel_that_was_cut_or_emptied_is_unpacked_again() {
+        let data = tempfile::tempdir().unwrap();
+        let store = ImageStore::open(data.path()).unwrap();
+        let kernel = [ELF, &[7; 5000]].concat();
+        let image = image_with(&store, &kernel);
+        let first = kept(data.path(), &image).await.unwrap();
+        let whole = fs::metadata(&first).unwrap().modified().unwrap();
+        assert_eq!(kept(data.path(), &image).await.unwrap(), first);
+        assert_eq!(fs::metadata(&first).unwrap().modified().unwrap(), whole, "it is unpacked once");
+        for damaged in [&kernel[..100], &vec![0; kernel.len()], b""] {
+            fs::write(&first, damaged).unwrap();
+            let again = kept(data.path(), &image).await.unwrap();
+            assert_eq!(fs::read(again).unwrap(), kernel);
+        }
+        // As it was called without its size, which nobody can check.
+        let elder = data.path().join("kernels").join(format!("{}.elf", image.manifest.files.kernel.sha256));
+        fs::write(&elder, &kernel[..10]).unwrap();
+        fs::remove_file(&first).unwrap_or_default();
+        let again = kept(data.path(), &image).await.unwrap();
+        assert_eq!(fs::read(again).unwrap(), kernel);
+        assert_eq!(fs::read_dir(data.path().join("kernels")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_unpacked_kernel_goes_with_the_last_image_that_has_it() {
+        let data = tempfile::tempdir().unwrap();
+        let store = ImageStore::open(data.path()).unwrap();
+        let (one, other) = (image_with(&store, b"\x7fELF one"), image_with(&store, b"\x7fELF other"));
+        let gone = kept(data.path(), &one).await.unwrap();
+        let stays = kept(data.path(), &other).await.unwrap();
+        store.remove(one.id.as_str()).unwrap();
+        assert!(!gone.exists() && stays.exists());
+        store.remove(other.id.as_str()).unwrap();
+        assert!(!stays.exists());
     }
 }

@@ -17,6 +17,7 @@ use super::error::ImageError;
 use super::manifest::{ImageId, MAX_MANIFEST_BYTES, Manifest};
 use super::scratch::{Scratch, make_private};
 use super::verify::{self, Depth};
+use crate::firecracker::kernel;
 use crate::templates;
 use crate::vm::folder;
 
@@ -227,6 +228,9 @@ impl ImageStore {
             // One that stays is of no use, and goes when there are newer ones.
             let _ = fs::remove_dir_all(template);
         }
+        if last {
+            self.forget_kernels();
+        }
         Ok(Removed { names, image: last.then_some(id) })
     }
 
@@ -317,6 +321,14 @@ impl ImageStore {
             }
         }
         Ok(names)
+    }
+
+    /// Removes the unpacked kernels of images that are no more. One that stays goes with the next image.
+    fn forget_kernels(&self) {
+        let Ok(listed) = self.list() else { return };
+        let images = listed.into_iter().filter_map(|listed| listed.image.ok());
+        let named: Vec<String> = images.map(|image| image.manifest.files.kernel.sha256).collect();
+        let _ = kernel::forget_others(&self.data, &named);
     }
 
     /// Refuses while a machine lives whose root the image is, or a snapshot holds the memory of one. Templates are

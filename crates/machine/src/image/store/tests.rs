@@ -11,6 +11,17 @@ pub(crate) fn made(store: &ImageStore, root: &[u8], made_unix_ms: u64) -> PathBu
 
 /// As [`made`], with this initial RAM disk.
 pub(crate) fn made_with(store: &ImageStore, root: &[u8], initrd: &[u8], made_unix_ms: u64) -> PathBuf {
+    made_of(store, b"kernel", root, initrd, made_unix_ms)
+}
+
+/// As [`made_with`], with this kernel.
+pub(crate) fn made_of(
+    store: &ImageStore,
+    kernel: &[u8],
+    root: &[u8],
+    initrd: &[u8],
+    made_unix_ms: u64,
+) -> PathBuf {
     let folder = store.images.join(format!("made-{made_unix_ms}"));
     fs::create_dir(&folder).unwrap();
     let write = |name: &str, content: &[u8]| {
@@ -18,7 +29,7 @@ pub(crate) fn made_with(store: &ImageStore, root: &[u8], initrd: &[u8], made_uni
         FileRecord { sha256: hash::of_bytes(content), bytes: content.len() as u64 }
     };
     let files =
-        Files { kernel: write(KERNEL, b"kernel"), initrd: write(INITRD, initrd), root: write(ROOT, root) };
+        Files { kernel: write(KERNEL, kernel), initrd: write(INITRD, initrd), root: write(ROOT, root) };
     let content = Content {
         kernel_version: "6.1.0".to_owned(),
         files,
