@@ -145,9 +145,13 @@ impl Found {
 
 /// The folders of kept machines.
 fn places(data: &DataFolder) -> Result<Vec<SnapshotPlace>> {
-    let mut places = Snapshot::places(data.root()).context("can't read the folder of snapshots")?;
+    let mut places = all_places(data)?;
     places.retain(|place| place.id.0.starts_with(PREFIX));
     Ok(places)
+}
+
+fn all_places(data: &DataFolder) -> Result<Vec<SnapshotPlace>> {
+    Snapshot::places(data.root()).context("can't read the folder of snapshots")
 }
 
 fn named(places: Vec<SnapshotPlace>) -> BTreeMap<Name, Option<SnapshotPlace>> {
@@ -196,8 +200,9 @@ fn read(data: &DataFolder, name: Name, place: Option<SnapshotPlace>) -> Result<K
 /// former.
 pub(crate) fn prune(data: &DataFolder) -> Result<Vec<SnapshotId>> {
     let now = now_unix_ms();
-    prune_templates(data, now)?;
-    let places = places(data)?;
+    let mut places = all_places(data)?;
+    prune_templates(data, &places, now)?;
+    places.retain(|place| place.id.0.starts_with(PREFIX));
     if places.is_empty() {
         // Nearly always; there may be many runs to look through.
         return Ok(Vec::new());
@@ -228,13 +233,12 @@ fn without_folder(data: &DataFolder, there: &[(u64, SnapshotId)]) -> Result<Vec<
 }
 
 /// Removes old templates that can't be read, which those who make new ones do not find.
-fn prune_templates(data: &DataFolder, now_unix_ms: u64) -> Result<()> {
-    let places = Snapshot::places(data.root()).context("can't read the folder of snapshots")?;
-    for place in places {
-        if place.id.0.starts_with(TEMPLATES) && place.snapshot.is_err() && age(&place, now_unix_ms) > KEPT_FOR
-        {
-            Snapshot::remove(data.root(), &place.id)?;
-        }
+fn prune_templates(data: &DataFolder, places: &[SnapshotPlace], now_unix_ms: u64) -> Result<()> {
+    let is_due = |place: &&SnapshotPlace| {
+        place.id.0.starts_with(TEMPLATES) && place.snapshot.is_err() && age(place, now_unix_ms) > KEPT_FOR
+    };
+    for place in places.iter().filter(is_due) {
+        Snapshot::remove(data.root(), &place.id)?;
     }
     Ok(())
 }
