@@ -4,6 +4,7 @@
 mod cut;
 mod freeze;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +54,8 @@ struct Knobs {
     frozen: AtomicU64,
     started: AtomicUsize,
     alive: AtomicUsize,
+    refuses_twins: AtomicBool,
+    running: Arc<Mutex<HashSet<MachineId>>>,
 }
 
 impl FakeDriver {
@@ -64,6 +67,11 @@ impl FakeDriver {
     /// Makes machines that can be snapshotted: their folders are copied, their processes end.
     pub fn allow_snapshots(&self) {
         self.knobs.freezable.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses machines whose id another has that runs, as drivers of virtual machines do.
+    pub fn refuse_twins(&self) {
+        self.knobs.refuses_twins.store(true, Ordering::Relaxed);
     }
 
     /// Makes snapshots fail with this reason, after the machine has ended, or not any more.
@@ -135,6 +143,7 @@ impl FakeDriver {
 
     async fn bring_up(&self, spec: &MachineSpec) -> Result<Machine, String> {
         self.knobs.started.fetch_add(1, Ordering::Relaxed);
+        let place = self.take_place(&spec.id)?;
         let gate = lock(&self.knobs.start_gate).clone();
         if let Some(gate) = gate {
             gate.notified().await;
@@ -146,7 +155,7 @@ impl FakeDriver {
         for folder in [&layout.home, &layout.work, &layout.temp, &layout.tool_cache] {
             std::fs::create_dir_all(folder).map_err(|error| format!("{folder}: {error}"))?;
         }
-        let (stream, guard) = self.start_agent(&spec.id);
+        let (stream, guard) = self.start_agent(&spec.id, place);
         let guest = Guest::connect(stream).await.map_err(|error| error.to_string())?;
         Ok(Machine {
             id: spec.id.clone(),
@@ -161,6 +170,16 @@ impl FakeDriver {
         })
     }
 
+    /// The place of a machine of this id, where twins are refused.
+    fn take_place(&self, id: &MachineId) -> Result<Option<Place>, String> {
+        if !self.knobs.refuses_twins.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let is_free = lock(&self.knobs.running).insert(id.clone());
+        let place = || Place { id: id.clone(), running: Arc::clone(&self.knobs.running) };
+        is_free.then(|| Some(place())).ok_or_else(|| format!("machine {id} runs already"))
+    }
+
     fn usual_layout(&self, spec: &MachineSpec) -> Layout {
         let folder = |name: &str| self.root.join(&spec.id.0).join(name).to_string_lossy().into_owned();
         Layout {
@@ -171,7 +190,11 @@ impl FakeDriver {
         }
     }
 
-    fn start_agent(&self, id: &MachineId) -> (CutStream<tokio::io::DuplexStream>, FakeGuard) {
+    fn start_agent(
+        &self,
+        id: &MachineId,
+        place: Option<Place>,
+    ) -> (CutStream<tokio::io::DuplexStream>, FakeGuard) {
         let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
         let mut options = Options::new(Scope::Library);
         options.full_disk = Some(Arc::clone(&self.knobs.full_disk));
@@ -187,7 +210,7 @@ impl FakeDriver {
         let cut = lock(&self.knobs.streams).child_token();
         let left = *lock(&self.knobs.cut_after);
         let (agent, knobs) = (AbortOnDropHandle::new(agent), Arc::clone(&self.knobs));
-        let guard = FakeGuard { id: id.clone(), agent, knobs };
+        let guard = FakeGuard { id: id.clone(), agent, knobs, _place: place };
         let silent = lock(&self.knobs.silent).child_token();
         (CutStream::new(ours, left, cut, silent), guard)
     }
@@ -280,6 +303,7 @@ struct FakeGuard {
     id: MachineId,
     agent: AbortOnDropHandle<()>,
     knobs: Arc<Knobs>,
+    _place: Option<Place>,
 }
 
 #[async_trait]
@@ -299,6 +323,18 @@ impl MachineGuard for FakeGuard {
 impl Drop for FakeGuard {
     fn drop(&mut self) {
         self.knobs.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What only one machine of an id has. Dropping it makes room for the next.
+struct Place {
+    id: MachineId,
+    running: Arc<Mutex<HashSet<MachineId>>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.running).remove(&self.id);
     }
 }
 

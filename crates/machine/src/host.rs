@@ -10,7 +10,6 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -19,6 +18,7 @@ use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
 use model::MachineId;
 
 use crate::network::Contacts;
+use crate::own_name::own_name;
 use crate::{
     AgentProgram, Capabilities, Driver, Finding, FindingLevel, Isolation, Layout, Machine, MachineError,
     MachineSpec, Network, Probe,
@@ -95,9 +95,7 @@ impl HostDriver {
     }
 
     async fn canary(&self) -> Result<(), String> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let id = MachineId(format!("probe-{}-{count}", std::process::id()));
+        let id = MachineId(own_name("probe"));
         let spec = MachineSpec::new(id, Network::Host);
         let machine = self.start(spec).await.map_err(|error| error.to_string())?;
         let told = greet(&machine.guest).await;

@@ -19,6 +19,7 @@ mod agent_program;
 mod canary;
 mod driver;
 mod lock_file;
+mod own_name;
 mod processes;
 mod programs;
 mod snapshot;

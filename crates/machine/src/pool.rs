@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use model::MachineId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 pub use kind::{Kind, KindStatus};
 
@@ -196,7 +197,18 @@ impl Pool {
                 return;
             }
         };
-        let ready = lock(shelf).put(made, begun.elapsed());
+        let (ready, given_up) = {
+            let mut shelf = lock(shelf);
+            let ready = shelf.put(made, begun.elapsed());
+            (ready, shelf.given_up(FAILURES_IN_A_ROW))
+        };
+        if let Some(reason) = given_up {
+            warn!(
+                kind = name,
+                reason,
+                "no more machines are kept ready: {FAILURES_IN_A_ROW} in a row have failed; the next request for one tries again"
+            );
+        }
         if ready.is_none() {
             self.refill(name);
         }

@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 
 use crate::lock_file;
 use crate::network::NetworkPolicy;
+use crate::own_name::own_name;
 use crate::{Capabilities, Driver, Machine, MachineError, MachineSpec, Probe, Snapshot, SnapshotId, canary};
 
 /// Templates that are kept in a data folder, the newest: one for each image and size that somebody goes
@@ -117,7 +118,7 @@ impl Templates {
         let keeping = |error: &dyn std::fmt::Display| NoTemplate::Keeping(error.to_string());
         // One that can't be read is in the way.
         Snapshot::remove(&self.data, id).map_err(|error| keeping(&error))?;
-        let fresh = MachineId(format!("template-{}", std::process::id()));
+        let fresh = MachineId(own_name("template"));
         let fresh = MachineSpec { id: fresh, policy: NetworkPolicy::default(), ..spec.clone() };
         let machine = self.driver.start(fresh).await.map_err(NoTemplate::Driver)?;
         // What it takes to run a program is then in the memory that all machines share.

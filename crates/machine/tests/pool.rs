@@ -1,8 +1,8 @@
 //! A warm pool on the fake driver, with and without snapshots.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -148,6 +148,39 @@ async fn machines_that_fail_their_canary_are_thrown_away_and_not_made_for_ever()
     let machine = pool.lease("small").await.unwrap();
     assert_eq!(runs(&machine, "true").await, ExitStatus::Code(0));
     pool.close().await;
+}
+
+/// What a log is written to.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_is_given_up_is_told_once_in_the_log_with_the_reason() {
+    let paper = Paper::default();
+    let copy = paper.clone();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || copy.clone()).finish();
+    let _log = tracing::subscriber::set_default(log);
+    let host = Host::new();
+    host.driver.fail_starts("the disk is full");
+    let pool = host.pool(4, 4).await;
+    assert_eq!((status(&pool).ready, status(&pool).failures >= 3), (0, true));
+    pool.close().await;
+    let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<&str> = text.lines().collect();
+    assert_eq!(told.len(), 1, "{text}");
+    for part in ["WARN", "no more machines are kept ready", "kind=\"small\"", "the disk is full"] {
+        assert!(told[0].contains(part), "no {part}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -171,3 +171,14 @@ async fn a_template_that_is_given_up_or_whose_maker_is_killed_leaves_nothing() {
     templates.reap().await.unwrap();
     assert!(!lock.exists());
 }
+
+#[tokio::test]
+async fn two_profiles_make_their_templates_at_once_and_neither_is_in_the_others_way() {
+    let host = Host::new();
+    host.driver.refuse_twins();
+    // As in a server: each profile has templates of its own.
+    let (small, large) = (host.templates(), host.templates());
+    let sized = |mib| MachineSpec { memory_mib: Some(mib), ..spec(&format!("m{mib}")) };
+    let (one, two) = tokio::join!(start(&small, sized(1)), start(&large, sized(2)));
+    assert_eq!((made_one(&one), made_one(&two), host.kept()), (true, true, 2));
+}

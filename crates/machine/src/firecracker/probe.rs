@@ -2,7 +2,6 @@
 //! and a machine that really runs.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
@@ -10,6 +9,7 @@ use model::MachineId;
 
 use super::FirecrackerDriver;
 use super::host_check::{HostFacts, bad, degraded, good};
+use crate::own_name::own_name;
 use crate::{Driver, Finding, FindingLevel, MachineSpec, Network, Probe};
 
 /// Memory of the canary: enough for any kernel with its initial RAM disk.
@@ -92,10 +92,8 @@ fn jailer(jailer: &Result<std::path::PathBuf, String>) -> Finding {
 }
 
 async fn canary(driver: &FirecrackerDriver) -> Result<Duration, String> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let begin = Instant::now();
-    let id = MachineId(format!("canary-{}-{count}", std::process::id()));
+    let id = MachineId(own_name("canary"));
     let spec = MachineSpec {
         vcpus: Some(1),
         memory_mib: Some(CANARY_MEMORY_MIB),

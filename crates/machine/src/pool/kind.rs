@@ -105,6 +105,12 @@ impl Shelf {
         if self.in_a_row >= failures_in_a_row { 0 } else { self.stock.start() }
     }
 
+    /// Why the last machine has failed, if none is started after it by itself: asked after each.
+    pub(super) fn given_up(&self, failures_in_a_row: u32) -> Option<String> {
+        // Those that were being started meanwhile may still fail.
+        if self.in_a_row == failures_in_a_row { self.last_failure.clone() } else { None }
+    }
+
     /// A ready machine for a lease. The one made last is the one least likely to be swapped out.
     pub(super) fn take(&mut self) -> Option<Machine> {
         self.leases += 1;

@@ -5,16 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use model::MachineId;
 use tokio::sync::Mutex;
 
+use crate::own_name::own_name;
 use crate::{Driver, MachineError, MachineSpec, Snapshot, SnapshotId};
 use crate::{canary, lock_file};
 
 /// What begins the names of all that belongs to a pool.
-const PREFIX: &str = "pool-";
+const PREFIX: &str = "pool";
 
 /// The snapshot of a fresh machine, once somebody has needed it.
 #[derive(Default)]
@@ -71,8 +71,7 @@ impl Place {
         let pools = data.join("pools");
         fs::create_dir_all(&pools)?;
         remove_dead(&data, &pools)?;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let prefix = format!("{PREFIX}{:x}-{:x}", since.as_micros(), std::process::id());
+        let prefix = own_name(PREFIX);
         let lock_path = pools.join(format!("{prefix}.lock"));
         let taken =
             || io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is taken", lock_path.display()));

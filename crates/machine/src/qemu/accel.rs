@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::QemuDriver;
 use super::arguments::Accel;
+use crate::own_name::own_name;
 use crate::vm::host_life;
 use crate::{MachineSpec, Network};
 
@@ -75,7 +76,7 @@ async fn canary(driver: &QemuDriver) -> Option<String> {
     {
         return found.refusal;
     }
-    let id = model::MachineId(format!("kvm-canary-{}", std::process::id()));
+    let id = model::MachineId(own_name("kvm-canary"));
     let spec = MachineSpec { memory_mib: Some(256), ..MachineSpec::new(id, Network::None) };
     let started = tokio::time::timeout(CANARY_DEADLINE, Box::pin(driver.boot(&spec, Accel::Kvm))).await;
     let refusal = match started {

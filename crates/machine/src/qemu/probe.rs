@@ -6,6 +6,7 @@ use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
 
 use super::QemuDriver;
 use crate::image::{DEFAULT_NAME, ImageError, ImageStore};
+use crate::own_name::own_name;
 use crate::{Driver, Finding, FindingLevel, MachineSpec, Network, Probe};
 
 /// Memory of the canary: little, so that it starts on a busy host too.
@@ -56,7 +57,7 @@ fn image(driver: &QemuDriver) -> Result<(), ImageError> {
 
 async fn canary(driver: &QemuDriver) -> Result<Vec<Finding>, String> {
     let begin = Instant::now();
-    let id = model::MachineId(format!("canary-{}", std::process::id()));
+    let id = model::MachineId(own_name("canary"));
     let spec = MachineSpec {
         vcpus: Some(1),
         memory_mib: Some(CANARY_MIB),

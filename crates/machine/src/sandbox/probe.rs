@@ -4,6 +4,7 @@ use guest::client::{ExecEvent, ExecSpec, ExitStatus};
 use model::MachineId;
 
 use super::SandboxDriver;
+use crate::own_name::own_name;
 use crate::{Driver, Finding, FindingLevel, MachineSpec, Network, Probe};
 
 /// Starts a canary and reads from it how strong the wall is here.
@@ -40,7 +41,7 @@ pub(super) async fn probe(driver: &SandboxDriver) -> Probe {
 
 async fn canary(driver: &SandboxDriver) -> Result<(Vec<String>, std::time::Duration), String> {
     let begin = std::time::Instant::now();
-    let id = MachineId(format!("canary-{}", std::process::id()));
+    let id = MachineId(own_name("canary"));
     let spec = MachineSpec {
         vcpus: Some(1),
         memory_mib: Some(256),
