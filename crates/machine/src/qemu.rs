@@ -77,6 +77,7 @@ pub struct QemuDriver {
     program: PathBuf,
     deadline: Duration,
     accel: OnceCell<Choice>,
+    tsc_khz: OnceCell<u64>,
     spawner: std::sync::OnceLock<Spawner>,
     name_servers: Option<Vec<SocketAddr>>,
 }
@@ -89,6 +90,7 @@ impl QemuDriver {
             program: PROGRAM.into(),
             deadline: BOOT_DEADLINE,
             accel: OnceCell::new(),
+            tsc_khz: OnceCell::new(),
             spawner: std::sync::OnceLock::new(),
             name_servers: None,
         }
@@ -117,9 +119,12 @@ impl QemuDriver {
         programs::find(&self.program).unwrap_or_else(|| self.program.clone())
     }
 
-    /// How machines run here; found out once.
-    async fn choice(&self) -> &Choice {
-        self.accel.get_or_init(|| accel::choose(self)).await
+    /// How machines of this image run here; found out once, if it holds for all.
+    async fn choice(&self, image: Option<&str>) -> Choice {
+        match self.accel.get_or_try_init(|| accel::choose(self, image)).await {
+            Ok(choice) => choice.clone(),
+            Err(for_now) => for_now,
+        }
     }
 
     fn name_servers(&self) -> Vec<SocketAddr> {
@@ -139,15 +144,15 @@ impl QemuDriver {
     }
 
     async fn bring_up(&self, spec: &MachineSpec) -> Result<Machine, Failure> {
-        let choice = self.choice().await;
-        let mut machine = self.boot(spec, choice.accel).await?;
-        machine.notes.extend(choice.note.clone());
-        Ok(machine)
+        let choice = self.choice(spec.image.as_deref()).await;
+        let begin = Instant::now();
+        let (process, mut notes) = self.boot(spec, choice.accel).await?;
+        notes.extend(choice.note);
+        self.meet(process, spec, notes, begin, self.deadline).await
     }
 
-    /// Boots a machine from its image.
-    async fn boot(&self, spec: &MachineSpec, accel: Accel) -> Result<Machine, Failure> {
-        let begin = Instant::now();
+    /// Starts QEMU with what a machine boots from. Beside it, what users should know of the machine.
+    async fn boot(&self, spec: &MachineSpec, accel: Accel) -> Result<(QemuMachine, Vec<String>), Failure> {
         check(spec)?;
         let image = self.image(spec.image.as_deref()).await?;
         let facts = Facts::of(spec, &image);
@@ -173,8 +178,7 @@ impl QemuDriver {
             handed_over: vec![handed_over],
             incoming: false,
         };
-        let process = self.process(folder, facts, parts, Some(ram)).await?;
-        self.meet(process, spec, notes, begin).await
+        Ok((self.process(folder, facts, parts, Some(ram)).await?, notes))
     }
 
     /// The disk for writes, where the host can make one.
@@ -267,9 +271,10 @@ impl QemuDriver {
         spec: &MachineSpec,
         notes: Vec<String>,
         begin: Instant,
+        deadline: Duration,
     ) -> Result<Machine, Failure> {
         let before = begin.elapsed();
-        let guest = process.meet_agent(self.deadline).await?;
+        let guest = process.meet_agent(deadline).await?;
         let met = begin.elapsed() - before;
         let interface = (process.facts.network == Network::User).then(user::interface);
         let renewal = renewal(&spec.id.0, interface).doing("finding random numbers")?;

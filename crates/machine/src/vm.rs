@@ -9,6 +9,7 @@ pub(crate) mod renewal;
 pub(crate) mod scratch_disk;
 pub(crate) mod sparse;
 pub(crate) mod spawn;
+pub(crate) mod trial_image;
 pub(crate) mod trouble;
 
 use std::path::Path;
@@ -61,10 +62,6 @@ impl Failure {
     #[must_use]
     pub(crate) fn with(self, more: &str) -> Self {
         if more.is_empty() { self } else { Self { reason: format!("{}\n{more}", self.reason), ..self } }
-    }
-
-    pub(crate) fn operation(&self) -> &'static str {
-        self.operation
     }
 
     pub(crate) fn of(self, machine: MachineId, driver: &'static str) -> MachineError {

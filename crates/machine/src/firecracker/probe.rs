@@ -10,6 +10,7 @@ use model::MachineId;
 use super::FirecrackerDriver;
 use super::host_check::{HostFacts, bad, degraded, good};
 use crate::own_name::own_name;
+use crate::vm::trial_image::trial_image;
 use crate::{Driver, Finding, FindingLevel, MachineSpec, Network, Probe};
 
 /// Memory of the canary: enough for any kernel with its initial RAM disk.
@@ -92,9 +93,11 @@ fn jailer(jailer: &Result<std::path::PathBuf, String>) -> Finding {
 }
 
 async fn canary(driver: &FirecrackerDriver) -> Result<Duration, String> {
+    let image = trial_image(&driver.data).map_err(|error| error.to_string())?;
     let begin = Instant::now();
     let id = MachineId(own_name("canary"));
     let spec = MachineSpec {
+        image: Some(image),
         vcpus: Some(1),
         memory_mib: Some(CANARY_MEMORY_MIB),
         disk_mib: Some(CANARY_DISK_MIB),

@@ -5,8 +5,8 @@ use std::time::Instant;
 use guest::client::{ExecEvent, ExecSpec, ExitStatus, Guest};
 
 use super::QemuDriver;
-use crate::image::{DEFAULT_NAME, ImageError, ImageStore};
 use crate::own_name::own_name;
+use crate::vm::trial_image::trial_image;
 use crate::{Driver, Finding, FindingLevel, MachineSpec, Network, Probe};
 
 /// Memory of the canary: little, so that it starts on a busy host too.
@@ -22,12 +22,15 @@ pub(super) async fn probe(driver: &QemuDriver) -> Probe {
             return Probe { usable: false, findings };
         }
     }
-    if let Err(error) = image(driver) {
-        let remedy = "make one: hearth image build";
-        findings.push(finding(FindingLevel::Bad, "image", error.to_string(), Some(remedy)));
-        return Probe { usable: false, findings };
-    }
-    let usable = match canary(driver).await {
+    let image = match trial_image(&driver.data) {
+        Ok(image) => image,
+        Err(error) => {
+            let remedy = "make one: hearth image build";
+            findings.push(finding(FindingLevel::Bad, "image", error.to_string(), Some(remedy)));
+            return Probe { usable: false, findings };
+        }
+    };
+    let usable = match canary(driver, image).await {
         Ok(found) => {
             findings.extend(found);
             true
@@ -51,14 +54,11 @@ pub(super) async fn version(driver: &QemuDriver) -> Result<String, String> {
     first.map(str::to_owned).ok_or_else(|| format!("{name} does not say that it is QEMU ({})", output.status))
 }
 
-fn image(driver: &QemuDriver) -> Result<(), ImageError> {
-    ImageStore::open(&driver.data)?.get(DEFAULT_NAME).map(drop)
-}
-
-async fn canary(driver: &QemuDriver) -> Result<Vec<Finding>, String> {
+async fn canary(driver: &QemuDriver, image: String) -> Result<Vec<Finding>, String> {
     let begin = Instant::now();
     let id = model::MachineId(own_name("canary"));
     let spec = MachineSpec {
+        image: Some(image),
         vcpus: Some(1),
         memory_mib: Some(CANARY_MIB),
         disk_mib: Some(64),

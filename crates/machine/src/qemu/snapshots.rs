@@ -56,7 +56,7 @@ pub(super) async fn take(
     write_state(&mut process, staging.folder()).await?;
     process.end().await?;
     drop(port);
-    let (version, id) = (version(driver).await?, id.clone());
+    let (version, id) = (version(driver, process.configuration.accel).await?, id.clone());
     let staged = tokio::task::spawn_blocking(move || {
         keep_files(&process, staging.folder())?;
         let snapshot = describe(&process, &id, version);
@@ -146,9 +146,9 @@ fn describe(process: &QemuMachine, id: &SnapshotId, version: String) -> Snapshot
 }
 
 /// What must be the same for a state to be read: QEMU, how it runs the guest, and what we make of both.
-async fn version(driver: &QemuDriver) -> Result<String, Failure> {
+async fn version(driver: &QemuDriver, accel: Accel) -> Result<String, Failure> {
     let program = probe::version(driver).await.doing("asking QEMU's version")?;
-    let accel = match driver.choice().await.accel {
+    let accel = match accel {
         Accel::Kvm => "kvm",
         Accel::Tcg { .. } => "tcg",
     };
@@ -160,7 +160,8 @@ pub(super) async fn recipe(driver: &QemuDriver, spec: &MachineSpec) -> Result<St
     const ASK: &str = "looking at what it is made of";
     super::check(spec)?;
     let image = driver.image(spec.image.as_deref()).await?;
-    let (version, life) = (version(driver).await?, host_life().doing(ASK)?);
+    let accel = driver.choice(spec.image.as_deref()).await.accel;
+    let (version, life) = (version(driver, accel).await?, host_life().doing(ASK)?);
     let Facts { id: _, image, vcpus, memory_mib, disk_mib, layout, network, policy: _ } =
         Facts::of(spec, &image);
     let recipe = json!([NAME, version, life, image, vcpus, memory_mib, disk_mib, layout, network]);
@@ -175,7 +176,8 @@ pub(super) async fn restore(
 ) -> Result<Machine, Failure> {
     const READ: &str = "reading the snapshot";
     let begin = Instant::now();
-    let version = version(driver).await?;
+    let choice = driver.choice(Some(&snapshot.image)).await;
+    let version = version(driver, choice.accel).await?;
     let image = driver.image(Some(&snapshot.image)).await?;
     let folder = Folder::make(&driver.data, &spec.id.0).doing("making its folder")?;
     folder.note_image(&snapshot.image).doing("noting its image")?;
@@ -206,7 +208,7 @@ pub(super) async fn restore(
         (Some(memory), ram)
     };
     let parts = Parts {
-        accel: driver.choice().await.accel,
+        accel: choice.accel,
         ram,
         command_line: image.manifest.cmdline.clone(),
         kernel,
@@ -219,9 +221,9 @@ pub(super) async fn restore(
     if let Err(failure) = go_on(&mut process, has_ram, state).await {
         return Err(failure.with(&process.last_words_now().await));
     }
-    let notes = driver.choice().await.note.clone().into_iter();
+    let notes = choice.note.into_iter();
     let notes = notes.chain((!has_disk).then(|| super::NO_DISK.to_owned())).collect();
-    driver.meet(process, spec, notes, begin).await
+    driver.meet(process, spec, notes, begin, driver.deadline).await
 }
 
 /// What of a snapshot a new machine needs.

@@ -131,3 +131,16 @@ async fn an_image_s_own_init_is_the_first_process_and_the_agent_serves_beside_it
     assert!(error.contains("becoming /sbin/no-init, the image's init: No such file"), "{error}");
     assert_eq!(house.left(), Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_a_default_image_is_tried_with_the_one_that_there_is() {
+    let Some(house) = House::open() else { return };
+    let names = house.data.path().join("images/names");
+    let id = std::fs::read_to_string(names.join("default")).unwrap();
+    std::fs::remove_dir_all(&names).unwrap();
+    std::fs::create_dir(&names).unwrap();
+    std::fs::write(names.join("small"), id).unwrap();
+    let probe = house.driver().probe().await;
+    assert!(probe.usable, "{:?}", probe.findings);
+    assert!(house.left().is_empty());
+}
