@@ -36,11 +36,11 @@ pub(crate) async fn machines(args: ServeMachinesArgs) -> Result<u8> {
     let data = DataFolder::open(args.places.data.clone().or_else(|| config.data.clone()))?;
     let _lock = lock(&data)?;
     let mut interrupts = Interrupts::new()?;
-    let (driver, note) = chosen_driver(args.driver, &data, &config).await?;
+    let api = api_config(args.network.map(Network::from), &args.vm_types, &config.serve, data.root())?;
+    let (driver, note) = chosen_driver(args.driver, &api, &data, &config).await?;
     if let Some(note) = note {
         eprintln!("hearth: {note}");
     }
-    let api = api_config(args.network.map(Network::from), &args.vm_types, &config.serve, data.root())?;
     let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
     for what in removed {
         eprintln!("hearth: removed {what}, left by an earlier life");
@@ -78,9 +78,9 @@ impl Beside {
         }
         let key = key()?;
         let lock = lock(data)?;
-        let (driver, note) = chosen_driver(None, data, config).await?;
-        note.iter().for_each(|note| info!("machine API: {note}"));
         let api = api_config(None, &[], &config.serve, data.root())?;
+        let (driver, note) = chosen_driver(None, &api, data, config).await?;
+        note.iter().for_each(|note| info!("machine API: {note}"));
         let (machines, removed) = Machines::open(key, api, Arc::clone(&driver)).await?;
         removed.iter().for_each(|what| info!(what, "removed, left by an earlier life"));
         Ok(Some(Beside { machines, driver, _lock: lock }))
@@ -89,6 +89,7 @@ impl Beside {
 
 async fn chosen_driver(
     given: Option<DriverName>,
+    api: &Api,
     data: &DataFolder,
     config: &Config,
 ) -> Result<(Arc<dyn Driver>, Option<String>)> {
@@ -98,13 +99,14 @@ async fn chosen_driver(
             "the host driver has no walls: whoever has a token would be you, on your files; choose another with --machine"
         );
     }
-    let first = config.serve.vm_types.first();
-    let network = first.and_then(|first| first.network).unwrap_or(name.usual_network());
-    let typical = MachineSpec {
-        image: first.and_then(|first| first.image.clone()),
-        ..MachineSpec::new(MachineId(String::new()), network.into())
-    };
-    best(name, &typical, data, config).await
+    best(name, &typical(api, name), data, config).await
+}
+
+/// What the machines are like for which a driver is chosen: the type that is given where none is asked for.
+fn typical(api: &Api, driver: DriverName) -> MachineSpec {
+    let first = api.vm_types.first().map(|(_, kind)| kind.clone()).unwrap_or_default();
+    let network = first.network.unwrap_or(driver.usual_network().into());
+    MachineSpec { image: first.image, ..MachineSpec::new(MachineId(String::new()), network) }
 }
 
 async fn serve(machines: &Machines, listen: SocketAddr, interrupts: &mut Interrupts) -> Result<u8> {
@@ -206,4 +208,17 @@ fn api_config(
         api.all_machines = machines;
     }
     Ok(api)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_is_chosen_for_the_image_that_a_named_type_has() {
+        let types = ["bionic-test=small".to_owned()];
+        let api = api_config(Some(Network::None), &types, &ServeConfig::default(), Path::new("")).unwrap();
+        let typical = typical(&api, DriverName::Vm);
+        assert_eq!((typical.image.as_deref(), typical.network), (Some("small"), Network::None));
+    }
 }
