@@ -329,13 +329,18 @@ impl<'a> JobRun<'a> {
         Ok(end.conclusion)
     }
 
-    /// The machine has failed, and with it what still ran.
+    /// The machine has failed, and with it what still ran. A step that had failed before counts as that, though no step
+    /// has waited for it.
     pub(super) fn give_up(&mut self, background: &Background<'_>) {
         let failed = StepEnd::both(Conclusion::Failure);
         for started in &background.started {
             let end = match &started.state {
                 State::Settled(_) => continue,
-                State::Ended(ended) => ended.end.as_ref().map_or(failed, |end| *end),
+                State::Ended(ended) => {
+                    let by_itself = ended.end.as_ref().is_ok_and(|end| end.conclusion == Conclusion::Failure);
+                    self.progress.has_failed |= by_itself;
+                    ended.end.as_ref().map_or(failed, |end| *end)
+                }
                 State::Running => {
                     let at = StepRef { index: started.index, phase: StepPhase::Main };
                     self.log.step_finished(at, failed.outcome, failed.conclusion, started.begun.elapsed());

@@ -9,7 +9,7 @@ use guest::client::Guest;
 use machine::{Isolation, Layout, Machine, MachineError, MachineGuard};
 use model::{
     ActionRef, Annotation, Conclusion, Contexts, EventSink, Job, JobEvent, JobId, JobResult, MachineId,
-    ProcessStep, RunDefaults, RunId, Secret, Step, StepPhase, StepWork, Template, Trust,
+    ProcessStep, RunDefaults, RunId, Secret, Step, StepPhase, StepRef, StepWork, Template, Trust,
 };
 use runner::{ActionStore, ActionStoreError, Cancellation, FetchedAction, RunnerOptions, Services};
 use serde_json::json;
@@ -154,19 +154,21 @@ impl Bench {
 
     /// Waits until the log has this line.
     pub(crate) async fn wait_for(&self, text: &str) {
+        let has = |event: &JobEvent| matches!(event, JobEvent::Log(line) if line.text == text);
+        self.wait_until(&format!("the log says {text:?}"), has).await;
+    }
+
+    /// Waits until the main part of a step has ended.
+    pub(crate) async fn has_ended(&self, index: usize) {
+        let main = StepRef { index, phase: StepPhase::Main };
+        let has = |event: &JobEvent| matches!(event, JobEvent::StepFinished { step, .. } if *step == main);
+        self.wait_until(&format!("step {index} has ended"), has).await;
+    }
+
+    async fn wait_until(&self, what: &str, has: impl Fn(&JobEvent) -> bool) {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
-        loop {
-            let seen = self
-                .sink
-                .0
-                .lock()
-                .unwrap()
-                .iter()
-                .any(|event| matches!(event, JobEvent::Log(line) if line.text == text));
-            if seen {
-                return;
-            }
-            assert!(std::time::Instant::now() < deadline, "the log never said {text:?}");
+        while !self.sink.0.lock().unwrap().iter().any(&has) {
+            assert!(std::time::Instant::now() < deadline, "it never came that {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -62,6 +62,21 @@ async fn a_machine_that_dies_after_the_jobs_time_was_up_changes_nothing_of_that(
 }
 
 #[tokio::test]
+async fn a_background_step_that_failed_before_the_machine_did_has_decided_the_job() {
+    let bench = Bench::new();
+    let mut server = run("exit 3");
+    server.background = true;
+    let cut = async {
+        bench.has_ended(0).await;
+        bench.cut();
+    };
+    let (outcome, ()) = tokio::join!(bench.run(job(vec![server, run("sleep 60")])), cut);
+    assert_eq!(outcome.conclusions(), [Failure, Failure], "{}", outcome.all());
+    assert_eq!(outcome.result.decided, Some(Failure), "{}", outcome.all());
+    assert_eq!(outcome.result.infrastructure_error, None, "it would be tried again: {}", outcome.all());
+}
+
+#[tokio::test]
 async fn a_post_that_failed_has_decided_a_job_that_is_ended_in_the_next_one() {
     let bench = Bench::new();
     for (name, post) in

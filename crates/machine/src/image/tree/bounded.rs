@@ -19,8 +19,8 @@ impl<'a> Bounded<'a> {
         Self { layer, left: Cell::new(MEMBER_BYTES) }
     }
 
-    /// The next member begins.
-    pub(super) fn next(&self) {
+    /// What is read from here on is of the next member.
+    pub(super) fn member_begins(&self) {
         self.left.set(MEMBER_BYTES);
     }
 }

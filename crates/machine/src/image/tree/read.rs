@@ -58,7 +58,7 @@ impl Tree {
             for entry in Archive::new(&bounded).entries_with_seek().map_err(failed)? {
                 let name = member_name(&entry.map_err(failed)?, origin)?;
                 self.white_out(&name);
-                bounded.next();
+                bounded.member_begins();
             }
         }
         start(&mut layer)?;
@@ -69,7 +69,7 @@ impl Tree {
         let bounded = Bounded::new(&handle);
         for entry in Archive::new(&bounded).entries_with_seek().map_err(failed)? {
             let mut entry = entry.map_err(failed)?;
-            bounded.next();
+            bounded.member_begins();
             end = entry.raw_file_position() + entry.size().next_multiple_of(BLOCK);
             let name = member_name(&entry, origin)?;
             self.members += 1;
